@@ -1,0 +1,3 @@
+from gitopsd.cli.main import main
+
+main()

@@ -1,0 +1,81 @@
+"""One verb a process: `python3 -IB AGENT VERB`; one line of JSON (and a payload) in, one line of JSON out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+from .errors import AgentError, from_os_error
+from .verbs import handle
+
+_LONGEST_REQUEST = 64 * 1024 * 1024
+_LONGEST_PAYLOAD = 512 * 1024 * 1024
+
+
+def main() -> int:
+    """Answer on what was stdout; anything else that prints ends on stderr. 0 whenever an answer was written."""
+    answer_to = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # a connection that goes away must not end us midway; a handler, unlike SIG_IGN, is not inherited by jobs
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    answer = json.dumps(_answer(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    try:
+        with os.fdopen(answer_to, "wb") as out:
+            out.write(answer)
+    except OSError:
+        return 1  # nobody is listening any more
+    _precompile()
+    return 0
+
+
+def _precompile() -> None:
+    """Make the next start a quicker one, now that nobody waits for us any more."""
+    script = sys.argv[0]
+    if os.path.exists(f"{script}.{sys.implementation.cache_tag}.zip"):  # noqa: PTH110 -- as the agent's first lines
+        return
+    from .precompiled import write  # noqa: PLC0415
+
+    # not on a full disk, as another user than the agent's, or where a teardown has just removed us
+    with suppress(OSError):
+        write(script)
+
+
+def _answer() -> dict[str, Any]:
+    try:
+        request, payload = _read_request()
+        return {"ok": True, **handle(" ".join(sys.argv[1:]), request, payload)}
+    except AgentError as error:
+        failed = error
+    except OSError as error:
+        failed = from_os_error(error)
+    except Exception as error:  # noqa: BLE001 -- the one catch-all: the controller is owed an answer
+        failed = AgentError("internal", _where(error))
+    return {"ok": False, "error": {"code": failed.code, "message": failed.message, **failed.details}}
+
+
+def _read_request() -> tuple[Any, bytes]:
+    line = sys.stdin.buffer.readline(_LONGEST_REQUEST)
+    try:
+        request = json.loads(line)
+    except ValueError:
+        raise AgentError("protocol", "the request is not one line of JSON") from None
+    return request, sys.stdin.buffer.read(_LONGEST_PAYLOAD)
+
+
+def _where(error: Exception) -> str:
+    """What kind of mistake and where; not the message, which may quote what was being read."""
+    place = "unknown"
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{traceback.tb_lineno} in {code.co_name}"  # noqa: PTH119
+        traceback = traceback.tb_next
+    return f"the agent has a mistake: {type(error).__name__} at {place}. Please report it"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

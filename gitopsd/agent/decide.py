@@ -1,0 +1,69 @@
+"""What to do with each job of a release, given what is known of it. Pure; the first rule that fits wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .release import job_of_unit
+from .services import NOT_THERE, Difference, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from .release import Job, Release
+
+START, RESTART, RELOAD, RECORD, UNCHANGED = "start", "restart", "reload", "record", "unchanged"
+
+
+class Decision(NamedTuple):
+    """Jobs by what happens to them, and the units that belong to no job of the release."""
+
+    actions: Mapping[str, str]
+    orphans: tuple[str, ...]
+
+    def jobs(self, *actions: str) -> list[str]:
+        return [job for job, action in self.actions.items() if action in actions]
+
+
+def decide(
+    release: Release,
+    applied: Mapping[str, str],
+    units: Mapping[str, Unit],
+    difference: Difference,
+    completed: Collection[str],
+) -> Decision:
+    actions = {
+        job.name: _action(
+            job,
+            units.get(job.unit, NOT_THERE),
+            changed=applied.get(job.name) != job.digest,
+            differs=job.unit in difference.content,
+            completed=job.name in completed,
+        )
+        for job in release.jobs.values()
+    }
+    wanted = {job.unit for job in release.jobs.values()} | release.units.keys()
+    orphans = sorted(unit for unit in units if unit not in wanted and job_of_unit(unit) is not None)
+    return Decision(actions, tuple(orphans))
+
+
+def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bool) -> str:
+    rules: tuple[tuple[bool, str], ...]
+    if job.kind == "once":
+        rules = (
+            (changed and unit.is_running, RESTART),
+            (changed, START),
+            (completed or unit.is_running, UNCHANGED),
+            (True, START),
+        )
+    else:
+        rules = (
+            (not unit.is_running, START),
+            (changed and job.on_change == "none", RECORD),
+            (differs and job.on_change == "none", UNCHANGED),
+            # a reload reads the job's files anew, not its unit's settings
+            (changed and job.on_change == "reload" and not differs, RELOAD),
+            (changed or differs, RESTART),
+            (True, UNCHANGED),
+        )
+    return next(action for applies, action in rules if applies)

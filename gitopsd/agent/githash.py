@@ -1,0 +1,101 @@
+"""Object ids as Git computes them (SHA-1 repositories): the one digest scheme of releases.
+
+https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+NO_BLOB = "0" * 40
+_TREE_MODE = "40000"
+
+
+class Entry(NamedTuple):
+    """One file of a release: its path with `/`, its Git mode (`100644`), its blob id (40 hex)."""
+
+    path: str
+    mode: str
+    blob: str
+
+
+def blob_id(data: bytes) -> str:
+    return _object_id(b"blob", data)
+
+
+def tree_id(entries: Iterable[Entry]) -> str:
+    """The id of the tree that holds these files, whatever order they come in."""
+    root: _Tree = {}
+    for entry in entries:
+        *parents, name = entry.path.split("/")
+        node = root
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise ValueError(f"{entry.path}: {parent} is a file as well")  # noqa: TRY004 -- of the value, not its type
+            node = child
+        node[name] = entry
+    return _tree_object(root)
+
+
+def read_directory(directory: Path) -> list[Entry]:
+    """Hash every file below directory, sorted by path; follows no symbolic link and opens nothing but regular files.
+
+    Modes are those of the disk, so that one which Git would not write (100600, a socket) changes the tree id.
+    """
+    return sorted(_walk(str(directory), ""), key=lambda entry: entry.path)
+
+
+_Tree = dict[str, Union[Entry, "_Tree"]]
+
+
+def _object_id(kind: bytes, data: bytes) -> str:
+    digest = hashlib.sha1(b"%s %d\0" % (kind, len(data)), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def _tree_object(node: _Tree) -> str:
+    lines: list[tuple[bytes, bytes]] = []
+    for name, child in node.items():
+        raw = os.fsencode(name)
+        if isinstance(child, dict):
+            # Git compares a directory's name as if it ended with a slash
+            lines.append((raw + b"/", _tree_line(_TREE_MODE, raw, _tree_object(child))))
+        else:
+            lines.append((raw, _tree_line(child.mode, raw, child.blob)))
+    return _object_id(b"tree", b"".join(line for _, line in sorted(lines)))
+
+
+def _tree_line(mode: str, name: bytes, object_id: str) -> bytes:
+    return mode.encode() + b" " + name + b"\0" + bytes.fromhex(object_id)
+
+
+def _walk(directory: str, prefix: str) -> Iterator[Entry]:
+    with os.scandir(directory) as found:
+        entries = list(found)
+    for item in entries:
+        path = prefix + item.name
+        status = item.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            yield from _walk(item.path, path + "/")
+        elif stat.S_ISREG(status.st_mode):
+            yield Entry(path, format(status.st_mode, "o"), blob_id(_read(item.path)))
+        elif stat.S_ISLNK(status.st_mode):
+            yield Entry(path, "120000", blob_id(os.fsencode(os.readlink(item.path))))  # noqa: PTH115 -- bytes as Git has them
+        else:
+            yield Entry(path, format(status.st_mode, "o"), NO_BLOB)
+
+
+def _read(path: str) -> bytes:
+    # O_NONBLOCK: should a pipe have taken the file's place since, do not wait for its writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .githash import read_directory, tree_id
+from .lock import is_held
+from .records import completed_jobs, read_applied, read_owner
+from .store import current_release, release_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .layout import Layout
+    from .services import Unit
+
+
+def observe(layout: Layout, units: Mapping[str, Unit]) -> dict[str, Any]:
+    """What this worker holds and runs right now; changes nothing.
+
+    `files` is there only where the release on disk is not what its name says. `interrupted`: an activation was
+    killed midway, and the next one will finish it; `busy`: one is under way, so that this picture may be mixed.
+    """
+    owner = read_owner(layout)
+    release = current_release(layout)
+    found: dict[str, Any] = {
+        "owner": None if owner is None else {"root_commit": owner.root_commit, "environment": owner.environment},
+        "release": release,
+        "tree": None,
+        "units": {name: unit.as_json() for name, unit in units.items()},
+        "applied": read_applied(layout),
+        "completed": completed_jobs(layout),
+        "releases": release_ids(layout),
+        "interrupted": False,
+        "busy": is_held(layout),
+    }
+    found["interrupted"] = layout.activating.exists() and not found["busy"]
+    if release is not None and (layout.releases / release).is_dir():
+        entries = read_directory(layout.releases / release)
+        found["tree"] = tree_id(entries)
+        if found["tree"] != release:
+            found["files"] = [[entry.path, entry.mode, entry.blob] for entry in entries]
+    return found

@@ -1,0 +1,57 @@
+"""Whether a job that was started is up, judged by its unit before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .release import Job
+    from .services import Unit
+
+# systemd.service(5) and systemd.exec(5): results and exit codes that people have to act on differently
+_RESULTS = {
+    "start-limit-hit": "it was started too often in a short time and given up",
+    "timeout": "it did not say that it is ready within its unit's TimeoutStartSec",
+    "protocol": "it ended before it said that it is ready",
+    "oom-kill": "it ran out of memory",
+    "watchdog": "it stopped answering its watchdog",
+    "resources": "the worker could not run it for lack of resources, or for its unit's settings",
+    "signal": "it was killed by a signal",
+    "core-dump": "it crashed",
+}
+_EXITS = {
+    200: "its working directory can't be entered",
+    203: "its program can't be executed",
+    216: "its group does not exist",
+    217: "its user does not exist",
+    226: "its name space can't be set up: do the directories that its unit names exist?",
+}
+
+
+def failure(job: Job, before: Unit, now: Unit) -> str | None:
+    """Why a (re)started job doesn't count as up; None when it does."""
+    if job.kind == "once":
+        # not waited for: what failed earlier may still be shown
+        return _reason(now) if now.active == "failed" and now.invocation != before.invocation else None
+    if now.active == "failed" or not now.is_running or not now.is_up:
+        return _reason(now)
+    if now.invocation == before.invocation:
+        return "it was not started anew: the service manager refused, see its log"
+    if now.active == "activating":
+        return "it is not ready yet: the activation's deadline has passed"
+    return None
+
+
+def is_recorded(job: Job, before: Unit, now: Unit) -> bool:
+    """Whether what runs now was started by us with the release that is current: only that is remembered."""
+    if job.kind == "once":
+        return now.active != "failed"
+    return now.is_up and now.invocation != before.invocation
+
+
+def _reason(unit: Unit) -> str:
+    if unit.exit_status in _EXITS and unit.result == "exit-code":
+        return f"{_EXITS[unit.exit_status]} (exit code {unit.exit_status})"
+    if unit.result == "exit-code":
+        return f"it ended with exit code {unit.exit_status}"
+    return _RESULTS.get(unit.result, f"it is not running ({unit.active}, {unit.sub}, {unit.result})")

@@ -1,0 +1,120 @@
+"""What the agent remembers between calls: who owns the worker, and what each job was last started with."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .durable import replace_file_synced, write_file
+from .errors import AgentError
+from .manifest import is_object_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from .layout import Layout
+
+_ENVIRONMENT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+class Owner(NamedTuple):
+    """The artifact branch that a worker belongs to."""
+
+    root_commit: str
+    environment: str
+
+
+def parse_owner(value: Any) -> Owner:
+    if not isinstance(value, dict) or not is_object_id(value.get("root_commit")):
+        raise AgentError("protocol", "the request's owner is not {root_commit, environment}")
+    environment = value.get("environment")
+    if not isinstance(environment, str) or not _ENVIRONMENT.fullmatch(environment):
+        raise AgentError("protocol", "the request's owner names no environment")
+    return Owner(value["root_commit"], environment)
+
+
+def read_owner(layout: Layout) -> Owner | None:
+    """None for a worker that nobody has activated yet."""
+    content = _read_json(layout.owner)
+    if content is None:
+        return None
+    try:
+        return parse_owner(content)
+    except AgentError:
+        # an owner that can't be read is still an owner: somebody has to look before anything is overwritten
+        raise AgentError(
+            "io", f"{layout.owner} is damaged: restore it, or remove it to give this worker away"
+        ) from None
+
+
+def require_owner(layout: Layout, root_commit: str | None) -> Owner | None:
+    """The worker's owner; AgentError `owned-by-another` when that is another artifact branch than asked for."""
+    owner = read_owner(layout)
+    if owner is not None and root_commit is not None and owner.root_commit != root_commit:
+        raise AgentError(
+            "owned-by-another",
+            f"this worker belongs to environment {owner.environment} of the artifact branch that began with commit "
+            f"{owner.root_commit[:12]}, not to the one that began with {root_commit[:12]}: nothing was changed. "
+            "Take it over with `gitopsd worker adopt`",
+        )
+    return owner
+
+
+def write_owner(layout: Layout, owner: Owner) -> None:
+    _write_json(layout.owner, {"root_commit": owner.root_commit, "environment": owner.environment})
+
+
+def read_applied(layout: Layout) -> dict[str, str]:
+    """Job -> digest that it was last (re)started with; a job whose entry is missing counts as unknown."""
+    content = _read_json(layout.applied)
+    if not isinstance(content, dict):
+        return {}
+    return {job: digest for job, digest in content.items() if isinstance(digest, str)}
+
+
+def write_applied(layout: Layout, applied: Mapping[str, str]) -> None:
+    _write_json(layout.applied, applied)
+
+
+def forget_applied(layout: Layout, jobs: Iterable[str]) -> None:
+    """Before a job's files or unit are touched: were we killed midway, nothing claims to know what it runs."""
+    applied = read_applied(layout)
+    kept = {job: digest for job, digest in applied.items() if job not in set(jobs)}
+    if kept != applied:
+        write_applied(layout, kept)
+
+
+def mark_activating(layout: Layout, release: str) -> None:
+    # not synced: it tells of a killed agent; after a power loss systemd has read everything anew anyway
+    write_file(layout.activating, release.encode() + b"\n", 0o644)
+
+
+def clear_activating(layout: Layout) -> None:
+    with suppress(FileNotFoundError):
+        layout.activating.unlink()
+
+
+def completed_jobs(layout: Layout) -> list[str]:
+    """Jobs of kind once that have ended well."""
+    try:
+        found = sorted(path.name for path in layout.state.iterdir())
+    except FileNotFoundError:
+        return []
+    return [job for job in found if layout.completed(job).is_file()]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+
+
+def _write_json(path: Path, content: Mapping[str, str]) -> None:
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    replace_file_synced(path, text.encode())

@@ -1,0 +1,181 @@
+"""The service manager of workers: systemd, through systemctl, in as few calls as will do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import unitfiles
+from .errors import AgentError
+from .release import job_of_unit
+from .services import Difference, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .deadline import Deadline
+    from .release import Release
+
+_RUNTIME = Path("/run/systemd/system")  # sd_booted(3): exists exactly where systemd is the init
+_SHOW_SECONDS = 20
+_RELOAD_SECONDS = 60
+_PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
+_PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "MainPID",
+    "NRestarts",
+    "ActiveEnterTimestampMonotonic",
+    "InvocationID",
+    "ExecMainStatus",
+    "NeedDaemonReload",
+    "DropInPaths",
+)
+
+
+class SystemdManager:
+    def require(self) -> None:
+        if os.geteuid() != 0:
+            raise AgentError(
+                "not-root", "the agent must run as root here: connect as root, or as a user who may `sudo -n`"
+            )
+        if not _RUNTIME.is_dir():
+            raise AgentError("no-systemd", "systemd is not the init of this machine: it can't be a worker")
+
+    def units(self) -> dict[str, Unit]:
+        on_disk = unitfiles.units_on_disk()
+        return {
+            name: _parse_unit(name, shown)
+            for name, shown in sorted(_show(on_disk).items())
+            if name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive"
+        }
+
+    def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:
+        return Difference(
+            content=frozenset(unitfiles.differing(release.units)),
+            enablement=unitfiles.differing_links(release.units),
+            unread=any(unit.stale for name, unit in units.items() if name in release.units),
+        )
+
+    def stop(self, units: Sequence[str], deadline: Deadline) -> None:
+        if units:
+            _systemctl(["stop", *units], deadline.remaining())
+
+    def install(self, release: Release, gone: Sequence[str], deadline: Deadline) -> None:
+        unitfiles.install(release.units, gone)
+        code, complaint = _systemctl(["daemon-reload"], max(_RELOAD_SECONDS, deadline.remaining()))
+        if code != 0:
+            raise AgentError("io", f"`systemctl daemon-reload` exited with {code}: {complaint}")
+        if gone:
+            # a failed unit without a file would be listed for ever
+            self.reset_start_limit(gone)
+
+    def reset_start_limit(self, units: Sequence[str]) -> None:
+        _systemctl(["reset-failed", *units], _SHOW_SECONDS)
+
+    def start(self, services: Sequence[str], once: Sequence[str], deadline: Deadline) -> None:
+        if once:
+            _systemctl(["restart", "--no-block", *once], deadline.remaining())
+        if services:
+            _systemctl(["restart", *services], deadline.remaining())
+
+    def reload(self, unit: str, deadline: Deadline) -> str | None:
+        code, complaint = _systemctl(["reload", unit], deadline.remaining())
+        return None if code == 0 else f"`systemctl reload {unit}` exited with {code}: {complaint}"
+
+    def log(self, unit: str, lines: int) -> list[str]:
+        command = ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", "-q"]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SHOW_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ["(journalctl gave no answer)"]
+        return done.stdout.decode("utf-8", "replace").splitlines()
+
+    def remove_all(self, deadline: Deadline) -> list[str]:
+        units = sorted(unit for unit in self.units() if job_of_unit(unit) is not None)
+        links = {link.name for link in unitfiles.links_on_disk()}
+        gone = sorted({*units, *links})
+        if gone:
+            self.stop(units, deadline)
+            unitfiles.install({}, gone)
+            _systemctl(["daemon-reload"], max(_RELOAD_SECONDS, deadline.remaining()))
+            self.reset_start_limit(gone)
+        return units
+
+
+def parse_show(text: str) -> dict[str, dict[str, str]]:
+    """Parse blocks of `systemctl show`, Id among the properties: unit -> property -> value; others are skipped."""
+    units: dict[str, dict[str, str]] = {}
+    for block in text.split("\n\n"):
+        pairs = (line.partition("=") for line in block.splitlines() if "=" in line)
+        shown = {key: value for key, _, value in pairs}
+        if shown.get("Id"):
+            units[shown["Id"]] = shown
+    return units
+
+
+def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+    # the patterns find what is loaded, file or no file
+    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *_PATTERNS]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SHOW_SECONDS, check=False
+        )
+    except FileNotFoundError:
+        raise AgentError("no-systemd", "systemctl is not installed here: it can't be a worker") from None
+    except subprocess.TimeoutExpired:
+        raise AgentError("io", f"`systemctl show` gave no answer within {_SHOW_SECONDS} s: look at systemd") from None
+    if done.returncode != 0 and not done.stdout:
+        raise AgentError("io", f"`systemctl show` exited with {done.returncode}: {done.stderr.strip()}")
+    return parse_show(done.stdout)
+
+
+def _systemctl(arguments: list[str], seconds: float) -> tuple[int, str]:
+    """Exit code and last words; -1 when it did not end in time (what it asked systemd for goes on all the same)."""
+    try:
+        done = subprocess.run(
+            ["systemctl", "--no-ask-password", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=max(seconds, 1.0),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"no answer within {seconds:.0f} s"
+    return done.returncode, done.stderr.strip()
+
+
+def _parse_unit(name: str, shown: Mapping[str, str]) -> Unit:
+    return Unit(
+        active=shown.get("ActiveState", "unknown"),
+        sub=shown.get("SubState", "unknown"),
+        result=shown.get("Result", "success"),
+        main_pid=_number(shown.get("MainPID")),
+        restarts=_number(shown.get("NRestarts")),
+        since=_wall_clock(_number(shown.get("ActiveEnterTimestampMonotonic"))),
+        enabled=unitfiles.is_enabled(name),
+        blob=unitfiles.unit_blob(name),
+        invocation=shown.get("InvocationID", ""),
+        exit_status=_number(shown.get("ExecMainStatus")),
+        drop_ins=tuple(path for path in shown.get("DropInPaths", "").split() if f"/{name}.d/" in path),
+        stale=shown.get("NeedDaemonReload") == "yes",
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isdigit() else 0
+
+
+def _wall_clock(microseconds: int) -> float | None:
+    if microseconds == 0:
+        return None
+    return round(time.time() - (time.monotonic() - microseconds / 1e6), 3)

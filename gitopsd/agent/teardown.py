@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .durable import remove, sync
+from .lock import exclusive
+from .records import require_owner
+
+if TYPE_CHECKING:
+    from .deadline import Deadline
+    from .layout import Layout
+    from .services import ServiceManager
+
+
+def teardown(layout: Layout, manager: ServiceManager, root_commit: str | None, deadline: Deadline) -> dict[str, Any]:
+    """Stop and remove all that gitopsd has on this worker: units, releases, state, the agent itself.
+
+    What jobs wrote elsewhere stays, and so does the user gitopsd-job, since those files belong to it.
+    Raises AgentError `owned-by-another` before anything is touched.
+    """
+    if not layout.root.is_dir():
+        return {"units": manager.remove_all(deadline), "directories": []}
+    with exclusive(layout, deadline):
+        require_owner(layout, root_commit)
+        units = manager.remove_all(deadline)
+        removed = [str(path) for path in (layout.root, layout.run) if path.exists()]
+        # the owner goes last but for the directory itself: a teardown that was killed can be repeated by its owner only
+        for path in sorted(layout.root.iterdir(), key=lambda path: path in (layout.lock, layout.owner)):
+            if path not in (layout.lock, layout.owner):
+                remove(path)
+        remove(layout.run)
+        remove(layout.owner)
+        remove(layout.root)
+        sync(layout.root.parent)
+        return {"units": units, "directories": removed}

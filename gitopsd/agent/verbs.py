@@ -1,0 +1,127 @@
+"""The verbs of the protocol: a request in, a result out. Nothing here knows how either travels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .deadline import Deadline
+from .errors import AgentError
+from .layout import PROTOCOL, Layout, parse_layout
+from .manifest import is_object_id
+from .release import job_of_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .services import ServiceManager
+
+_DEFAULT_SECONDS = 60.0
+_MOST_SECONDS = 3600.0
+_MOST_LINES = 10_000
+# teardown may have to wait for units that take their time to stop
+_TEARDOWN_SECONDS = 150.0
+
+
+def handle(verb: str, request: Any, payload: bytes) -> dict[str, Any]:
+    """Do what one request asks for; raises AgentError with the code that the controller is told."""
+    if not isinstance(request, dict):
+        raise AgentError("protocol", "the request is not a JSON object")
+    if request.get("protocol") != PROTOCOL:
+        raise AgentError(
+            "protocol", f"the request is of protocol {request.get('protocol')!r}, this agent speaks {PROTOCOL}"
+        )
+    known = _VERBS.get(verb)
+    if known is None:
+        raise AgentError("unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted(_VERBS))}")
+    return known(parse_layout(request.get("layout")), request, payload)
+
+
+# Each verb loads only the modules that it needs: a script from a zip file is compiled anew at each start.
+
+
+def _probe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001 -- as all verbs
+    from .probe import probe  # noqa: PLC0415
+
+    return probe(layout, _service_manager(layout))
+
+
+def _observe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .observe import observe  # noqa: PLC0415
+    from .records import require_owner  # noqa: PLC0415
+
+    require_owner(layout, _optional_id(request, "owner"))
+    return observe(layout, _service_manager(layout).units())
+
+
+def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+    from .activate import Request, activate  # noqa: PLC0415
+    from .manifest import parse_manifest  # noqa: PLC0415
+    from .payload import unpack  # noqa: PLC0415
+    from .records import parse_owner  # noqa: PLC0415
+
+    deadline = _deadline(request)
+    owner = parse_owner(request.get("owner"))
+    manifest = parse_manifest(request.get("release"), request.get("manifest"))
+    sent = unpack(request.get("payload", []), payload)
+    return activate(layout, _service_manager(layout), Request(owner, manifest, sent), deadline)
+
+
+def _prune(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .prune import prune  # noqa: PLC0415
+
+    keep = request.get("keep")
+    if not isinstance(keep, list) or not all(is_object_id(release) for release in keep):
+        raise AgentError("protocol", "keep is not a list of release ids")
+    _service_manager(layout).require()
+    return prune(layout, keep, _deadline(request))
+
+
+def _teardown(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .teardown import teardown  # noqa: PLC0415
+
+    manager = _service_manager(layout)
+    manager.require()
+    return teardown(layout, manager, _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS))
+
+
+def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    unit, lines = f"gitopsd-{request.get('job')}.service", request.get("lines")
+    if job_of_unit(unit) is None:
+        raise AgentError("protocol", "job is not a job's name")
+    if not isinstance(lines, int) or not 0 < lines <= _MOST_LINES:
+        raise AgentError("protocol", f"lines is not a number from 1 to {_MOST_LINES}")
+    return {"lines": _service_manager(layout).log(unit, lines)}
+
+
+_VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
+    "probe": _probe,
+    "observe": _observe,
+    "activate": _activate,
+    "prune": _prune,
+    "teardown": _teardown,
+    "logs": _logs,
+}
+
+
+def _service_manager(layout: Layout) -> ServiceManager:
+    if layout.service_manager == "supervisor":
+        from .supervisor import SupervisorManager  # noqa: PLC0415
+
+        return SupervisorManager(layout)
+    from .systemd import SystemdManager  # noqa: PLC0415
+
+    return SystemdManager()
+
+
+def _deadline(request: dict[str, Any], default: float = _DEFAULT_SECONDS) -> Deadline:
+    seconds = request.get("deadline", default)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _MOST_SECONDS:
+        raise AgentError("protocol", f"deadline is not a number of seconds up to {_MOST_SECONDS:.0f}")
+    return Deadline.after(float(seconds))
+
+
+def _optional_id(request: dict[str, Any], key: str) -> str | None:
+    value = request.get(key)
+    if value is None or is_object_id(value):
+        return value
+    raise AgentError("protocol", f"{key} is neither null nor a commit id")

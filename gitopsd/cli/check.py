@@ -1,0 +1,45 @@
+import click
+
+from gitopsd.cli.failure import print_json, show_diagnostics
+from gitopsd.cli.main import EXIT_FAILED
+from gitopsd.cli.session import Session
+
+
+@click.command()
+@click.argument("revision", metavar="[REV]", required=False)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.pass_obj
+def check(session: Session, revision: str | None, style: str, *, as_json: bool) -> int:
+    """Check the work tree as it is, or the version REV, without planning against what is deployed.
+
+    Exit code 0: clean; 1: errors.
+    """
+    from gitopsd.compiler.compile import compile_back
+    from gitopsd.daemon.errors import DiagnosticsError
+    from gitopsd.daemon.planning import check_source
+    from gitopsd.model.artifacts import ArtifactState
+    from gitopsd.model.diagnostic import has_errors
+    from gitopsd.runner.bundle import runtime_files
+
+    source = session.workspace().source(revision)
+    try:
+        front = check_source(source, session.environment)
+        contents = {path: file.data for path, file in source.files.items()}
+        diagnostics = compile_back(front, ArtifactState(), runtime_files(), {}).diagnostics
+    except DiagnosticsError as error:
+        diagnostics, contents = error.diagnostics, dict(error.sources)
+    if as_json or style == "json":
+        print_json([_as_json(diagnostic) for diagnostic in diagnostics])
+    elif diagnostics:
+        show_diagnostics(diagnostics, contents)
+    else:
+        click.echo(f"no errors in {len(source.files)} files")
+    return EXIT_FAILED if has_errors(diagnostics) else 0
+
+
+def _as_json(diagnostic: object) -> object:
+    from dataclasses import asdict, is_dataclass
+
+    assert is_dataclass(diagnostic) and not isinstance(diagnostic, type)
+    return asdict(diagnostic)

@@ -1,0 +1,54 @@
+"""Failures as people read them: what happened, and the way out. No traceback unless it was asked for."""
+
+import json
+import sys
+import traceback
+
+import click
+
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError
+from gitopsd.fleet.errors import WorkerError
+from gitopsd.model.diagnostic import Diagnostic, Severity
+from gitopsd.model.excerpt import format_diagnostics
+from gitopsd.repo.errors import RepositoryError
+
+
+def show_failure(error: Exception, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    match error:
+        case DiagnosticsError():
+            show_diagnostics(error.diagnostics, error.sources)
+        case RepositoryError() | ControllerError():
+            _say(error.message, error.hint)
+        case WorkerError():
+            _say(error.message, "")
+        case OSError():
+            name = f"{error.filename}: " if error.filename else ""
+            _say(f"{name}{error.strerror or error}", "")
+        case _:
+            _say(
+                f"unexpected {type(error).__name__}: {error}",
+                "this is a defect of gitopsd: run it again with --debug, and report what it prints",
+            )
+
+
+def show_diagnostics(diagnostics: tuple[Diagnostic, ...], sources: dict[str, bytes] | object) -> None:
+    """All of them on stderr, with a count at the end."""
+    click.echo(format_diagnostics(diagnostics, sources if isinstance(sources, dict) else {}), err=True)
+    errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+    if errors:
+        click.echo(f"\n{errors} error{'s' if errors > 1 else ''}; nothing was written", err=True)
+
+
+def _say(message: str, hint: str) -> None:
+    click.secho("error: ", fg="red", nl=False, err=True)
+    click.echo(message, err=True)
+    if hint:
+        click.echo(f"  hint: {hint}", err=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")

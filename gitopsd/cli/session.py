@@ -1,0 +1,21 @@
+"""What the options before a command say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gitopsd.daemon.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    repo: str | None
+    environment: str | None
+    config: Path | None
+    debug: bool
+
+    def workspace(self) -> "Workspace":
+        from gitopsd.daemon.workspace import open_workspace
+
+        return open_workspace(self.repo, self.config, self.environment)

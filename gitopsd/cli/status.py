@@ -1,0 +1,47 @@
+import click
+
+from gitopsd.cli.session import Session
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The facts as JSON.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 when a worker isn't in sync.")
+@click.pass_obj
+def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
+    """Show for each worker what it should hold, what was last tried, what it runs, and when it was last well."""
+    import msgspec
+
+    from gitopsd.cli.failure import print_json
+    from gitopsd.cli.tables import print_table
+    from gitopsd.daemon.status import open_deployed, worker_statuses
+
+    workspace = session.workspace()
+    deployed = open_deployed(workspace)
+    statuses = worker_statuses(workspace, deployed)
+    if as_json:
+        print_json([msgspec.to_builtins(status) for status in statuses])
+    elif deployed.head is None:
+        click.echo(f"nothing is deployed to {deployed.branch.environment} yet: `gitopsd apply` deploys")
+    else:
+        number = deployed.head.deployment.trailers.deployment if deployed.head.deployment and deployed.head.deployment.trailers else 0
+        click.echo(f"environment {deployed.branch.environment}, deployment {number}, {deployed.branch.name} at {deployed.head.commit.id[:12]}\n")
+        print_table(
+            ["WORKER", "STATE", "DESIRED", "RUNNING", "LAST ATTEMPTED", "LAST GOOD"],
+            [
+                [
+                    one.worker + (" (leaving)" if one.leaving else ""),
+                    "unreachable" if not one.reachable else "in sync" if not one.drift else "drift",
+                    one.desired[:12],
+                    one.running[:12] or "-",
+                    f"{one.last_attempted.deployment} {'failed' if one.last_attempted.error else 'ok'}" if one.last_attempted else "-",
+                    str(one.last_good or "-"),
+                ]
+                for one in statuses
+            ],
+        )
+        for one in statuses:
+            for line in ([one.error] if one.error else []) + list(one.drift[:10]):
+                click.echo(f"{one.worker}: {line.removeprefix(one.worker + ': ')}")
+            if one.last_attempted and one.last_attempted.error:
+                click.echo(f"{one.worker}: last attempt: {one.last_attempted.error}")
+    return 1 if exit_code and any(one.drift or not one.reachable for one in statuses) else 0

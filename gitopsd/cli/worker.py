@@ -1,0 +1,111 @@
+from typing import TYPE_CHECKING
+
+import click
+
+from gitopsd.cli.session import Session
+
+if TYPE_CHECKING:
+    from gitopsd.model.artifacts import PlacedWorker
+
+
+@click.group()
+def worker() -> None:
+    """Look at workers, and let go of them."""
+
+
+@worker.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The workers as JSON.")
+@click.pass_obj
+def list_workers(session: Session, *, as_json: bool) -> int:
+    """Show the workers of the fleet file, and those that are leaving. Reaches none of them."""
+    import msgspec
+
+    from gitopsd.cli.failure import print_json
+    from gitopsd.cli.tables import print_table
+    from gitopsd.daemon.workers import known_workers
+
+    workers = known_workers(session.workspace()).workers.values()
+    if as_json:
+        print_json([msgspec.to_builtins(one) for one in workers])
+        return 0
+    print_table(
+        ["WORKER", "GROUP", "CONNECTION", "ADDRESS", "SERVICES", "SLOTS", "LABELS", "FEATURES"],
+        [
+            [
+                one.name + (" (leaving)" if one.leaving else ""),
+                one.group,
+                one.connection,
+                f"{one.user}@{one.address}:{one.port}" if one.address else "-",
+                one.service_manager,
+                str(one.slots),
+                ",".join(f"{key}={value}" for key, value in one.labels.items()) or "-",
+                ",".join(one.features) or "-",
+            ]
+            for one in workers
+        ],
+    )
+    return 0
+
+
+@worker.command()
+@click.argument("names", metavar="[WORKER]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="The facts as JSON.")
+@click.pass_obj
+def probe(session: Session, names: tuple[str, ...], *, as_json: bool) -> int:
+    """Ask workers (all of them by default) what they are, and whether they can be workers.
+
+    Exit code 0: all can; 1: one can't, or didn't answer.
+    """
+    from gitopsd.cli.failure import print_json
+    from gitopsd.cli.tables import print_table
+    from gitopsd.daemon.workers import probe_workers
+
+    workspace = session.workspace()
+    found = sorted(probe_workers(workspace, names), key=lambda one: one.worker)
+    if as_json:
+        import msgspec
+
+        print_json([msgspec.to_builtins(one) for one in found])
+    else:
+        print_table(
+            ["WORKER", "STATE", "SYSTEM", "FEATURES"],
+            [
+                [
+                    one.worker,
+                    "no answer" if one.facts is None else "has problems" if one.facts.problems else "ready",
+                    f"{one.facts.os}, {one.facts.architecture}" if one.facts else "-",
+                    " ".join(f"{name} {version}" for name, version in sorted(one.facts.features.items())) if one.facts else "-",
+                ]
+                for one in found
+            ],
+        )
+        for one in found:
+            for line in [one.error] if one.error else one.facts.problems if one.facts else ():
+                click.echo(f"{one.worker}: {line.removeprefix(one.worker + ': ')}")
+    return 1 if any(one.facts is None or one.facts.problems for one in found) else 0
+
+
+@worker.command()
+@click.argument("name", metavar="WORKER")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.pass_obj
+def teardown(session: Session, name: str, *, yes: bool) -> int:
+    """Stop and remove all that gitopsd manages on WORKER. What its jobs wrote elsewhere stays.
+
+    The next apply deploys to it again, unless it was taken out of the fleet file.
+    """
+    from gitopsd.daemon.workers import known_workers, teardown_worker
+
+    workspace = session.workspace()
+    known = known_workers(workspace)
+    if not yes:
+        click.confirm(f"Stop and remove everything that gitopsd manages on {_described(known.get(name))}?", abort=True, err=True)
+    removed = teardown_worker(workspace, known, name)
+    click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
+    for directory in removed.directories:
+        click.echo(f"{name}: removed {directory}")
+    return 0
+
+
+def _described(one: "PlacedWorker") -> str:
+    return f"{one.name} ({one.user}@{one.address})" if one.address else f"{one.name} (this machine)"

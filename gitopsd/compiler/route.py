@@ -1,0 +1,190 @@
+"""Pass 7: what each port of each replica is joined to, and the adapter jobs where a port doesn't speak its transport."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitopsd.compiler.link import Linked
+from gitopsd.compiler.place import Placement
+from gitopsd.compiler.transports import TRANSPORTS
+from gitopsd.compiler.transports.kind import Attachment, WireEnd, socket_name
+from gitopsd.compiler.transports.worker import worker_input, worker_output
+from gitopsd.model.artifacts import PlacedWorker
+from gitopsd.model.diagnostic import Diagnostic, Related
+from gitopsd.model.system import BoundChannel, BoundStep, System, job_name
+
+Ports = dict[str, list[WireEnd]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedJob:
+    """A job on its worker, with its ends of channels. `step` is None for an adapter; `reason` says why that is there."""
+
+    name: str
+    workflow: str
+    replica: int
+    worker: PlacedWorker
+    step: BoundStep | None
+    inputs: Ports
+    outputs: Ports
+    directories: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Joined:
+    """The ends of one replica while they are being collected."""
+
+    inputs: Ports = field(default_factory=dict)
+    outputs: Ports = field(default_factory=dict)
+    directories: list[str] = field(default_factory=list)
+
+
+def route(
+    linked: Linked, systems: Sequence[System], placement: Placement
+) -> tuple[tuple[RoutedJob, ...], list[Diagnostic]]:
+    """All jobs, in the order of their names."""
+    jobs: list[RoutedJob] = []
+    diagnostics: list[Diagnostic] = []
+    for system in systems:
+        diagnostics += _check_shared_paths(linked, system, placement)
+        diagnostics += _check_adapter_names(linked, system)
+        for step in system.steps.values():
+            for replica in range(step.place.replicas):
+                jobs += _route_replica(linked, system, step, replica, placement)
+    return tuple(sorted(jobs, key=lambda job: job.name)), diagnostics
+
+
+def _route_replica(
+    linked: Linked, system: System, step: BoundStep, replica: int, placement: Placement
+) -> list[RoutedJob]:
+    name = job_name(system.workflow, step.name, replica)
+    worker = placement.workers[placement.jobs[name]]
+    joined = _Joined()
+    adapters: list[RoutedJob] = []
+    for side, ports in (("in", step.inputs), ("out", step.outputs)):
+        for port, channel_name in ports.items():
+            channel = system.channels[channel_name]
+            attachment = Attachment(
+                environment=linked.name, system=system, channel=channel, step=step, replica=replica
+            )  # fmt: skip
+            ends = joined.inputs if side == "in" else joined.outputs
+            if _speaks(step, side, port, channel):
+                ends[port] = [_direct_end(attachment, side)]
+                joined.directories += TRANSPORTS[channel.transport].directories(channel)
+            else:
+                inner, adapter = _adapt(attachment, side, port, worker)
+                ends[port] = [inner]
+                adapters.append(adapter)
+    job = RoutedJob(
+        name=name,
+        workflow=system.workflow,
+        replica=replica,
+        worker=worker,
+        step=step,
+        inputs=joined.inputs,
+        outputs=joined.outputs,
+        directories=tuple(sorted(set(joined.directories))),
+    )
+    return [job, *adapters]
+
+
+def _speaks(step: BoundStep, side: str, port: str, channel: BoundChannel) -> bool:
+    """Whether the port handles the channel's transport by itself; the runner lends `worker` to a plain filter."""
+    declared = (step.blueprint.in_ if side == "in" else step.blueprint.out)[port].speaks
+    return channel.transport in declared or (channel.transport == "worker" and "stdio" in declared)
+
+
+def _direct_end(attachment: Attachment, side: str) -> WireEnd:
+    transport = TRANSPORTS[attachment.channel.transport]
+    return transport.input_of(attachment) if side == "in" else transport.output_of(attachment)
+
+
+def _adapt(attachment: Attachment, side: str, port: str, worker: PlacedWorker) -> tuple[WireEnd, RoutedJob]:
+    """The step's end, which becomes a `worker` socket, and the adapter job between that socket and the channel."""
+    channel, step, system = attachment.channel, attachment.step, attachment.system
+    inner_name = f"{attachment.wire_name}.{side}.{step.name}"
+    socket = socket_name(inner_name, str(attachment.replica))
+    outer = _direct_end(attachment, side)
+    reader = side == "in"
+    adapter = RoutedJob(
+        name=job_name(system.workflow, adapter_step(step.name, side, channel.name), attachment.replica),
+        workflow=system.workflow,
+        replica=attachment.replica,
+        worker=worker,
+        step=None,
+        inputs={"default": [outer if reader else worker_input(inner_name, socket)]},
+        outputs={"default": [worker_output(inner_name, [socket]) if reader else outer]},
+        directories=TRANSPORTS[channel.transport].directories(channel),
+        reason=(
+            f"`{step.name}` doesn't speak {channel.transport} on its port `{port}`, "
+            f"so this {'reader' if reader else 'writer'} joins it to `{channel.name}`"
+        ),
+    )
+    inner = worker_input(inner_name, socket) if reader else worker_output(inner_name, [socket])
+    return inner, adapter
+
+
+def adapter_step(step: str, side: str, channel: str) -> str:
+    return f"{step}-{side}-{channel}"
+
+
+def _check_adapter_names(linked: Linked, system: System) -> list[Diagnostic]:
+    """An adapter is named after step and channel; a step of that very name would be the same job."""
+    diagnostics = []
+    document = linked.workflows[system.workflow].document
+    for step in system.steps.values():
+        for side, ports in (("in", step.inputs), ("out", step.outputs)):
+            for port, channel in ports.items():
+                name = adapter_step(step.name, side, channel)
+                if name in system.steps and not _speaks(step, side, port, system.channels[channel]):
+                    diagnostics.append(
+                        Diagnostic(
+                            code="name-clash",
+                            message=f"the step `{name}` has the name of an adapter job that `{step.name}` needs",
+                            location=document.locate_key("steps", name),
+                            related=(
+                                Related(
+                                    message="the adapter is needed here",
+                                    location=document.locate("steps", step.name, side),
+                                ),
+                            ),
+                            hint="rename the step",
+                        )
+                    )
+    return diagnostics
+
+
+def _check_shared_paths(linked: Linked, system: System, placement: Placement) -> list[Diagnostic]:
+    """A channel that crosses workers needs a path which all of them see as one."""
+    document = linked.workflows[system.workflow].document
+    diagnostics = []
+    for channel in system.channels.values():
+        if not TRANSPORTS[channel.transport].crosses_workers():
+            continue
+        names = {
+            placement.jobs[job_name(system.workflow, end.step, replica)]
+            for end in (*channel.producers, *channel.consumers)
+            for replica in range(system.steps[end.step].place.replicas)
+        }
+        blind = [name for name in sorted(names) if not _sees(placement.workers[name].mounts, channel.path)]
+        if len(names) > 1 and blind:
+            shown = ", ".join(f"`{name}`" for name in blind[:5]) + (" and more" if len(blind) > 5 else "")
+            diagnostics.append(
+                Diagnostic(
+                    code="path-not-shared",
+                    message=(
+                        f"the channel `{channel.name}` joins {len(names)} workers, "
+                        f"but `{channel.path}` is not declared as shared on {shown}"
+                    ),
+                    location=document.locate("channels", channel.name, "path"),
+                    hint=(
+                        f"if it is one file system there, say so in {linked.environment.fleet}: "
+                        f"`mounts: {{{channel.path}: shared}}` in each group; else place the steps on one worker"
+                    ),
+                )
+            )
+    return diagnostics
+
+
+def _sees(mounts: Mapping[str, str], path: str) -> bool:
+    return any((path + "/").startswith(mount.rstrip("/") + "/") for mount in mounts)

@@ -1,0 +1,93 @@
+"""One worker made equal to its release: observe → decide → act → read back. Apply and reconcile both come here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Literal
+
+from gitopsd.daemon.releases import Payload, held_blobs, payload
+from gitopsd.fleet import verbs
+from gitopsd.fleet.connection import WorkerConnection
+from gitopsd.fleet.errors import WorkerRefused
+from gitopsd.fleet.protocol import Activation
+from gitopsd.model.release import DesiredRelease
+from gitopsd.planner.drift import Drift, find_drift
+from gitopsd.repo.repository import Repository
+
+State = Literal["in-sync", "converged", "failed", "unreachable"]
+Progress = Callable[[str, str], None]
+"""Called with a worker's name and what is being done to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerResult:
+    """What became of one worker: `failures` are job -> why and its last log lines; `seconds` by stage."""
+
+    worker: str
+    state: State
+    drift: tuple[Drift, ...] = ()
+    error: str = ""
+    touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    failures: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class PayloadSource:
+    """Reads blobs for many threads; libgit2's repository belongs to one at a time. Equal needs are packed once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._lock = Lock()
+
+    def lacking(self, desired: DesiredRelease, releases_on_worker: tuple[str, ...], also: tuple[str, ...] = ()) -> Payload:
+        """What the worker lacks; `also` names blobs that it turned out not to have after all."""
+        with self._lock:
+            held = held_blobs(self._repository, releases_on_worker) - set(also)
+            return payload(self._repository, desired, held)
+
+
+def converge(
+    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, progress: Progress, deadline: float
+) -> WorkerResult:
+    """Raises WorkerError; everything about the jobs themselves is in the result."""
+    manager = connection.target.service_manager
+    progress(desired.worker, "observing")
+    observed = verbs.observe(connection)
+    drift = find_drift(desired, observed, manager)
+    if not drift:
+        return WorkerResult(worker=desired.worker, state="in-sync")
+    progress(desired.worker, "activating")
+    activation = _activate(connection, desired, blobs, observed.releases, deadline)
+    remaining = find_drift(desired, activation.observation, manager)
+    failures = {job: (failure.message, failure.log) for job, failure in activation.failed.items()}
+    return WorkerResult(
+        worker=desired.worker,
+        state="failed" if remaining or failures else "converged",
+        drift=remaining if remaining else drift,
+        error="; ".join(f"{one.subject or 'release'}: {one.detail}" for one in remaining[:5]),
+        touched={
+            "started": activation.started,
+            "restarted": activation.restarted,
+            "reloaded": activation.reloaded,
+            "stopped": activation.stopped,
+        },
+        failures=failures,
+        seconds=activation.seconds,
+    )
+
+
+def _activate(
+    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, on_worker: tuple[str, ...], deadline: float
+) -> Activation:
+    manifest = [(path, mode, blob) for path, (mode, blob) in desired.files.items()]
+    missing: tuple[str, ...] = ()
+    for attempt in (1, 2):
+        sent = blobs.lacking(desired, on_worker, missing)
+        try:
+            return verbs.activate(connection, desired.id, manifest, (sent.blobs, sent.content), deadline)
+        except WorkerRefused as refused:
+            # a release that it listed is damaged: what it lacks is named, and sent once more
+            missing = tuple(refused.details.get("missing", ()))
+            if refused.code != "bad-payload" or not missing or attempt > 1:
+                raise
+    raise AssertionError("unreachable")

@@ -1,0 +1,81 @@
+"""What became of a deployment: one JSON note on its commit, with an entry for each rollout of it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead
+from gitopsd.repo.notes import read_note, update_note
+from gitopsd.repo.repository import Repository
+
+_KEPT_ROLLOUTS = 20
+_LONGEST_ERROR = 500
+
+
+class RolloutRecord(Struct, frozen=True, kw_only=True):
+    """One run over the fleet: times in UTC, how many workers ended how, and why for those that are not well."""
+
+    started: str
+    finished: str
+    counts: dict[str, int]
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+class RolloutNote(Struct, frozen=True, kw_only=True):
+    """The note on a deployment's commit, oldest rollout first."""
+
+    format: int = 1
+    rollouts: tuple[RolloutRecord, ...] = ()
+
+
+def record_rollout(
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    head: ArtifactHead,
+    started: datetime,
+    results: Sequence[WorkerResult],
+) -> None:
+    """Adds a rollout to the newest deployment's note; one in which nothing was done or wrong leaves none."""
+    if head.deployment is None or all(result.state == "in-sync" for result in results):
+        return
+    rollout = RolloutRecord(
+        started=_timestamp(started),
+        finished=_timestamp(datetime.now(UTC)),
+        counts=dict(sorted(Counter(result.state for result in results).items())),
+        errors={
+            result.worker: _summary(result) for result in results if result.state in {"failed", "unreachable"}
+        },
+    )
+
+    def add(present: bytes | None) -> Any:  # noqa: ANN401 - whatever encodes as a JSON object
+        note = parse_note(present)
+        return RolloutNote(rollouts=(*note.rollouts, rollout)[-_KEPT_ROLLOUTS:])
+
+    update_note(workspace.repository, branch, workspace.remote, head.deployment.id, add)
+
+
+def read_rollouts(repository: Repository, branch: ArtifactBranch, deployment: ArtifactCommit) -> RolloutNote:
+    return parse_note(read_note(repository, branch, deployment.id))
+
+
+def parse_note(content: bytes | None) -> RolloutNote:
+    """The note; one that is not ours to read counts as empty, since anybody may write notes."""
+    try:
+        return msgspec.json.decode(content or b"{}", type=RolloutNote)
+    except msgspec.DecodeError:
+        return RolloutNote()
+
+
+def _summary(result: WorkerResult) -> str:
+    failures = [f"{job}: {message}" for job, (message, _) in result.failures.items()]
+    return "; ".join([*failures, result.error] if not failures else failures)[:_LONGEST_ERROR]
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

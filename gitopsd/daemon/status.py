@@ -1,0 +1,225 @@
+"""The four facts about each worker, kept apart: desired, last attempted, running, last good."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from gitopsd.daemon.apply import ssh_settings
+from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.planning import check_source
+from gitopsd.daemon.releases import desired_releases, target_of
+from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet import verbs
+from gitopsd.fleet.connect import Workers
+from gitopsd.fleet.errors import WorkerError
+from gitopsd.fleet.fanout import Failed, fan_out
+from gitopsd.fleet.target import Target
+from gitopsd.model.artifacts import WORKERS_FOLDER
+from gitopsd.model.facts import Observation
+from gitopsd.model.release import DesiredRelease
+from gitopsd.planner.drift import find_drift
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, deployments, list_folder, read_head
+from gitopsd.repo.publish import fetch_artifacts
+
+_OBSERVE_SECONDS = 60.0
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """The newest rollout that was to change a worker, and what came of it; `error` is empty where it went well."""
+
+    deployment: int
+    finished: str
+    error: str = ""
+
+
+class WorkerStatus(Struct, frozen=True, kw_only=True):
+    """Release ids, or empty where there is none or it isn't known. `drift` is empty when in sync."""
+
+    worker: str
+    group: str
+    desired: str
+    last_attempted: Attempt | None
+    running: str
+    last_good: int | None
+    reachable: bool
+    error: str
+    drift: tuple[str, ...]
+    leaving: bool
+
+
+class Workload(Struct, frozen=True, kw_only=True):
+    """A job as observed on its worker; `since` is seconds since the epoch by the worker's clock."""
+
+    worker: str
+    job: str
+    state: str
+    main_pid: int
+    restarts: int
+    since: float | None
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One worker: what it should hold, and what was seen, or why nothing was."""
+
+    desired: DesiredRelease
+    group: str
+    leaving: bool
+    service_manager: str
+    observation: Observation | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """An environment's artifact branch; `head` is None before the first deployment."""
+
+    branch: ArtifactBranch
+    head: ArtifactHead | None
+
+
+def open_deployed(workspace: Workspace) -> Deployed:
+    """The artifact branch of the chosen environment, brought up to date with its remote.
+
+    Raises DiagnosticsError where the work tree or source branch doesn't say which branch that is.
+    """
+    front = check_source(workspace.source(), workspace.environment)
+    branch = artifact_branch(front.linked.name if front.linked else "", front.branch)
+    fetch_artifacts(workspace.repository, branch, workspace.remote)
+    return Deployed(branch=branch, head=read_head(workspace.repository, branch))
+
+
+def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed]:
+    """Every worker of the head, as they answer; one that doesn't is there with its error."""
+    if deployed.head is None:
+        return
+    tree = deployed.head.commit.tree
+    desired = desired_releases(workspace.repository, tree)
+    fleet = read_fleet(workspace.repository, tree)
+    targets = {
+        name: target_of(fleet[name], deployed.head.root_commit, deployed.branch.environment)
+        for name in sorted(desired)
+        if name in fleet
+    }
+    with Workers(ssh_settings(workspace)) as workers:
+
+        def look(target: Target) -> Observation:
+            with workers.connect(target) as connection:
+                return verbs.observe(connection)
+
+        for outcome in fan_out(list(targets.values()), look, deadline=_OBSERVE_SECONDS):
+            failed = isinstance(outcome, Failed)
+            if failed and not isinstance(outcome.error, WorkerError):
+                raise outcome.error
+            yield Observed(
+                desired=desired[outcome.worker],
+                group=fleet[outcome.worker].group,
+                leaving=fleet[outcome.worker].leaving,
+                service_manager=targets[outcome.worker].service_manager,
+                observation=None if failed else outcome.result,
+                error=str(outcome.error) if failed else "",
+            )
+
+
+def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStatus]:
+    """All workers by name."""
+    if deployed.head is None:
+        return []
+    attempts = _Attempts(workspace, deployed.branch, deployed.head)
+    return sorted(
+        (_status(observed, attempts) for observed in observe_fleet(workspace, deployed)),
+        key=lambda status: status.worker,
+    )
+
+
+def workloads(observed: Observed) -> list[Workload]:
+    """The jobs of one worker's release, and what else runs there under gitopsd's name."""
+    if observed.observation is None:
+        return []
+    jobs = observed.desired.record.jobs
+    by_unit = {job.unit: name for name, job in jobs.items()}
+    seen = observed.observation
+    found = []
+    for unit, state in seen.units.items():
+        name = by_unit.get(unit, unit.removeprefix("gitopsd-").rsplit(".", 1)[0])
+        digest = jobs[name].digest if name in jobs else ""
+        word = "completed" if name in seen.completed else "running" if state.active == "active" else state.active
+        found.append(
+            Workload(
+                worker=observed.desired.worker,
+                job=name,
+                state=word,
+                main_pid=state.main_pid,
+                restarts=state.restarts,
+                since=state.since,
+                current=bool(digest) and seen.applied.get(name) == digest,
+            )
+        )
+    missing = [
+        Workload(worker=observed.desired.worker, job=name, state="missing", main_pid=0, restarts=0, since=None, current=False)
+        for name, job in jobs.items()
+        if job.unit not in seen.units
+    ]
+    return sorted([*found, *missing], key=lambda workload: workload.job)
+
+
+def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
+    worker = observed.desired.worker
+    seen = observed.observation
+    drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager)
+    attempt, good = attempts.of(worker)
+    return WorkerStatus(
+        worker=worker,
+        group=observed.group,
+        desired=observed.desired.id,
+        last_attempted=attempt,
+        running=(seen.release or "") if seen else "",
+        last_good=good,
+        reachable=seen is not None,
+        error=observed.error,
+        drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
+        leaving=observed.leaving,
+    )
+
+
+class _Attempts:
+    """What the record says about workers: which deployments changed each, and how its rollouts ended."""
+
+    _MOST_DEPLOYMENTS = 200
+
+    def __init__(self, workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead) -> None:
+        repository = workspace.repository
+        self._records: list[tuple[int, dict[str, str], RolloutNote]] = []
+        for count, commit in enumerate(deployments(repository, head.commit.id)):
+            if count == self._MOST_DEPLOYMENTS or commit.trailers is None:
+                break
+            releases = {
+                name: entry.id for name, entry in list_folder(repository, commit.tree, WORKERS_FOLDER).items()
+            }
+            self._records.append((commit.trailers.deployment, releases, read_rollouts(repository, branch, commit)))
+
+    def of(self, worker: str) -> tuple[Attempt | None, int | None]:
+        """The worker's last attempt, and the newest deployment after which it was well."""
+        attempt: Attempt | None = None
+        for number, _, note in self._records:
+            for rollout in reversed(note.rollouts):
+                error = rollout.errors.get(worker, "")
+                attempt = attempt or Attempt(deployment=number, finished=rollout.finished, error=error)
+                if not error:
+                    return attempt, number
+        return attempt, None
+
+
+def age(seconds_since_epoch: float | None, now: datetime | None = None) -> str:
+    """How long ago, in words of at most two units; empty when not known."""
+    if not seconds_since_epoch:
+        return ""
+    seconds = max(0, int((now or datetime.now(UTC)).timestamp() - seconds_since_epoch))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,98 @@
+"""Single workers, outside of any deployment: who they are, what they can, letting go of one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from gitopsd.compiler.place import fleet_workers
+from gitopsd.daemon.apply import ssh_settings
+from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.planning import check_source
+from gitopsd.daemon.releases import target_of
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet import verbs
+from gitopsd.fleet.connect import Workers
+from gitopsd.fleet.errors import WorkerError
+from gitopsd.fleet.fanout import Failed, fan_out
+from gitopsd.fleet.protocol import Probe, TornDown
+from gitopsd.fleet.target import Target
+from gitopsd.model.artifacts import PlacedWorker
+from gitopsd.model.names import did_you_mean
+from gitopsd.repo.artifacts import artifact_branch, read_head
+from gitopsd.repo.lock import host_lock
+from gitopsd.repo.publish import fetch_artifacts
+
+_PROBE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWorkers:
+    """The workers of the fleet file, and those that the artifact branch still has as leaving; by name."""
+
+    environment: str
+    root_commit: str | None
+    workers: Mapping[str, PlacedWorker]
+
+    def get(self, name: str) -> PlacedWorker:
+        if name not in self.workers:
+            raise ControllerError(f"there is no worker `{name}`", did_you_mean(name, self.workers))
+        return self.workers[name]
+
+    def target(self, name: str) -> Target:
+        return target_of(self.get(name), self.root_commit, self.environment)
+
+
+class Probed(Struct, frozen=True, kw_only=True):
+    """A worker's facts, or why there are none."""
+
+    worker: str
+    facts: Probe | None
+    error: str = ""
+
+
+def known_workers(workspace: Workspace) -> KnownWorkers:
+    """Raises DiagnosticsError where the source doesn't say what the fleet is."""
+    front = check_source(workspace.source(), workspace.environment)
+    if front.linked is None:
+        raise ValueError("a checked source is linked")
+    branch = artifact_branch(front.linked.name, front.branch)
+    fetch_artifacts(workspace.repository, branch, workspace.remote)
+    head = read_head(workspace.repository, branch)
+    deployed = read_fleet(workspace.repository, head.commit.tree) if head else {}
+    return KnownWorkers(
+        environment=branch.environment,
+        root_commit=head.root_commit if head else None,
+        workers=dict(sorted({**deployed, **fleet_workers(front.linked)}.items())),
+    )
+
+
+def probe_workers(workspace: Workspace, names: Sequence[str]) -> Iterator[Probed]:
+    """The named workers, or all, as they answer."""
+    known = known_workers(workspace)
+    targets = [known.target(name) for name in (names or known.workers)]
+    with Workers(ssh_settings(workspace)) as workers:
+
+        def look(target: Target) -> Probe:
+            with workers.connect(target) as connection:
+                return verbs.probe(connection)
+
+        for outcome in fan_out(targets, look, deadline=_PROBE_SECONDS):
+            if not isinstance(outcome, Failed):
+                yield Probed(worker=outcome.worker, facts=outcome.result)
+            elif isinstance(outcome.error, WorkerError):
+                yield Probed(worker=outcome.worker, facts=None, error=outcome.error.message)
+            else:
+                raise outcome.error
+
+
+def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str) -> TornDown:
+    """Raises WorkerError, or ControllerError for a worker that isn't known."""
+    target = known.target(name)
+    with (
+        host_lock(workspace.identity, known.environment),
+        Workers(ssh_settings(workspace)) as workers,
+        workers.connect(target) as connection,
+    ):
+        return verbs.teardown(connection)

@@ -1,0 +1,50 @@
+"""A repository with its remote and configuration: where every command starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitopsd.daemon.configuration import Configuration, read_configuration
+from gitopsd.repo.commit_source import read_commit
+from gitopsd.repo.remote import Remote, find_remote
+from gitopsd.repo.repository import Repository, open_repository
+from gitopsd.repo.revision import default_branch, resolve_commit
+from gitopsd.repo.source import SourceTree
+from gitopsd.repo.worktree_source import read_work_tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """`environment` is None where the command line names none."""
+
+    repository: Repository
+    remote: Remote | None
+    configuration: Configuration
+    environment: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """One name for the repository however it was spelt: that of the remote where there is one."""
+        return self.remote.identity if self.remote else self.repository.identity
+
+    def source(self, revision: str | None = None) -> SourceTree:
+        """The version named by the revision; without one the work tree as it is, or the source branch's head."""
+        if revision is None and self.repository.work_tree is not None:
+            return read_work_tree(self.repository)
+        return self.source_of_commit(revision)
+
+    def source_of_commit(self, revision: str | None = None) -> SourceTree:
+        """The version named by the revision; without one the source branch's head."""
+        name = revision or self.configuration.source_branch or default_branch(self.repository)
+        return read_commit(self.repository, resolve_commit(self.repository, name))
+
+
+def open_workspace(location: str | None, configuration_path: Path | None, environment: str | None) -> Workspace:
+    """Raises RepositoryError or DiagnosticsError."""
+    configuration = read_configuration(configuration_path)
+    repository = open_repository(location or configuration.repository or None, Path.cwd())
+    return Workspace(
+        repository=repository,
+        remote=find_remote(repository),
+        configuration=configuration,
+        environment=environment,
+    )

@@ -1,0 +1,214 @@
+"""Opening SSH connections with Fabric: what many of them share, and a deadline and a name for each stage."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fabric
+import paramiko
+
+from gitopsd.fleet.errors import HostKeyMismatch, WorkerUnreachable
+from gitopsd.fleet.host_key import HostKey, HostKeyRefused, PinnedKeyPolicy, parse_host_key, prefer, refusal_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gitopsd.fleet.target import SshSettings, Target
+
+_KEEPALIVE_SECONDS = 30
+
+
+class Connector:
+    """Opens connections from any thread: ~/.ssh/config is read once, jump hosts are shared by all who need them."""
+
+    def __init__(self, settings: SshSettings) -> None:
+        self._settings = settings
+        self._config = _load_config(settings)
+        self._jumps: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def open(self, target: Target) -> Any:
+        """An authenticated fabric.Connection to the worker, its host key verified against the fleet file's.
+
+        Raises WorkerUnreachable with the stage that failed, HostKeyMismatch before anything was sent.
+        """
+        if not target.address:
+            raise WorkerUnreachable(target.name, "connect", f"{target.name}: the fleet file has no address for it")
+        pinned = _pinned(target)
+        connection = fabric.Connection(target.address, user=target.user, port=target.port, config=self._config)
+        where = f"{connection.host}:{connection.port}"
+        policy = PinnedKeyPolicy(pinned)
+        sock = self._socket(target, connection, where)
+        connection.gateway = None
+        connection.client.set_missing_host_key_policy(policy)
+        connection.connect_timeout = self._settings.banner_seconds  # of the negotiation: the socket is connected
+        connection.connect_kwargs = self._connect_kwargs(connection, sock, pinned)
+        try:
+            connection.open()
+        except HostKeyRefused as refused:
+            _abandon(connection, sock)
+            raise HostKeyMismatch(
+                target.name,
+                refusal_message(target, where, pinned, refused.offered),
+                expected=None if pinned is None else pinned.fingerprint,
+                offered=refused.offered.fingerprint,
+            ) from None
+        except (paramiko.SSHException, EOFError, OSError, ValueError) as error:
+            _abandon(connection, sock)
+            if policy.accepted:
+                raise _not_authenticated(target, connection.user, where, error) from error
+            raise WorkerUnreachable(
+                target.name,
+                "banner",
+                f"{target.name} ({where}): connected, but no SSH session came about: {_reason(error)}. Does sshd "
+                "answer there, and has the machine memory and processes to spare?",
+            ) from error
+        except BaseException:
+            _abandon(connection, sock)
+            raise
+        connection.transport.set_keepalive(_KEEPALIVE_SECONDS)
+        return connection
+
+    def close(self) -> None:
+        """Close the jump hosts; connections that go through them end with them."""
+        with self._lock:
+            jumps, self._jumps = self._jumps, {}
+        for jump in jumps.values():
+            jump.client.close()
+
+    def _socket(self, target: Target, connection: Any, where: str) -> Any:
+        seconds = self._settings.connect_seconds
+        gateway = self._settings.jump or connection.gateway
+        try:
+            if isinstance(gateway, str) and gateway != self._settings.jump:
+                return connection.open_gateway()  # a ProxyCommand
+            if gateway:
+                jump = self._jump(target, gateway)
+                destination = (connection.host, int(connection.port))
+                return jump.transport.open_channel("direct-tcpip", destination, ("", 0), timeout=seconds)
+            return _connect(connection.host, int(connection.port), seconds)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            through = f" through {_name(gateway)}" if gateway else ""
+            raise WorkerUnreachable(
+                target.name,
+                "connect",
+                f"{target.name} ({where}): no connection{through}, tried for at most {seconds:g} s: {_reason(error)}. "
+                "Is the machine up, is the address right, does a firewall let us in?",
+            ) from error
+
+    def _jump(self, target: Target, gateway: Any) -> Any:
+        # under the lock: Paramiko's authentication through one gateway fails when threads race to open it
+        with self._lock:
+            name = _name(gateway)
+            known = self._jumps.get(name)
+            if known is not None and known.is_connected:
+                return known
+            jump = fabric.Connection(gateway, config=self._config) if isinstance(gateway, str) else gateway
+            self._open_jump(target, jump, name)
+            self._jumps[name] = jump
+            return jump
+
+    def _open_jump(self, target: Target, jump: Any, name: str) -> None:
+        # it is no worker, so the fleet file doesn't pin it: its key is checked as OpenSSH checks it
+        jump.client.load_system_host_keys()
+        jump.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        jump.connect_timeout = self._settings.connect_seconds
+        jump.connect_kwargs = {
+            **self._connect_kwargs(jump, None, None),
+            "channel_timeout": self._settings.connect_seconds,
+        }
+        try:
+            jump.open()
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            jump.client.close()
+            raise WorkerUnreachable(
+                target.name,
+                "connect",
+                f"{target.name}: the jump host {name} lets nobody through: {_reason(error)}. Try `ssh {name}` as the "
+                "same user: its host key must be in ~/.ssh/known_hosts and your key must be accepted",
+            ) from error
+        jump.transport.set_keepalive(_KEEPALIVE_SECONDS)
+
+    def _connect_kwargs(self, connection: Any, sock: Any, pinned: HostKey | None) -> dict[str, Any]:
+        settings = self._settings
+        identities = [str(Path(path).expanduser()) for path in settings.identity]
+        configured = connection.connect_kwargs.get("key_filename") or []
+        options: dict[str, Any] = {
+            "key_filename": identities or configured,
+            "allow_agent": not identities,
+            "look_for_keys": not identities,
+            "banner_timeout": settings.banner_seconds,
+            "auth_timeout": settings.auth_seconds,
+            "channel_timeout": settings.connect_seconds,
+            "transport_factory": _transport_factory(pinned),
+        }
+        return options if sock is None else {**options, "sock": sock}
+
+
+def _load_config(settings: SshSettings) -> Any:
+    # lazy: nothing of ~/.fabric.yaml, only what OpenSSH reads as well
+    config = fabric.Config(lazy=True, runtime_ssh_path=settings.config)
+    config.load_ssh_config()
+    return config
+
+
+def _transport_factory(pinned: HostKey | None) -> Callable[..., paramiko.Transport]:
+    def make(sock: Any, disabled_algorithms: Any = None, **_: Any) -> paramiko.Transport:
+        if isinstance(sock, socket.socket):
+            # Paramiko leaves Nagle's algorithm on, which costs 40 ms a request
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport = paramiko.Transport(sock, disabled_algorithms=disabled_algorithms)
+        transport.daemon = True
+        prefer(transport, pinned)
+        return transport
+
+    return make
+
+
+def _pinned(target: Target) -> HostKey | None:
+    if target.host_key is None:
+        return None
+    pinned = parse_host_key(target.host_key)
+    if pinned is None:
+        raise HostKeyMismatch(
+            target.name,
+            f"{target.name}: the host_key in the fleet file is not a public key: write it as in "
+            "/etc/ssh/ssh_host_ed25519_key.pub on the machine, `ssh-ed25519 AAAA…`",
+            expected=None,
+            offered=None,
+        )
+    return pinned
+
+
+def _connect(host: str, port: int, seconds: float) -> socket.socket:
+    return socket.create_connection((host, port), timeout=seconds)
+
+
+def _not_authenticated(target: Target, user: str, where: str, error: Exception) -> WorkerUnreachable:
+    return WorkerUnreachable(
+        target.name,
+        "auth",
+        f"{target.name} ({where}): not let in as {user}: {_reason(error)}. Is our public key in that user's "
+        "~/.ssh/authorized_keys there, and the private one in ssh-agent or named by `ssh: {identity: …}`?",
+    )
+
+
+def _abandon(connection: Any, sock: Any) -> None:
+    connection.client.close()
+    with suppress(OSError):
+        sock.close()
+
+
+def _name(gateway: Any) -> str:
+    if isinstance(gateway, str):
+        return gateway
+    return f"{gateway.user}@{gateway.host}:{gateway.port}"
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text) if text else type(error).__name__

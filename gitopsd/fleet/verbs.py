@@ -1,0 +1,83 @@
+"""The verbs of the agent, one typed function each, over any connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitopsd.fleet.connection import OBSERVE_SECONDS
+from gitopsd.fleet.protocol import Activation, Logs, Observation, Probe, Pruned, TornDown, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gitopsd.fleet.connection import WorkerConnection
+    from gitopsd.fleet.target import Owner
+
+# for the answer to travel after the worker's own deadline has passed
+_GRACE_SECONDS = 30.0
+_TEARDOWN_SECONDS = 150.0
+
+
+def probe(connection: WorkerConnection, timeout: float = 60.0) -> Probe:
+    return decode(connection.target.name, "probe", connection.call("probe", {}, timeout=timeout), Probe)
+
+
+def observe(connection: WorkerConnection, timeout: float = OBSERVE_SECONDS) -> Observation:
+    """What the worker holds and runs; WorkerRefused `owned-by-another` when it isn't its target's owner's."""
+    answer = connection.call("observe", {"owner": _root_commit(connection)}, timeout=timeout)
+    return decode(connection.target.name, "observe", answer, Observation)
+
+
+def activate(
+    connection: WorkerConnection,
+    release: str,
+    manifest: Sequence[tuple[str, str, str]],
+    payload: tuple[Sequence[tuple[str, int]], bytes],
+    deadline: float = 120.0,
+) -> Activation:
+    """Make the worker hold a release and run its jobs.
+
+    manifest: (path, mode, blob id) of the whole release. payload: (blob id, size) of what is sent along, and the
+    zlib of those blobs in that order. deadline: seconds that the worker takes at most for its jobs to be up.
+    WorkerRefused `bad-payload` with details["missing"]: blob ids that have to be sent as well.
+    """
+    owner = _owner(connection)
+    request: dict[str, Any] = {
+        "owner": {"root_commit": owner.root_commit, "environment": owner.environment},
+        "release": release,
+        "manifest": manifest,
+        "payload": payload[0],
+        "deadline": deadline,
+    }
+    answer = connection.call("activate", request, payload[1], timeout=deadline + _GRACE_SECONDS)
+    return decode(connection.target.name, "activate", answer, Activation)
+
+
+def prune(connection: WorkerConnection, keep: Iterable[str]) -> Pruned:
+    """Remove releases that are neither kept, nor current, nor still run from."""
+    answer = connection.call("prune", {"keep": sorted(keep)}, timeout=60.0 + _GRACE_SECONDS)
+    return decode(connection.target.name, "prune", answer, Pruned)
+
+
+def teardown(connection: WorkerConnection) -> TornDown:
+    """Stop and remove all that gitopsd has on the worker; what jobs wrote elsewhere stays."""
+    request = {"owner": _root_commit(connection), "deadline": _TEARDOWN_SECONDS}
+    answer = connection.call("teardown", request, timeout=_TEARDOWN_SECONDS + _GRACE_SECONDS)
+    return decode(connection.target.name, "teardown", answer, TornDown)
+
+
+def logs(connection: WorkerConnection, job: str, lines: int = 100) -> Logs:
+    """The last lines that a job printed."""
+    return decode(connection.target.name, "logs", connection.call("logs", {"job": job, "lines": lines}), Logs)
+
+
+def _owner(connection: WorkerConnection) -> Owner:
+    owner = connection.target.owner
+    if owner is None:
+        raise ValueError(f"{connection.target.name}: a worker is activated for an artifact branch only")
+    return owner
+
+
+def _root_commit(connection: WorkerConnection) -> str | None:
+    owner = connection.target.owner
+    return None if owner is None else owner.root_commit

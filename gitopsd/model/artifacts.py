@@ -1,0 +1,67 @@
+"""What planning needs of the artifact branch's head, and what rendering puts there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec import field as struct_field
+
+PLACEMENT_FOLDER = "placement"
+WORKERS_FOLDER = "workers"
+FLEET_FILE = "fleet.json"
+CONTROL_FILE = "control.json"
+
+
+class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker as `fleet.json` records it: all that converging needs, so that the source branch isn't needed for it.
+
+    `name` is empty in the record, where it is the key.
+    """
+
+    name: str = ""
+    group: str
+    connection: Literal["ssh", "local"]
+    service_manager: Literal["systemd", "supervisor"]
+    address: str = ""
+    port: int = 22
+    user: str = ""
+    host_key: str = ""
+    slots: int = 100
+    labels: dict[str, str] = struct_field(default_factory=dict)
+    features: tuple[str, ...] = ()
+    mounts: dict[str, str] = struct_field(default_factory=dict)
+    leaving: bool = False
+
+
+class FleetRecord(Struct, frozen=True, kw_only=True):
+    """`fleet.json`."""
+
+    format: int = 1
+    workers: dict[str, PlacedWorker] = struct_field(default_factory=dict)
+
+
+class PlacementRecord(Struct, frozen=True, kw_only=True):
+    """`placement/<workflow>.json`: job -> worker."""
+
+    format: int = 1
+    jobs: dict[str, str] = struct_field(default_factory=dict)
+
+
+class ControlRecord(Struct, frozen=True, kw_only=True):
+    """`control.json`, as far as planning reads it."""
+
+    cordons: dict[str, Any] = struct_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactState:
+    """The committed facts that a plan depends on besides the source. Empty before the first deployment.
+
+    `placement`: job -> worker, over all workflows. `fleet`: worker name -> worker. `cordoned`: names of workers that
+    take no new jobs.
+    """
+
+    placement: Mapping[str, str] = field(default_factory=dict)
+    fleet: Mapping[str, PlacedWorker] = field(default_factory=dict)
+    cordoned: frozenset[str] = frozenset()

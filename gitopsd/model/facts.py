@@ -1,0 +1,50 @@
+"""What is observed of a worker. Fields that a newer agent adds are ignored, so that either side may be updated first."""
+
+import msgspec
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """The artifact branch that a worker belongs to, named by its first commit (40 hex digits)."""
+
+    root_commit: str
+    environment: str
+
+
+class UnitState(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit in systemd's words; since is seconds since the epoch by the worker's clock, blob its file's Git id.
+
+    Under supervisor blob is None and enabled True for every job that its configuration has.
+    """
+
+    active: str
+    sub: str
+    result: str
+    main_pid: int
+    restarts: int
+    enabled: bool
+    since: float | None = None
+    blob: str | None = None
+
+
+class ObservedFile(msgspec.Struct, frozen=True, array_like=True):
+    path: str
+    mode: str
+    blob: str
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker holds and runs. In sync means tree == release == desired, and units as release.json says.
+
+    files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
+    """
+
+    owner: Owner | None
+    release: str | None
+    tree: str | None
+    units: dict[str, UnitState]
+    applied: dict[str, str]
+    completed: tuple[str, ...]
+    releases: tuple[str, ...]
+    interrupted: bool
+    files: tuple[ObservedFile, ...] = ()
+    busy: bool = False

@@ -1,0 +1,86 @@
+"""How a worker differs from the release that it should hold: an ordered list of differences, each with its kind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gitopsd.model.facts import Observation, UnitState
+from gitopsd.model.release import DesiredRelease, ReleaseJob
+
+DriftKind = Literal[
+    "out-of-sync", "changed-file", "missing-file", "extra-file", "changed-unit", "not-enabled", "not-running", "failed",
+    "not-applied", "orphan", "interrupted",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One difference. `subject` is a job, a path in the release or a unit; empty for the release as a whole."""
+
+    kind: DriftKind
+    subject: str
+    detail: str
+
+
+def find_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> tuple[Drift, ...]:
+    """Nothing means in sync: the right release, its files untouched, its jobs running from it."""
+    return (
+        *_release_drift(desired, observed),
+        *_file_drift(observed, desired),
+        *_job_drift(desired, observed, service_manager),
+        *_orphans(desired, observed),
+    )
+
+
+def _release_drift(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
+    if observed.interrupted:
+        yield Drift(kind="interrupted", subject="", detail="an activation was cut short")
+    if observed.release != desired.id:
+        held = observed.release[:12] if observed.release else "no release"
+        yield Drift(kind="out-of-sync", subject="", detail=f"it holds {held}, and should hold {desired.id[:12]}")
+
+
+def _file_drift(observed: Observation, desired: DesiredRelease) -> Iterator[Drift]:
+    """Hot edits: files of the current release that aren't what the release's id says."""
+    if observed.release != desired.id or observed.tree == observed.release:
+        return
+    found = {file.path: (file.mode, file.blob) for file in observed.files}
+    for path in sorted({*desired.files, *found}):
+        if path not in found:
+            yield Drift(kind="missing-file", subject=path, detail="the file is gone")
+        elif path not in desired.files:
+            yield Drift(kind="extra-file", subject=path, detail="the file doesn't belong to the release")
+        elif desired.files[path] != found[path]:
+            yield Drift(kind="changed-file", subject=path, detail="the file was edited on the worker")
+
+
+def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> Iterator[Drift]:
+    for name, job in desired.record.jobs.items():
+        unit = observed.units.get(job.unit)
+        if observed.applied.get(name) != job.digest:
+            yield Drift(kind="not-applied", subject=name, detail="what runs was not started from this version of the job")
+        if unit is None:
+            yield Drift(kind="not-running", subject=name, detail="its unit is not there")
+            continue
+        wanted = desired.files.get(f"units/{job.unit}")
+        if service_manager == "systemd" and wanted is not None and unit.blob != wanted[1]:
+            yield Drift(kind="changed-unit", subject=name, detail="its unit file was changed on the worker")
+        if not unit.enabled:
+            yield Drift(kind="not-enabled", subject=name, detail="it would not start at boot")
+        yield from _state_drift(name, job, unit, completed=name in observed.completed)
+
+
+def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:
+    if unit.active == "failed":
+        yield Drift(kind="failed", subject=name, detail=f"it failed: {unit.result}")
+    elif job.kind == "once":
+        if not completed and unit.active not in {"active", "activating"}:
+            yield Drift(kind="not-running", subject=name, detail="it has neither completed nor is it running")
+    elif unit.active not in {"active", "reloading"}:
+        yield Drift(kind="not-running", subject=name, detail=f"it is {unit.active} ({unit.sub})")
+
+
+def _orphans(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
+    known = {job.unit for job in desired.record.jobs.values()}
+    for unit in sorted(set(observed.units) - known):
+        yield Drift(kind="orphan", subject=unit, detail="no job of the release has this unit")

@@ -1,0 +1,87 @@
+"""Bare clones of repositories that are named by URL, kept under $XDG_CACHE_HOME/gitopsd. Safe to delete."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from gitopsd.repo.errors import GitCommandError, RepositoryError
+from gitopsd.repo.gitcommand import GitResult, run_git
+from gitopsd.repo.location import RemoteUrl
+from gitopsd.repo.lock import host_lock
+from gitopsd.repo.remote import explain_failure
+from gitopsd.repo.repository import Repository, open_at
+
+_REFSPECS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+
+
+def open_cached_clone(url: RemoteUrl, *, deadline: float = 300.0) -> Repository:
+    """The cached clone of `url`, made if needed and fetched, opened.
+
+    The remote's branches are under refs/remotes/origin/, HEAD included; local branches are only those that gitopsd
+    follows. `deadline` in seconds, for each step. Raises RepositoryError, a RemoteError among them.
+    """
+    folder = _cache_folder() / f"{sha256(url.canonical.encode()).hexdigest()[:32]}.git"
+    environment = _credentials(url)
+    with host_lock(url.canonical, "cache", deadline=deadline, folder=folder.parent / "locks"):
+        if not folder.exists():
+            _create(folder, url)
+        try:
+            _fetch(folder, environment, deadline)
+        except GitCommandError as error:
+            raise explain_failure(error, url.canonical) from error
+    try:
+        repository = open_at(folder)
+    except RepositoryError as error:
+        raise RepositoryError(f"{url.canonical}: {error.message.replace(str(folder), 'it')}", error.hint) from None
+    return replace(
+        repository, identity=url.canonical, branch_prefix="refs/remotes/origin/", git_environment=environment
+    )
+
+
+def _cache_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    folder = (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "gitopsd"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RepositoryError(f"the cache {folder} cannot be made: {error.strerror}", "set XDG_CACHE_HOME") from None
+    return folder
+
+
+def _create(folder: Path, url: RemoteUrl) -> None:
+    """Made aside and renamed, so that a crash leaves no half clone under the name."""
+    aside = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
+    try:
+        run_git(["init", "--quiet", "--bare", "--template=", str(aside)])
+        run_git(["config", "remote.origin.url", url.public], git_dir=aside)
+        run_git(["config", "remote.origin.fetch", _REFSPECS[0]], git_dir=aside)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _fetch(folder: Path, environment: dict[str, str], deadline: float) -> None:
+    def git(*arguments: str) -> GitResult:
+        return run_git(arguments, git_dir=folder, environment=environment, deadline=deadline)
+
+    head = git("ls-remote", "--symref", "origin", "HEAD").stdout.decode("utf-8", "replace")
+    git("fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-gc", "--recurse-submodules=no", "--refmap=",
+        "origin", *_REFSPECS)  # fmt: skip
+    first = head.split("\t", 1)[0]
+    if first.startswith("ref: refs/heads/"):
+        branch = first.removeprefix("ref: refs/heads/")
+        git("symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}")
+
+
+def _credentials(url: RemoteUrl) -> dict[str, str]:
+    """Credentials of the URL for the environment of `git`: neither on disk nor in a process list."""
+    if url.secret == url.public:
+        return {}
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{url.secret}.insteadOf",
+        "GIT_CONFIG_VALUE_0": url.public,
+    }

@@ -1,0 +1,141 @@
+"""Opening a repository, and reading single objects of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import RepositoryOpenFlag
+
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.location import looks_like_url, parse_url, path_identity
+from gitopsd.repo.trees import ObjectKind
+
+# CVE-2024-24575 and CVE-2024-24577, fixed in 1.7.2
+_OLDEST_LIBGIT2 = (1, 7, 2)
+
+_KINDS: dict[int, ObjectKind] = {
+    pygit2.GIT_OBJECT_BLOB: "blob",
+    pygit2.GIT_OBJECT_TREE: "tree",
+    pygit2.GIT_OBJECT_COMMIT: "commit",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """An open SHA-1 repository that has at least one ref.
+
+    `git_dir` is the folder of objects and refs, shared by all linked work trees. `work_tree` is None for a bare one.
+    `identity` is the same for every spelling of its location. `branch_prefix` is where people's branches are:
+    `refs/heads/`, or `refs/remotes/origin/` in our cached clone of a URL. `git_environment` is what `git` needs beyond
+    the repository's own configuration to reach its remote; it may hold credentials. One thread at a time.
+    """
+
+    git: pygit2.Repository
+    git_dir: Path
+    work_tree: Path | None
+    identity: str
+    branch_prefix: str = "refs/heads/"
+    git_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def read(self, object_id: str, kind: ObjectKind) -> bytes:
+        """The bytes of an object. Raises RepositoryError if it is missing, damaged, or of another kind."""
+        try:
+            found, data = self.git.odb.read(pygit2.Oid(hex=object_id))
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise unreadable_object(object_id, str(error).strip("'\"")) from None
+        if _KINDS.get(found) != kind:
+            raise unreadable_object(object_id, f"it is not a {kind}")
+        return data
+
+    def ref(self, name: str) -> str | None:
+        """The commit (or tag object) that a ref points at right now, by its full name; None without such a ref."""
+        try:
+            return str(self.git.references[name].resolve().target)
+        except KeyError:
+            return None
+        except (ValueError, pygit2.GitError) as error:
+            raise RepositoryError(f"{name} cannot be read: {error}", "run `git fsck` in the repository") from None
+
+    def config(self, name: str) -> str | None:
+        """A value of Git's configuration, as libgit2 layers it; None when unset."""
+        try:
+            return self.git.config[name]
+        except KeyError:
+            return None
+
+
+def open_repository(location: str | None, cwd: Path) -> Repository:
+    """The repository at `location` (a path or URL), or the one around `cwd` when that is None.
+
+    A URL is served from a cached bare clone, fetched first. Raises RepositoryError, with a hint, when there is no
+    repository, it is empty, uses SHA-256, belongs to somebody else, or cannot be read.
+    """
+    if location is not None and looks_like_url(location):
+        from gitopsd.repo.cache import open_cached_clone  # noqa: PLC0415 - it opens the clone through this module
+
+        return open_cached_clone(parse_url(location))
+    if location is None:
+        found = pygit2.discover_repository(str(cwd))
+        if found is None:
+            raise RepositoryError(
+                f"there is no Git repository at or above {cwd}", "change into one, or name one with --repo PATH|URL"
+            )
+        return open_at(Path(found))
+    return open_at(cwd / Path(location).expanduser())
+
+
+def open_at(path: Path) -> Repository:
+    """The repository whose work tree or Git folder is exactly `path`. Raises as `open_repository` does."""
+    if pygit2.LIBGIT2_VER < _OLDEST_LIBGIT2:
+        raise RepositoryError(
+            f"libgit2 {pygit2.LIBGIT2_VERSION} has known security holes", "install a pygit2 with libgit2 1.7.2 or later"
+        )
+    try:
+        git = pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
+        git_dir = _common_dir(Path(git.path))
+        has_commit = not git.head_is_unborn or next(iter(git.references), None) is not None
+    except (KeyError, ValueError, OSError, pygit2.GitError) as error:
+        raise _why_not(path, str(error)) from None
+    if not has_commit:
+        raise RepositoryError(f"the repository {path} has no commit yet", "commit something and run this again")
+    return Repository(
+        git=git,
+        git_dir=git_dir,
+        work_tree=Path(git.workdir) if git.workdir else None,
+        identity=path_identity(git_dir),
+    )
+
+
+def unreadable_object(object_id: str, why: str) -> RepositoryError:
+    """The error for an object that a repository names and cannot give."""
+    return RepositoryError(
+        f"the object {object_id} of the repository cannot be read: {why}",
+        "run `git fsck`; fetch it again from a remote or another clone",
+    )
+
+
+def _common_dir(git_dir: Path) -> Path:
+    """Where a linked work tree's repository really is (`git rev-parse --git-common-dir`)."""
+    pointer = git_dir / "commondir"
+    return (git_dir / pointer.read_text().strip()).resolve() if pointer.exists() else git_dir.resolve()
+
+
+def _why_not(path: Path, error: str) -> RepositoryError:
+    if "object format" in error or "objectformat" in error.lower():
+        return RepositoryError(
+            f"{path} does not name its objects by SHA-1: {error}",
+            "gitopsd works with SHA-1 repositories only; `git init` without --object-format=sha256 makes one",
+        )
+    if "not owned by" in error:
+        return RepositoryError(
+            f"the repository {path} belongs to another user",
+            f"if you trust it: git config --global --add safe.directory {path}",
+        )
+    if not path.exists():
+        return RepositoryError(f"{path} does not exist", "name a repository with --repo PATH|URL")
+    if "not found" in error.lower() or "could not find" in error.lower():
+        around = pygit2.discover_repository(str(path))
+        hint = f"the repository around it is {Path(around)}" if around else "name one with --repo PATH|URL"
+        return RepositoryError(f"{path} is not a Git repository", hint)
+    return RepositoryError(f"the repository {path} cannot be read: {error}", "run `git fsck` there")

@@ -1,0 +1,90 @@
+"""The messages of artifact commits: a subject, and trailers that say who, when and why. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (\S(?:.*\S)?)")
+_SUBJECT_LENGTH = 100
+_NAMES = ("Deployment", "Source-Commit", "Environment", "Trigger", "Plan-Digest", "Renderer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentTrailers:
+    """What a deployment says of itself.
+
+    `deployment` counts from 1. `source_commit` is 40 hex digits. `trigger` is one of push, revert, rollback,
+    auto-revert, manual, lost, facts, secret, upgrade; a later version may know more.
+    """
+
+    deployment: int
+    source_commit: str
+    environment: str
+    trigger: str
+    plan_digest: str
+    renderer: str
+
+
+def format_message(subject: str, trailers: Mapping[str, str]) -> str:
+    """A commit message. `subject` may be any text, from a hostile repository too: it stays one line.
+
+    Raises ValueError for a trailer whose name or value would not be read back the same.
+    """
+    line = " ".join("".join(character if character.isprintable() else " " for character in subject).split())
+    if len(line) > _SUBJECT_LENGTH:
+        line = line[: _SUBJECT_LENGTH - 1].rstrip() + "…"
+    block = [f"{name}: {value}" for name, value in trailers.items()]
+    for text in block:
+        if not text.isprintable() or _TRAILER.fullmatch(text) is None:
+            raise ValueError(f"{text!r} cannot be a trailer")
+    return "\n".join([line or "(no subject)", *([""] if block else []), *block]) + "\n"
+
+
+def parse_trailers(message: str) -> dict[str, str]:
+    """The trailers of a commit message: its last paragraph, if every line there is one and no name comes twice.
+
+    Anything else gives {}: the first paragraph is the subject, whatever it looks like.
+    """
+    paragraphs = re.split(r"\n[ \t]*\n+", message.strip("\n"))
+    if len(paragraphs) < 2:
+        return {}
+    found: dict[str, str] = {}
+    for line in paragraphs[-1].split("\n"):
+        match = _TRAILER.fullmatch(line)
+        if match is None or match[1] in found:
+            return {}
+        found[match[1]] = match[2]
+    return found
+
+
+def deployment_message(subject: str, trailers: DeploymentTrailers) -> str:
+    """The commit message of a deployment. Raises ValueError as `format_message` does."""
+    if trailers.deployment < 1:
+        raise ValueError("deployments are counted from 1")
+    values = (
+        str(trailers.deployment),
+        trailers.source_commit,
+        trailers.environment,
+        trailers.trigger,
+        trailers.plan_digest,
+        trailers.renderer,
+    )
+    return format_message(subject, dict(zip(_NAMES, values, strict=True)))
+
+
+def parse_deployment(message: str) -> DeploymentTrailers | None:
+    """The trailers of a deployment; None for a message that does not have all of them, well formed."""
+    found = parse_trailers(message)
+    number, source_commit = found.get("Deployment", ""), found.get("Source-Commit", "")
+    if not all(name in found for name in _NAMES):
+        return None
+    if re.fullmatch(r"[1-9][0-9]{0,9}", number) is None or re.fullmatch(r"[0-9a-f]{40}", source_commit) is None:
+        return None
+    return DeploymentTrailers(
+        deployment=int(number),
+        source_commit=source_commit,
+        environment=found["Environment"],
+        trigger=found["Trigger"],
+        plan_digest=found["Plan-Digest"],
+        renderer=found["Renderer"],
+    )

@@ -1,0 +1,161 @@
+"""Reading the source tree from the work tree as it is, uncommitted edits included."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+
+import pygit2
+
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.repository import Repository
+from gitopsd.repo.source import SourceCollector, SourceFile, SourceTree
+from gitopsd.repo.source_rules import (
+    TOP_FILE,
+    TOP_FOLDERS,
+    SourceProblem,
+    is_source,
+    refused_kind,
+    size_limit,
+    too_large,
+)
+from gitopsd.repo.trees import SUBMODULE, build_tree, object_id
+
+
+def read_work_tree(repository: Repository) -> SourceTree:
+    """The source tree as it lies in the work tree: tracked files, and untracked ones that are not ignored.
+
+    No symbolic link is followed, not even one that is put in place while reading. Raises RepositoryError for a bare
+    repository or an unreadable index.
+    """
+    if repository.work_tree is None:
+        raise RepositoryError("a bare repository has no work tree to read", "name a revision")
+    reader = _Reader(repository=repository, tracked=_tracked(repository), collector=SourceCollector())
+    with _opened(os.fsencode(repository.work_tree), None, os.O_DIRECTORY) as root:
+        reader.read_folder("", root)
+    files = {path: (file.data, file.executable) for path, file in reader.collector.files.items()}
+    return reader.collector.finish(tree=build_tree(files).id, commit=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tracked:
+    modes: dict[str, int]
+    folders: frozenset[str]  # those with a tracked file below them, so worth entering even where ignored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reader:
+    repository: Repository
+    tracked: _Tracked
+    collector: SourceCollector
+
+    def read_folder(self, folder: str, descriptor: int) -> None:
+        found = {os.fsencode(name): name for name in os.listdir(descriptor)}
+        names = [name for name in found if folder or is_source(name, folder=self._is_folder(descriptor, name))]
+        if folder and b".git" in found:
+            self.collector.refuse(refused_kind(folder.rstrip("/"), "submodule"))
+            return
+        wanted = [name for name in names if not self._is_ignored(folder + found[name])]
+        for name, path in self.collector.admit(folder, wanted, wanted if folder else list(found)):
+            try:
+                self._read_entry(descriptor, name, path)
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except OSError as error:
+                self.collector.refuse(
+                    SourceProblem(
+                        path=path,
+                        code="unreadable-file",
+                        message=f"cannot be read: {error.strerror}",
+                        hint="check its mode",
+                    )
+                )
+
+    def _read_entry(self, parent: int, name: bytes, path: str) -> None:
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        if self.tracked.modes.get(path) == SUBMODULE:
+            self.collector.refuse(refused_kind(path, "submodule"))
+        elif S_ISLNK(mode):
+            self.collector.refuse(refused_kind(path, "symlink"))
+        elif S_ISDIR(mode):
+            with _opened(name, parent, os.O_DIRECTORY) as descriptor:
+                self.read_folder(path + "/", descriptor)
+        elif S_ISREG(mode):
+            self._read_file(parent, name, path)
+        else:
+            self.collector.refuse(refused_kind(path, "special-file"))
+
+    def _read_file(self, parent: int, name: bytes, path: str) -> None:
+        # O_NONBLOCK: a pipe put in the file's place since must not make us wait
+        with _opened(name, parent, os.O_NONBLOCK) as descriptor:
+            status = os.fstat(descriptor)
+            if not S_ISREG(status.st_mode):
+                self.collector.refuse(refused_kind(path, "special-file"))
+                return
+            if not self.collector.has_room(path, status.st_size):
+                return
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(size_limit(path) + 1)
+        if len(data) > size_limit(path):
+            self.collector.refuse(too_large(path, len(data)))
+            return
+        data = _as_committed(self.repository, path, data)
+        executable = bool(status.st_mode & 0o100)
+        if path in self.tracked.modes and self.repository.config("core.filemode") == "false":
+            executable = bool(self.tracked.modes[path] & 0o100)
+        self.collector.add(path, SourceFile(blob=object_id("blob", data), executable=executable, data=data))
+
+    def _is_ignored(self, path: str) -> bool:
+        if path in self.tracked.modes or path in self.tracked.folders:
+            return False
+        try:
+            return self.repository.git.path_is_ignored(path)
+        except (ValueError, pygit2.GitError):
+            return False  # a name that Git cannot even ask about is refused by its name
+
+    @staticmethod
+    def _is_folder(parent: int, name: bytes) -> bool:
+        try:
+            return S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        except OSError:
+            return False
+
+
+def _tracked(repository: Repository) -> _Tracked:
+    try:
+        index = repository.git.index
+        index.read(False)
+        modes = {
+            str(entry.path): int(entry.mode)
+            for entry in index
+            if str(entry.path).partition("/")[0] in TOP_FOLDERS | {TOP_FILE}
+        }
+    except (OSError, ValueError, pygit2.GitError) as error:
+        raise RepositoryError(
+            f"the index of {repository.work_tree} cannot be read: {error}", "run `git status` there"
+        ) from None
+    folders = set[str]()
+    for path in modes:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return _Tracked(modes=modes, folders=frozenset(folders))
+
+
+def _as_committed(repository: Repository, path: str, data: bytes) -> bytes:
+    """What `git add` would store: line endings and `$Id$` as .gitattributes and core.autocrlf say."""
+    if (b"\r" not in data and b"$Id" not in data) or b"\0" in data:
+        return data
+    filters = repository.git.load_filter_list(path)
+    return data if filters is None else filters.apply_to_buffer(data)
+
+
+@contextmanager
+def _opened(name: bytes, parent: int | None, flags: int) -> Iterator[int]:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

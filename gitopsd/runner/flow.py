@@ -1,0 +1,142 @@
+"""What flows through a job, and the two protocols that every transport, source and sink speaks.
+
+Acknowledgement is end to end: an input is told that a batch is done only when every output that took something of it
+says so. Whatever wasn't acknowledged when a process dies is delivered again, so events are never lost and may repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from typing import Any, Callable, NamedTuple, Protocol
+
+Receipt = asyncio.Future
+"""Done once everything downstream of one write is safe; holds no exception: an endpoint that fails, fails the job."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+"""Starts background work whose failure is the job's failure; for use while endpoints are opened."""
+
+MOST_UNACKNOWLEDGED = 1024
+"""Batches whose acknowledgements one input may be waiting for; bounds memory where a filter drops nearly everything."""
+
+
+def settle(receipt: Receipt[None]) -> None:
+    """Give a receipt; one that nobody waits for any more, since the job is being stopped, is already cancelled."""
+    if not receipt.done():
+        receipt.set_result(None)
+
+
+class Batch(NamedTuple):
+    data: bytes
+    """Whole lines, each ending in a newline; never empty."""
+    acknowledge: Callable[[], None]
+
+
+class Input(Protocol):
+    """Where batches come from, in order. They are acknowledged in that same order."""
+
+    async def open(self) -> None:
+        """Bind or open whatever must be there before the job is ready. Raises JobError."""
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Yield batches; ends when there is nothing more, ever, or soon after `stop`."""
+
+    def stop(self) -> None:
+        """Take nothing more in."""
+
+    async def close(self) -> None:
+        """Persist what was acknowledged and let go of everything."""
+
+
+class Output(Protocol):
+    """Where whole lines go."""
+
+    async def open(self) -> None:
+        """Check what can be checked before the job is ready. Raises JobError."""
+
+    async def write(self, data: bytes) -> Receipt[None]:
+        """Take whole lines, waiting until there is room: this is where backpressure comes from."""
+
+    async def close(self) -> None:
+        """Let go of everything; what has no receipt yet will be delivered again."""
+
+
+Deliver = Callable[[bytes], Awaitable[list["Receipt[None]"]]]
+"""Takes the lines of one batch downstream and returns the receipts to wait for."""
+
+
+class Counts:
+    """Events of this process, for people: never used to decide anything."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.acknowledged = 0
+        self.failed = 0
+
+
+def to_every(outputs: list[Output]) -> Deliver:
+    """Deliver each batch, untouched, to all of `outputs`."""
+
+    async def deliver(data: bytes) -> list[Receipt[None]]:
+        return [await output.write(data) for output in outputs]
+
+    return deliver
+
+
+class Pump(NamedTuple):
+    """One input and the way downstream."""
+
+    source: Input
+    deliver: Deliver
+
+    async def run(self, counts: Counts) -> None:
+        """Move every batch downstream and acknowledge each in its turn; returns when the last one is."""
+        pending: asyncio.Queue[_Pending | None] = asyncio.Queue(MOST_UNACKNOWLEDGED)
+        mover = asyncio.ensure_future(self._move(pending, counts))
+        acknowledger = asyncio.ensure_future(_acknowledge(pending, counts))
+        try:
+            await asyncio.gather(mover, acknowledger)
+        finally:
+            mover.cancel()
+            acknowledger.cancel()
+
+    async def _move(self, pending: asyncio.Queue[_Pending | None], counts: Counts) -> None:
+        async for batch in self.source.batches():
+            events = batch.data.count(b"\n")
+            counts.read += events
+            receipts = await self.deliver(batch.data)
+            await pending.put((batch.acknowledge, events, receipts))
+            await asyncio.sleep(0)  # a source that never has to wait would keep everyone else from running
+        await pending.put(None)
+
+
+_Pending = tuple[Callable[[], None], int, list["Receipt[None]"]]
+
+
+async def _acknowledge(pending: asyncio.Queue[_Pending | None], counts: Counts) -> None:
+    while True:
+        entry = await pending.get()
+        if entry is None:
+            return
+        acknowledge, events, receipts = entry
+        for receipt in receipts:
+            await receipt
+        acknowledge()
+        counts.acknowledged += events
+
+
+class Assembly(NamedTuple):
+    """A role's parts: `stages` are pumps; a stage is stopped when all pumps of the one before have ended."""
+
+    outputs: list[Output]
+    stages: list[list[Pump]]
+
+    def inputs(self) -> list[Input]:
+        return [pump.source for stage in self.stages for pump in stage]
+
+    async def close(self) -> None:
+        """Inputs first: their positions are what matters."""
+        for source in self.inputs():
+            await source.close()
+        for output in self.outputs:
+            await output.close()

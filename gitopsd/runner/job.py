@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gitopsd.runner.errors import JobError, failed
+from gitopsd.runner.settings import Settings
+
+if TYPE_CHECKING:
+    from gitopsd.runner.flow import Spawn
+    from gitopsd.runner.report import Reporter
+
+
+class Job(NamedTuple):
+    """What job.json says about a job that this runtime runs, and where its things lie on this worker."""
+
+    name: str
+    role: str
+    settings: Settings
+    inputs: dict[str, list[Settings]]
+    outputs: dict[str, list[Settings]]
+    state: Path
+    """The job's own directory: survives releases."""
+    sockets: Path
+    """Where the sockets of `worker` channels lie."""
+
+
+class Context(NamedTuple):
+    """What an endpoint needs of the job around it."""
+
+    job: Job
+    spawn: Spawn
+    reporter: Reporter
+
+
+def load(directory: Path) -> Job:
+    """Read `directory`/job.json and the environment. Raises JobError."""
+    path = directory / "job.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise failed("read", path.absolute(), error) from error
+    except ValueError as error:
+        raise JobError(f"{path.absolute()} is damaged ({error}); apply the release again") from error
+    document = Settings(content, "job.json")
+    if document.integer("format") != 1:
+        raise JobError(f"{path.absolute()} has a format that this runtime doesn't know; apply the release again")
+    runner = document.section("runner")
+    return Job(
+        name=document.text("job"),
+        role=runner.text("role"),
+        settings=runner.section("with"),
+        inputs=_endpoints(runner.section("inputs")),
+        outputs=_endpoints(runner.section("outputs")),
+        state=Path(_environment("STATE_DIRECTORY")),
+        sockets=Path(os.environ.get("GITOPSD_RUN", "/run/gitopsd")) / "s",
+    )
+
+
+def _endpoints(ports: Settings) -> dict[str, list[Settings]]:
+    return {port: ports.sections(port) for port in ports.names()}
+
+
+def _environment(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise JobError(f"{name} isn't set; start the job by its launcher: launch.py JOB")
+    return value

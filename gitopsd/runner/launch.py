@@ -1,0 +1,118 @@
+"""The launcher of every job: `launch.py JOB`. It ships as runtime/launch.py, and units name it through `current`.
+
+It resolves the release once, so a job never sees two releases; sets GITOPSD_JOB, GITOPSD_FILES, GITOPSD_RUN and
+STATE_DIRECTORY; and becomes the job. Jobs of kind `once` it runs as a child, to mark them completed when they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+NAME = re.compile(r"[a-z0-9_][a-z0-9._-]*")
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+FORWARDED_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
+
+
+def main() -> int:
+    if len(sys.argv) != 2 or not NAME.fullmatch(sys.argv[1]):
+        sys.stderr.write("usage: launch.py JOB\n")
+        return 64
+    job = sys.argv[1]
+    release = Path(__file__).resolve().parent.parent
+    directory = release / "jobs" / job
+    try:
+        description = json.loads((directory / "job.json").read_text(encoding="utf-8"))
+        command = [str(argument) for argument in description["exec"]]
+        once = description["kind"] == "once"
+        os.chdir(directory)
+    except OSError as error:
+        return _fail(job, f"cannot read {error.filename}: {error.strerror}; apply the release again")
+    except (ValueError, KeyError, TypeError):
+        return _fail(job, f"{directory / 'job.json'} is damaged; apply the release again")
+    program = _program(command)
+    if program is None:
+        return _fail(job, f"{command[0] if command else 'an empty command'} was not found; install it on this worker")
+    state = Path(os.environ.get("STATE_DIRECTORY") or release.parent.parent / "state" / job)
+    os.environ.update(GITOPSD_JOB=job, GITOPSD_FILES=str(directory / "files"), STATE_DIRECTORY=str(state))
+    os.environ.setdefault("GITOPSD_RUN", "/run/gitopsd")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        if once:
+            return _run_once(job, program, command, state)
+        _become(program, command)
+    except OSError as error:
+        return _fail(job, f"cannot start {error.filename or program}: {error.strerror}")
+
+
+def _program(command: list[str]) -> str | None:
+    """A path as it stands (relative to the job's directory), `python3` as this interpreter, else what PATH has."""
+    if not command or command[0] == "python3":
+        return sys.executable if command else None
+    return command[0] if "/" in command[0] else shutil.which(command[0])
+
+
+def _become(program: str, command: list[str]) -> NoReturn:
+    sys.stderr.flush()
+    os.execv(program, [program, *command[1:]])  # noqa: S606 -- an argument list; no shell is wanted
+
+
+def _run_once(job: str, program: str, command: list[str], state: Path) -> int:
+    """Run the job as a child and pass its exit code on; 128 + N where signal N ended it.
+
+    A job that was told to end isn't completed, even if it then ended well: what it left undone is for the next start.
+    """
+    told_to_end = False
+    child: subprocess.Popen[bytes] | None = None
+    pending: list[int] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        nonlocal told_to_end
+        told_to_end = told_to_end or number in ENDING_SIGNALS
+        if child is None:
+            pending.append(number)  # between two lines of this function; the child gets it once it is there
+        else:
+            child.send_signal(number)
+
+    for number in FORWARDED_SIGNALS:
+        signal.signal(number, forward)
+    child = subprocess.Popen([program, *command[1:]])
+    for early in pending:
+        child.send_signal(early)
+    code = child.wait()
+    if code == 0 and not told_to_end:
+        _mark_completed(job, state)
+    return code if code >= 0 else 128 - code
+
+
+def _mark_completed(job: str, state: Path) -> None:
+    aside = state / ".completed.writing"
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(job)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(state / "completed")
+    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fail(job: str, message: str) -> int:
+    sys.stderr.write(f"{job}: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

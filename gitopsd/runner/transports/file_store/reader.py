@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gitopsd.runner.checkpoint import Checkpoint
+from gitopsd.runner.errors import JobError, failed
+from gitopsd.runner.flow import Batch
+from gitopsd.runner.lines import read_lines
+from gitopsd.runner.polling import IdleWait
+from gitopsd.runner.transports.file_store import cursors, segments
+from gitopsd.runner.transports.file_store.directories import make_directory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from gitopsd.runner.job import Context
+    from gitopsd.runner.settings import Settings
+
+
+class _Found(NamedTuple):
+    producer: str
+    path: Path
+    segment: segments.Segment
+
+
+class FileStoreInput:
+    """One replica's share of the segments: those whose sequence number modulo `replicas` is its own number.
+
+    Order is kept for each producer. What other replicas did counts as done, so that after a change of `replicas`
+    nothing is left out; while old and new replicas run side by side a segment may be delivered twice.
+    """
+
+    def __init__(self, endpoint: Settings, context: Context) -> None:
+        self._channel = Path(endpoint.text("path"))
+        self._replica = endpoint.integer("replica", 0)
+        self._replicas = endpoint.integer("replicas", 1)
+        self._step = self._channel / "consumers" / endpoint.text("consumer")
+        self._context = context
+        self._cursor: cursors.Cursor = {}
+        self._others: set[tuple[str, int, int]] = set()
+        self._taken: set[tuple[str, int]] = set()  # read, but not acknowledged to the end
+        self._idle = IdleWait()
+        self._checkpoint = Checkpoint(self._step / f"{self._replica}.json", lambda: cursors.dump(self._cursor))
+
+    async def open(self) -> None:
+        make_directory(self._channel, below=self._step)
+        try:
+            self._cursor = cursors.read_step(self._step, self._explain_damaged)
+        except OSError as error:
+            raise failed("read the position in", self._step, error) from error
+        self._context.spawn(self._checkpoint.run())
+
+    def stop(self) -> None:
+        self._idle.stop()
+
+    async def close(self) -> None:
+        await self._checkpoint.save()
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        while not self._idle.stopped:
+            found = False
+            for entry in self._undone():
+                found = True
+                async for batch in self._read(entry):
+                    yield batch
+            if found:
+                self._idle.reset()
+            else:
+                await self._idle.wait()
+
+    def _undone(self) -> Iterator[_Found]:
+        """What is ours and not yet taken, one segment of each producer in turn so that none of them starves."""
+        try:
+            self._merge_cursors()
+            shares = [self._share(*item) for item in sorted(segments.producers(self._channel).items())]
+        except OSError as error:
+            raise failed("look for segments in", self._channel, error) from error
+        for row in zip_longest(*shares):
+            yield from (entry for entry in row if entry is not None)
+
+    def _share(self, producer: str, directory: Path) -> list[_Found]:
+        progress = self._cursor.get(producer, cursors.NOTHING)
+        return [
+            _Found(producer, directory / segment.name, segment)
+            for segment in segments.listing(directory)
+            if segment.sequence % self._replicas == self._replica
+            and not progress.has_done(segment.sequence)
+            and (producer, segment.sequence) not in self._taken
+        ]
+
+    async def _read(self, entry: _Found) -> AsyncIterator[Batch]:
+        producer, path, segment = entry
+        try:
+            size = await asyncio.get_running_loop().run_in_executor(None, segments.verify, path, segment)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._explain_vanished(entry)
+            return
+        try:
+            offset = _line_start(fd, self._cursor.get(producer, cursors.NOTHING).start_of(segment.sequence), size)
+            self._taken.add((producer, segment.sequence))
+            while offset < size and not self._idle.stopped:
+                data = read_lines(fd, offset)
+                if not data:
+                    raise JobError(f"the segment {path} changed while it was read; restore it from a backup")
+                offset += len(data)
+                yield Batch(data, partial(self._acknowledge, producer, segment.sequence, offset, offset == size))
+        finally:
+            os.close(fd)
+
+    def _acknowledge(self, producer: str, sequence: int, offset: int, whole: bool) -> None:
+        progress = self._cursor.get(producer, cursors.NOTHING)
+        if whole:
+            self._taken.discard((producer, sequence))
+            self._cursor[producer] = progress.finish(sequence)
+        else:
+            self._cursor[producer] = progress.reach(sequence, offset)
+        self._checkpoint.touch()
+
+    def _merge_cursors(self) -> None:
+        """Learn what other replicas have done; costs one directory listing while none of them moves. Raises OSError."""
+        own = f"{self._replica}.json"
+        others = [entry for entry in os.scandir(self._step) if entry.name != own and not entry.name.startswith(".")]
+        signature = {(entry.name, entry.stat().st_mtime_ns, entry.inode()) for entry in others}
+        if signature == self._others:
+            return
+        self._others = signature
+        for producer, progress in cursors.read_step(self._step, self._explain_damaged).items():
+            self._cursor[producer] = self._cursor.get(producer, cursors.NOTHING).merge(progress)
+
+    def _explain_damaged(self, path: Path, error: ValueError) -> None:
+        self._context.reporter.say(
+            f"{path} is damaged ({error}): taken as empty, so what it listed and is still stored comes again"
+        )
+
+    def _explain_vanished(self, entry: _Found) -> None:
+        self._merge_cursors()
+        if not self._cursor.get(entry.producer, cursors.NOTHING).has_done(entry.segment.sequence):
+            self._context.reporter.say(
+                f"{entry.path} was removed before it was read; if its {entry.segment.events} events matter, restore it"
+            )
+
+
+def _line_start(fd: int, offset: int, size: int) -> int:
+    """`offset`, or 0 where no line of the segment begins there: then the cursor is of something else."""
+    return offset if 0 < offset <= size and os.pread(fd, 1, offset - 1) == b"\n" else 0

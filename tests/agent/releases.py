@@ -1,0 +1,152 @@
+"""Small releases of the tests' own: a launcher that sleeps, so that nothing of the runner is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitopsd.agent.githash import Entry, blob_id, tree_id
+
+OWNER = {"root_commit": "a" * 40, "environment": "production"}
+
+# Speaks sd_notify; a job's own files tell it how to behave.
+LAUNCHER = r"""
+import json, os, pathlib, signal, socket, sys, time
+release = pathlib.Path(__file__).resolve().parent.parent
+job = sys.argv[1]
+os.chdir(release / "jobs" / job)
+settings = json.loads(pathlib.Path("job.json").read_text())
+state = pathlib.Path(os.environ["STATE_DIRECTORY"])
+with open(state / "starts", "a") as starts:
+    starts.write(settings["version"] + "\n")
+print("starting", job, settings["version"], flush=True)
+if settings.get("exit") is not None:
+    print("last words of", job, flush=True)
+    sys.exit(settings["exit"])
+if settings["kind"] == "once":
+    time.sleep(settings.get("seconds", 0))
+    (state / "completed").write_text(job)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+time.sleep(settings.get("ready_after", 0))
+if os.environ.get("NOTIFY_SOCKET"):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+        notify.send(b"READY=1")
+while True:
+    signal.pause()
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestJob:
+    """One job: `settings` go to its job.json, `version` changes its digest."""
+
+    __test__ = False
+    name: str
+    version: str = "1"
+    kind: str = "service"
+    on_change: str = "restart"
+    user: str = "gitopsd-job"
+    directories: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    unit_lines: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        return f"gitopsd-{self.name}.service"
+
+    def unit_text(self) -> str:
+        once = self.kind == "once"
+        lines = [
+            "[Unit]",
+            f"Description=gitopsd job {self.name}",
+            *([f"ConditionPathExists=!/var/lib/gitopsd/state/{self.name}/completed"] if once else []),
+            "[Service]",
+            f"ExecStart=/usr/bin/python3 -IB /var/lib/gitopsd/current/runtime/launch.py {self.name}",
+            f"Type={'oneshot' if once else 'notify'}",
+            "NotifyAccess=main",
+            f"User={self.user}",
+            f"StateDirectory=gitopsd/state/{self.name}",
+            "RuntimeDirectory=gitopsd/s",
+            "RuntimeDirectoryPreserve=yes",
+            *([] if once else ["Restart=always", "RestartSec=200ms"]),
+            *self.unit_lines,
+            "[Install]",
+            "WantedBy=multi-user.target",
+            "",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class TestRelease:
+    """The files of a release: path -> (mode, bytes)."""
+
+    __test__ = False
+    files: dict[str, tuple[str, bytes]]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [Entry(path, mode, blob_id(data)) for path, (mode, data) in sorted(self.files.items())]
+
+    @property
+    def id(self) -> str:
+        return tree_id(self.entries)
+
+    @property
+    def manifest(self) -> list[list[str]]:
+        return [[entry.path, entry.mode, entry.blob] for entry in self.entries]
+
+    def payload(self, without: TestRelease | None = None) -> tuple[list[list[Any]], bytes]:
+        """Index and bytes of all blobs that the other release does not have."""
+        known = {entry.blob for entry in without.entries} if without else set()
+        blobs = {blob_id(data): data for _, data in self.files.values()}
+        sent = {blob: data for blob, data in sorted(blobs.items()) if blob not in known}
+        return [[blob, len(data)] for blob, data in sent.items()], zlib.compress(b"".join(sent.values()))
+
+    def with_file(self, path: str, data: bytes, mode: str = "100644") -> TestRelease:
+        return TestRelease({**self.files, path: (mode, data)})
+
+
+def release_of(*jobs: TestJob, extra: dict[str, bytes] | None = None) -> TestRelease:
+    files: dict[str, tuple[str, bytes]] = {"runtime/launch.py": ("100644", LAUNCHER.encode())}
+    described: dict[str, Any] = {}
+    for job in jobs:
+        settings = {"format": 1, "job": job.name, "kind": job.kind, "version": job.version, **job.settings}
+        files[f"jobs/{job.name}/job.json"] = ("100644", _json(settings))
+        files[f"units/{job.unit}"] = ("100644", job.unit_text().encode())
+        described[job.name] = {
+            "kind": job.kind,
+            "digest": hashlib.sha1(_json(settings) + job.unit_text().encode(), usedforsecurity=False).hexdigest(),
+            "unit": job.unit,
+            "on_change": job.on_change,
+            "ready": {"kind": "notify"},
+            "user": job.user,
+            "directories": list(job.directories),
+            "secrets": [],
+        }
+    head = {"format": 1, "worker": "edge-1", "environment": "production", "runtime": None, "jobs": described}
+    files["release.json"] = ("100644", _json(head))
+    files.update({path: ("100644", data) for path, data in (extra or {}).items()})
+    return TestRelease(files)
+
+
+def activation(release: TestRelease, before: TestRelease | None = None, **changes: Any) -> tuple[dict[str, Any], bytes]:
+    """The request of `activate` (without protocol and layout) and its payload."""
+    index, payload = release.payload(before)
+    request = {
+        "owner": OWNER,
+        "release": release.id,
+        "manifest": release.manifest,
+        "payload": index,
+        "deadline": 60,
+    }
+    return {**request, **changes}, payload
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

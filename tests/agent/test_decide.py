@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from gitopsd.agent.decide import decide
+from gitopsd.agent.release import Job, Release, job_of_unit
+from gitopsd.agent.services import NOT_THERE, Difference, Unit
+
+JOB = "orders.collect.0"
+UNIT = f"gitopsd-{JOB}.service"
+RUNNING = NOT_THERE._replace(active="active", sub="running", main_pid=7)
+RETRYING = NOT_THERE._replace(active="activating", sub="auto-restart")
+FAILED = NOT_THERE._replace(active="failed", result="exit-code")
+NOTHING = Difference(content=frozenset(), enablement=False, unread=False)
+
+
+def action(unit: Unit, *, kind: str = "service", on_change: str = "restart", **facts: bool) -> str:
+    job = Job(JOB, kind, "new", UNIT, on_change, "gitopsd-job", ())
+    release = Release("0" * 40, {JOB: job}, {UNIT: b""})
+    difference = NOTHING._replace(content=frozenset([UNIT]) if facts.get("differs") else frozenset())
+    applied = {JOB: "old" if facts.get("changed") else "new"}
+    completed = [JOB] if facts.get("completed") else []
+    return decide(release, applied, {UNIT: unit}, difference, completed).actions[JOB]
+
+
+@pytest.mark.parametrize(
+    ("unit", "facts", "expected"),
+    [
+        (RUNNING, {}, "unchanged"),
+        (RETRYING, {}, "unchanged"),
+        (NOT_THERE, {}, "start"),
+        (FAILED, {}, "start"),
+        (NOT_THERE, {"changed": True}, "start"),
+        (RUNNING, {"changed": True}, "restart"),
+        (RETRYING, {"changed": True}, "restart"),
+        (RUNNING, {"differs": True}, "restart"),
+    ],
+)
+def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
+    assert action(unit, **facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "facts", "expected"),
+    [
+        (RUNNING, {"changed": True}, "reload"),
+        (RUNNING, {"changed": True, "differs": True}, "restart"),
+        (NOT_THERE, {"changed": True}, "start"),
+        (RUNNING, {}, "unchanged"),
+    ],
+)
+def test_a_service_that_reloads(unit: Unit, facts: dict[str, bool], expected: str) -> None:
+    assert action(unit, on_change="reload", **facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "facts", "expected"),
+    [
+        (RUNNING, {"changed": True}, "record"),
+        (RUNNING, {"changed": True, "differs": True}, "record"),
+        (RUNNING, {"differs": True}, "unchanged"),
+        (NOT_THERE, {"changed": True}, "start"),
+    ],
+)
+def test_a_service_that_ignores_changes(unit: Unit, facts: dict[str, bool], expected: str) -> None:
+    assert action(unit, on_change="none", **facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "facts", "expected"),
+    [
+        (NOT_THERE, {"completed": True}, "unchanged"),
+        (NOT_THERE, {"completed": True, "differs": True}, "unchanged"),
+        (NOT_THERE, {"completed": True, "changed": True}, "start"),
+        (NOT_THERE, {}, "start"),
+        (FAILED, {}, "start"),
+        (RUNNING, {}, "unchanged"),
+        (RUNNING, {"changed": True}, "restart"),
+    ],
+)
+def test_a_job_that_runs_once(unit: Unit, facts: dict[str, bool], expected: str) -> None:
+    assert action(unit, kind="once", **facts) == expected
+
+
+def test_units_of_no_job_of_the_release_are_orphans_and_other_units_are_not_ours() -> None:
+    units = dict.fromkeys(["gitopsd-orders.old.0.service", "gitopsd-backup.service", "gitopsd.service"], RUNNING)
+    decision = decide(Release("0" * 40, {}, {}), {}, units, NOTHING, [])
+    assert decision.orphans == ("gitopsd-orders.old.0.service",)
+
+
+@pytest.mark.parametrize(
+    ("unit", "job"),
+    [
+        ("gitopsd-orders.collect.0.service", "orders.collect.0"),
+        ("gitopsd-orders.cleanse.filter.12.timer", "orders.cleanse.filter.12"),
+        ("gitopsd-orders.enrich-in-orders_raw.0.path", "orders.enrich-in-orders_raw.0"),
+        ("gitopsd-agent.service", None),
+        ("gitopsd-orders.collect.service", None),
+        ("gitopsd-orders.collect.0.socket", None),
+        ("gitopsd-../x.0.service", None),
+        ("gitopsd-a b.0.service", None),
+        ("ssh.service", None),
+    ],
+)
+def test_the_units_of_jobs_are_told_by_their_names(unit: str, job: str | None) -> None:
+    assert job_of_unit(unit) == job
