@@ -52,6 +52,8 @@ def is_recorded(job: Job, before: Unit, now: Unit) -> bool:
 def _reason(unit: Unit) -> str:
     if unit.exit_status in _EXITS and unit.result == "exit-code":
         return f"{_EXITS[unit.exit_status]} (exit code {unit.exit_status})"
+    if unit.result == "exit-code" and unit.exit_status == 0:
+        return "it ended soon after it was started"  # all that supervisor tells
     if unit.result == "exit-code":
         return f"it ended with exit code {unit.exit_status}"
     return _RESULTS.get(unit.result, f"it is not running ({unit.active}, {unit.sub}, {unit.result})")

@@ -28,6 +28,7 @@ _OPTIONS = (
     "-c", "core.filesRefLockTimeout=2000",
 )  # fmt: skip
 
+_KILLED_DEADLINE = 5.0  # seconds for what was killed to be gone
 _USERINFO = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 
 
@@ -114,5 +115,11 @@ def _scrubbed_environment(ssh_command: str | None) -> dict[str, str]:
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    process.communicate()
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=_KILLED_DEADLINE)
+    except subprocess.TimeoutExpired:
+        # a process that left the group (a shared ssh connection, say) may hold the pipes open; we are done with them
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -36,21 +36,21 @@ class Countdown:
 def main() -> None:
     countdown = Countdown(int(sys.argv[1]))
     sys.argv = sys.argv[2:]
-    fsync, popen = os.fsync, subprocess.Popen
+    fsync = os.fsync
 
     def counted_fsync(descriptor: int) -> None:
         countdown.step()
         fsync(descriptor)
 
-    class CountedPopen(popen):  # type: ignore[type-arg] # generic only to type checkers on the oldest Python
-        def communicate(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+    class CountedPopen(subprocess.Popen[bytes]):
+        def communicate(self, *arguments: Any, **options: Any) -> tuple[bytes, bytes]:
             countdown.step()  # the command runs by now
-            result = super().communicate(*arguments, **options)
+            output, errors = super().communicate(*arguments, **options)
             countdown.step()
-            return result
+            return output, errors
 
-    os.fsync = counted_fsync
-    subprocess.Popen = CountedPopen  # type: ignore[misc]
+    setattr(os, "fsync", counted_fsync)  # noqa: B010 -- replaced for the agent, whatever its type
+    setattr(subprocess, "Popen", CountedPopen)  # noqa: B010
     sys.addaudithook(countdown.hook)
     runpy.run_path(sys.argv[0], run_name="__main__")
 

@@ -14,7 +14,7 @@ FAILED = NOT_THERE._replace(active="failed", result="exit-code")
 NOTHING = Difference(content=frozenset(), enablement=False, unread=False)
 
 
-def action(unit: Unit, *, kind: str = "service", on_change: str = "restart", **facts: bool) -> str:
+def action(unit: Unit, facts: dict[str, bool], *, kind: str = "service", on_change: str = "restart") -> str:
     job = Job(JOB, kind, "new", UNIT, on_change, "gitopsd-job", ())
     release = Release("0" * 40, {JOB: job}, {UNIT: b""})
     difference = NOTHING._replace(content=frozenset([UNIT]) if facts.get("differs") else frozenset())
@@ -37,7 +37,7 @@ def action(unit: Unit, *, kind: str = "service", on_change: str = "restart", **f
     ],
 )
 def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
-    assert action(unit, **facts) == expected
+    assert action(unit, facts) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
     ],
 )
 def test_a_service_that_reloads(unit: Unit, facts: dict[str, bool], expected: str) -> None:
-    assert action(unit, on_change="reload", **facts) == expected
+    assert action(unit, facts, on_change="reload") == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_service_that_reloads(unit: Unit, facts: dict[str, bool], expected: st
     ],
 )
 def test_a_service_that_ignores_changes(unit: Unit, facts: dict[str, bool], expected: str) -> None:
-    assert action(unit, on_change="none", **facts) == expected
+    assert action(unit, facts, on_change="none") == expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_service_that_ignores_changes(unit: Unit, facts: dict[str, bool], expe
     ],
 )
 def test_a_job_that_runs_once(unit: Unit, facts: dict[str, bool], expected: str) -> None:
-    assert action(unit, kind="once", **facts) == expected
+    assert action(unit, facts, kind="once") == expected
 
 
 def test_units_of_no_job_of_the_release_are_orphans_and_other_units_are_not_ours() -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitopsd.agent.githash import Entry, blob_id, read_directory, tree_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILES = {
     "release.json": b"{}\n",

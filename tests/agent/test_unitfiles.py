@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gitopsd.agent import unitfiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 A, B = "gitopsd-orders.a.0.service", "gitopsd-orders.b.0.service"
 TEXT = b"[Service]\nExecStart=/bin/true\nWantedBy=wrong.target\n[Install]\nWantedBy=multi-user.target\n"

@@ -1,0 +1,5 @@
+"""Real machines for the end-to-end tests, as tests/fleet has them."""
+
+from tests.fleet.fixtures import fleet, pytest_collection_modifyitems, pytest_runtest_setup
+
+__all__ = ["fleet", "pytest_collection_modifyitems", "pytest_runtest_setup"]

@@ -1,0 +1,80 @@
+"""A person at a terminal: a workflow repository, an operator's configuration, and the command line."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Works in `folder`; everything that gitopsd keeps for a user goes below `home`."""
+
+    folder: Path
+    home: Path
+    config: Path | None = None
+
+    def run(self, *arguments: str, expect: int | None = 0, timeout: float = DEADLINE) -> Ran:
+        config = ["--config", str(self.config)] if self.config else []
+        done = subprocess.run(
+            [sys.executable, "-m", "gitopsd", *config, *arguments],
+            cwd=self.folder if self.folder.exists() else self.folder.parent,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        ran = Ran(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        assert "Traceback" not in done.stderr, done.stderr
+        if expect is not None:
+            assert ran.code == expect, f"{arguments} gave {ran.code}\n{ran.stdout}\n{ran.stderr}"
+        return ran
+
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "GIT_"))}
+        return {**kept, "HOME": str(self.home), "XDG_STATE_HOME": str(self.home / "state")}
+
+    def write(self, files: Mapping[str, str]) -> None:
+        for path, text in files.items():
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+
+    def commit(self, message: str) -> str:
+        identity = ["-c", "user.name=Operator", "-c", "user.email=operator@example.invalid"]
+        self.git("add", "--all")
+        self.git(*identity, "commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=30, check=True
+        )
+        return done.stdout.strip()
+
+
+def eventually(what: str, condition: Callable[[], bool], timeout: float = 60.0) -> None:
+    """Waits for a condition; fails naming it when the deadline passes."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout:.0f} s: {what}"
+        time.sleep(0.1)
