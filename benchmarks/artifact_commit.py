@@ -17,10 +17,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from gitopsd.model.trees import Graft, build_tree, object_id
 from gitopsd.repo.commit import Identity, commit_data, write_commit
 from gitopsd.repo.refs import RefUpdate, update_ref
 from gitopsd.repo.repository import open_at
-from gitopsd.repo.trees import Graft, build_tree, object_id
 
 REF = "refs/heads/rendered/production"
 AUTHOR = Identity(name="gitopsd", email="gitopsd@localhost")

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -103,8 +104,7 @@ def pipe(command: list[str], source: Path, directory: Path, *, sync: bool = Fals
     began = time.perf_counter()
     with target.open("wb") as file:
         process = subprocess.Popen(command, stdout=file)
-        _, _status, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        usage = ended(process)
         if sync:
             os.fsync(file.fileno())
     seconds = time.perf_counter() - began
@@ -119,24 +119,24 @@ def jobs(kind: str, transform: dict[str, object] | None, source: Path, directory
     for name in ("out", "mnt"):
         (root / name).mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="gb-") as run:
-        names = release(root / "release", kind, transform, source, root)
+        names = release(root / "releases" / "1", kind, transform, source, root)
         began = time.perf_counter()
         environment = {**os.environ, "GITOPSD_RUN": run}
-        launcher = root / "release" / "runtime" / "launch.py"
+        launcher = root / "releases" / "1" / "runtime" / "launch.py"
         started = [
-            subprocess.Popen(
-                [sys.executable, "-IB", str(launcher), name], stderr=subprocess.DEVNULL, env=environment
-            )
+            subprocess.Popen([sys.executable, "-IB", str(launcher), name], stderr=subprocess.DEVNULL, env=environment)
             for name in names
         ]
-        wait_for(lambda: written(root) >= source.stat().st_size)
-        usages = [os.wait4(started[0].pid, 0)[2]]  # ends when everything was acknowledged, so fsynced
-        seconds = time.perf_counter() - began
-        for process in started[1:]:
-            process.send_signal(signal.SIGTERM)
-        usages += [os.wait4(process.pid, 0)[2] for process in started[1:]]
-        for process in started:
-            process.returncode = 0
+        try:
+            wait_for(lambda: written(root) >= source.stat().st_size)
+            usages = [ended(started[0])]  # which it does when everything was acknowledged, so fsynced
+            seconds = time.perf_counter() - began
+            for process in started[1:]:
+                process.send_signal(signal.SIGTERM)
+            usages += [ended(process) for process in started[1:]]
+        finally:
+            for process in started:
+                process.kill()
     check(source, sorted((root / "out").iterdir()))
     shutil.rmtree(root)
     return Cost(
@@ -181,6 +181,12 @@ def ends(kind: str, channel: str, producer: str, root: Path) -> tuple[dict[str, 
         return {**common, "sockets": [socket]}, {**common, "socket": socket}
     common["path"] = str(root / "mnt" / channel)
     return {**common, "producer": producer, "consumers": {"next": 1}}, {**common, "consumer": "next"}
+
+
+def ended(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage
 
 
 def written(root: Path) -> int:

@@ -100,7 +100,7 @@ def _converge(
         units = run_jobs(layout, manager, jobs, before, progress=progress, deadline=deadline)
     with progress.timed("read_back"):
         result = _read_back(manager, release, decision, before, units, progress=progress)
-        if result != applied:
+        if result != records.read_applied(layout):  # by now without those that were touched
             records.write_applied(layout, result)
         records.clear_activating(layout)
         # the lock that it sees held is our own

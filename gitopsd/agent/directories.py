@@ -7,7 +7,7 @@ Root makes them below directories that a job's user may own, so every step is ta
 from __future__ import annotations
 
 import os
-import stat
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -60,31 +60,47 @@ def refusal(path: str, layout: Layout) -> str | None:
 
 def _enter(parent: int, name: str, path: str, account: Account | None) -> int:
     """Open a directory below parent, made first if it is missing."""
-    made = False
     try:
-        os.mkdir(name, 0o755, dir_fd=parent)
-        made = True
-    except FileExistsError:
-        made = False
-    try:
-        descriptor = os.open(name, _OPEN, dir_fd=parent)
+        return os.open(name, _OPEN, dir_fd=parent)
+    except FileNotFoundError:
+        _make(parent, name, path, account)
     except OSError as error:
-        raise AgentError(
-            "bad-payload",
-            f"directory {path!r} can't be made: {name!r} on the way is a symbolic link or not a directory "
-            f"({error.strerror}). Make the directory on the worker, or name the place that the link leads to",
-        ) from None
-    if made:
+        raise _blocked(name, path, error) from None
+    try:
+        return os.open(name, _OPEN, dir_fd=parent)
+    except OSError as error:
+        raise _blocked(name, path, error) from None
+
+
+def _make(parent: int, name: str, path: str, account: Account | None) -> None:
+    # aside, then renamed: one that is there has its owner and mode, even if we are killed
+    aside = f".{name[:200]}.gitopsd-new"
+    with suppress(FileNotFoundError):
+        os.rmdir(aside, dir_fd=parent)
+    os.mkdir(aside, 0o700, dir_fd=parent)
+    descriptor = os.open(aside, _OPEN, dir_fd=parent)
+    try:
         _hand_over(descriptor, path, account)
-    return descriptor
+    finally:
+        os.close(descriptor)
+    os.rename(aside, name, src_dir_fd=parent, dst_dir_fd=parent)
+    os.fsync(parent)
 
 
 def _hand_over(descriptor: int, path: str, account: Account | None) -> None:
     found = os.fstat(descriptor)
     # whoever may write the parent may have swapped ours for another: give away nothing that isn't ours and empty
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or os.listdir(descriptor):
+    if found.st_uid != os.geteuid() or os.listdir(descriptor):
         raise AgentError("bad-payload", f"directory {path!r} was replaced while it was made: look who writes there")
     os.fchmod(descriptor, 0o755)
     if account is not None and account.uid != found.st_uid:
         os.fchown(descriptor, account.uid, account.gid)
     os.fsync(descriptor)
+
+
+def _blocked(name: str, path: str, error: OSError) -> AgentError:
+    return AgentError(
+        "bad-payload",
+        f"directory {path!r} can't be made: {name!r} on the way is a symbolic link or not a directory "
+        f"({error.strerror}). Make the directory on the worker, or name the place that the link leads to",
+    )

@@ -166,9 +166,14 @@ def _parse_unit(name: str, shown: Mapping[str, str]) -> Unit:
         blob=unitfiles.unit_blob(name),
         invocation=shown.get("InvocationID", ""),
         exit_status=_number(shown.get("ExecMainStatus")),
-        drop_ins=tuple(path for path in shown.get("DropInPaths", "").split() if f"/{name}.d/" in path),
+        drop_ins=_drop_ins(name, shown),
         stale=shown.get("NeedDaemonReload") == "yes",
     )
+
+
+def _drop_ins(name: str, shown: Mapping[str, str]) -> tuple[str, ...]:
+    loaded = {path for path in shown.get("DropInPaths", "").split() if f"/{name}.d/" in path}
+    return tuple(sorted(loaded.union(unitfiles.drop_ins(name))))
 
 
 def _number(text: str | None) -> int:

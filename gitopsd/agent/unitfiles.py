@@ -32,6 +32,11 @@ def unit_blob(unit: str, directory: Path = DIRECTORY) -> str | None:
     return None if content is None else blob_id(content)
 
 
+def drop_ins(unit: str, directory: Path = DIRECTORY) -> list[str]:
+    """Files that override parts of this unit, whether or not systemd has read them yet."""
+    return [str(path) for path in (directory / f"{unit}.d").glob("*.conf")]
+
+
 def differing(units: Mapping[str, bytes], directory: Path = DIRECTORY) -> set[str]:
     """Units whose file is missing or says something else, or is overridden by a drop-in (`systemctl edit`)."""
     return {

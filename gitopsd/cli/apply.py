@@ -1,17 +1,15 @@
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from gitopsd.cli.main import EXIT_FAILED
+from gitopsd.cli import exit_codes
+from gitopsd.cli.apply_text import Reporter
+from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-
-if TYPE_CHECKING:
-    from gitopsd.daemon.converge import WorkerResult
-    from gitopsd.model.plan import Plan
-
-EXIT_STALE = 3
-EXIT_UNREACHABLE = 4
+from gitopsd.daemon.apply import apply_version
+from gitopsd.daemon.errors import StalePlanError
+from gitopsd.model.plan import Plan
 
 
 @click.command()
@@ -24,11 +22,6 @@ def apply(session: Session, what: str | None, *, as_json: bool) -> int:
     Takes the head of the source branch, the version REV, or exactly the plan in PLANFILE.
     Exit code 0: converged; 1: something failed; 3: the plan is stale; 4: only unreachable workers are left.
     """
-    from gitopsd.cli.apply_text import Reporter
-    from gitopsd.cli.failure import print_json
-    from gitopsd.daemon.apply import apply_version
-    from gitopsd.daemon.errors import StalePlanError
-
     expected = _read_plan(what)
     revision = (expected.inputs.source_commit if expected else what) or None
     if expected is not None and revision is None:
@@ -36,7 +29,7 @@ def apply(session: Session, what: str | None, *, as_json: bool) -> int:
     workspace = session.workspace()
     source = workspace.source_of_commit(revision)
     reporter = Reporter()
-    results: list[WorkerResult] = []
+    results = []
     try:
         for result in apply_version(
             workspace,
@@ -50,22 +43,19 @@ def apply(session: Session, what: str | None, *, as_json: bool) -> int:
             reporter.result(result)
     except StalePlanError as error:
         click.echo(f"error: {error.message}\n  hint: {error.hint}", err=True)
-        return EXIT_STALE
+        return exit_codes.STALE_PLAN
     if as_json:
         print_json(reporter.as_json(results))
     else:
         reporter.summary(results)
     states = {result.state for result in results}
-    return EXIT_FAILED if "failed" in states else EXIT_UNREACHABLE if "unreachable" in states else 0
+    return exit_codes.FAILED if "failed" in states else exit_codes.UNREACHABLE if "unreachable" in states else 0
 
 
-def _read_plan(what: str | None) -> "Plan | None":
+def _read_plan(what: str | None) -> Plan | None:
     """The plan in a file of that name; None where `what` is a revision."""
     if what is None or not Path(what).is_file():
         return None
-    import msgspec
-
-    from gitopsd.model.plan import Plan
 
     try:
         return msgspec.json.decode(Path(what).read_bytes(), type=Plan)

@@ -62,6 +62,7 @@ class Reporter:
             "deployment": applied.deployment if applied else None,
             "artifact_head": applied.head.commit.id if applied else None,
             "committed": applied.committed if applied else False,
+            "seconds": dict(applied.seconds) if applied else {},
             "plan_digest": applied.planned.plan.digest if applied else None,
             "workers": [msgspec.to_builtins(result) for result in sorted(results, key=lambda one: one.worker)],
         }

@@ -1,8 +1,16 @@
+from dataclasses import asdict
+
 import click
 
+from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json, show_diagnostics
-from gitopsd.cli.main import EXIT_FAILED
 from gitopsd.cli.session import Session
+from gitopsd.compiler.compile import compile_back
+from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.planning import check_source
+from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.diagnostic import has_errors
+from gitopsd.runner.bundle import runtime_files
 
 
 @click.command()
@@ -15,13 +23,6 @@ def check(session: Session, revision: str | None, style: str, *, as_json: bool) 
 
     Exit code 0: clean; 1: errors.
     """
-    from gitopsd.compiler.compile import compile_back
-    from gitopsd.daemon.errors import DiagnosticsError
-    from gitopsd.daemon.planning import check_source
-    from gitopsd.model.artifacts import ArtifactState
-    from gitopsd.model.diagnostic import has_errors
-    from gitopsd.runner.bundle import runtime_files
-
     source = session.workspace().source(revision)
     try:
         front = check_source(source, session.environment)
@@ -30,16 +31,9 @@ def check(session: Session, revision: str | None, style: str, *, as_json: bool) 
     except DiagnosticsError as error:
         diagnostics, contents = error.diagnostics, dict(error.sources)
     if as_json or style == "json":
-        print_json([_as_json(diagnostic) for diagnostic in diagnostics])
+        print_json([asdict(diagnostic) for diagnostic in diagnostics])
     elif diagnostics:
         show_diagnostics(diagnostics, contents)
     else:
         click.echo(f"no errors in {len(source.files)} files")
-    return EXIT_FAILED if has_errors(diagnostics) else 0
-
-
-def _as_json(diagnostic: object) -> object:
-    from dataclasses import asdict, is_dataclass
-
-    assert is_dataclass(diagnostic) and not isinstance(diagnostic, type)
-    return asdict(diagnostic)
+    return exit_codes.FAILED if has_errors(diagnostics) else 0

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import click
 
+from gitopsd.cli.demo_run import run_demo
+
 
 @click.command()
 @click.option(
@@ -9,7 +11,8 @@ import click
     help="A file of your own; by default a week of earthquakes.",
 )  # fmt: skip
 @click.option(
-    "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("gitopsd-demo"), show_default=True,
+    "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("gitopsd-demo"),
+    show_default=True,
     help="Where the demo's repository and data go; an earlier demo there goes on.",
 )  # fmt: skip
 def demo(input_file: Path | None, folder: Path) -> int:
@@ -17,6 +20,4 @@ def demo(input_file: Path | None, folder: Path) -> int:
 
     Needs neither root nor a network. What it starts goes on running; it says how to stop it.
     """
-    from gitopsd.cli.demo_run import run_demo
-
     return run_demo(input_file, folder)

@@ -1,5 +1,6 @@
 """The demo: the commands that a user would type, in order, on a real file."""
 
+import base64
 import json
 import shutil
 import time
@@ -37,8 +38,9 @@ def run_demo(input_file: Path | None, folder: Path) -> int:
     else:
         initialise(folder)
         click.echo(f"  gitopsd init {folder}")
-    set_parameter(folder, "local", "roundtrip", "format", style)
-    commit_work_tree(folder, f"Read {style}")
+    if style != "jsonl" or "format:" in (folder / "gitopsd.yaml").read_text():
+        set_parameter(folder, "local", "roundtrip", "format", style)
+        commit_work_tree(folder, f"Read {style}")
     workspace = open_workspace(str(folder), None, "local")
     _say(2, "Plan and apply: the head of its branch becomes what runs on this machine")
     _apply(workspace)
@@ -99,7 +101,7 @@ def _send(chosen: Path, data: Path, style: str) -> _Outcome:
     events = size = 0
     arriving = _arriving(data / "out", before)
     for sent in _sent(chosen, style):
-        arrived = next(arriving)
+        arrived = _as_sent(next(arriving), style)
         if arrived != sent:
             raise ControllerError(
                 f"event {events + 1} arrived changed: {arrived[:80]!r} was sent as {sent[:80]!r}",
@@ -122,8 +124,16 @@ def _put(chosen: Path, aside: Path, destination: Path) -> None:
     aside.replace(destination)
 
 
+def _as_sent(event: bytes, style: str) -> bytes:
+    """The line of the file that an event carries: the event itself, or for text what is inside it."""
+    if style == "jsonl":
+        return event
+    content = json.loads(event)
+    return base64.b64decode(content["line_base64"]) if "line_base64" in content else content["line"].encode()
+
+
 def _sent(path: Path, style: str) -> Iterator[bytes]:
-    """The events that the file comes to; for text, `line` as it must be when it is read back."""
+    """The lines of the file that become events; blank ones are no JSON, and are text."""
     with path.open("rb") as lines:
         for raw in lines:
             line = raw.removesuffix(b"\n")
@@ -131,7 +141,7 @@ def _sent(path: Path, style: str) -> Iterator[bytes]:
                 if line.strip():
                     yield line
             else:
-                yield line
+                yield line.removesuffix(b"\r")
 
 
 def _arriving(folder: Path, before: dict[str, int]) -> Iterator[bytes]:

@@ -1,6 +1,13 @@
+from itertools import islice
+
 import click
 
+from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
+from gitopsd.cli.tables import print_table
+from gitopsd.daemon.rollout_note import read_rollouts
+from gitopsd.daemon.status import open_deployed
+from gitopsd.repo.artifacts import deployments
 
 
 @click.command()
@@ -9,21 +16,14 @@ from gitopsd.cli.session import Session
 @click.pass_obj
 def history(session: Session, limit: int, *, as_json: bool) -> int:
     """Show the deployments, newest first: who, when, from which commit, and what became of each."""
-    from itertools import islice
-
-    from gitopsd.cli.failure import print_json
-    from gitopsd.cli.tables import print_table
-    from gitopsd.daemon.rollout_note import read_rollouts
-    from gitopsd.daemon.status import open_deployed
-    from gitopsd.repo.artifacts import deployments
-
     workspace = session.workspace()
     deployed = open_deployed(workspace)
     found = []
     if deployed.head is not None:
         for commit in islice(deployments(workspace.repository, deployed.head.commit.id), limit):
             rollouts = read_rollouts(workspace.repository, deployed.branch, commit).rollouts
-            assert commit.trailers is not None, "deployments have trailers"
+            if commit.trailers is None:
+                continue
             found.append(
                 {
                     "deployment": commit.trailers.deployment,

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import click
 
+from gitopsd.repo.initialise import initialise
+
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def init(folder: Path) -> int:
     """Make a new workflow repository in DIR, with a first workflow that runs on this machine."""
-    from gitopsd.repo.initialise import initialise
-
     initialise(folder)
     click.echo(f"{folder}: a workflow repository with its first commit, on the branch main")
     click.echo("Next:")

@@ -9,22 +9,20 @@ from typing import Any, NoReturn
 import click
 
 from gitopsd import __version__
-
-EXIT_FAILED = 1
-EXIT_USAGE = 64
-EXIT_INTERRUPTED = 130
+from gitopsd.cli import exit_codes
 
 COMMANDS = {
-    "apply": "gitopsd.cli.apply:apply",
-    "check": "gitopsd.cli.check:check",
-    "demo": "gitopsd.cli.demo:demo",
-    "history": "gitopsd.cli.history:history",
-    "init": "gitopsd.cli.init:init",
-    "plan": "gitopsd.cli.plan:plan",
-    "status": "gitopsd.cli.status:status",
-    "worker": "gitopsd.cli.worker:worker",
-    "workloads": "gitopsd.cli.workloads:workloads",
+    "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
+    "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
+    "demo": ("gitopsd.cli.demo:demo", "Send a real file through a workflow on this machine, end to end."),
+    "history": ("gitopsd.cli.history:history", "Show the deployments, newest first."),
+    "init": ("gitopsd.cli.init:init", "Make a new workflow repository."),
+    "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
+    "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
+    "worker": ("gitopsd.cli.worker:worker", "Look at workers, and let go of them."),
+    "workloads": ("gitopsd.cli.workloads:workloads", "Show what runs: every job as observed on its worker."),
 }
+"""Command -> where it is, and its line in `gitopsd --help`, which imports none of them."""
 
 
 class LazyGroup(click.Group):
@@ -38,11 +36,18 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from gitopsd.model.names import did_you_mean
 
@@ -73,27 +78,27 @@ def main() -> NoReturn:
     sys.exit(_run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a kind of ending
     try:
         result: Any = cli.main(args=arguments, prog_name="gitopsd", standalone_mode=False)
     except click.exceptions.Exit as finished:
         return finished.exit_code
     except click.UsageError as error:
         error.show()
-        return EXIT_USAGE
+        return exit_codes.USAGE
     except click.ClickException as error:
         error.show()
-        return EXIT_FAILED
+        return exit_codes.FAILED
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED
     except BrokenPipeError:
         # the reader went away, as `| head` does; keep the interpreter from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except Exception as error:  # the one catch-all of the command line
+        return exit_codes.FAILED
+    except Exception as error:  # noqa: BLE001 - the one catch-all of the command line
         from gitopsd.cli.failure import show_failure
 
         show_failure(error, debug="--debug" in arguments)
-        return EXIT_FAILED
+        return exit_codes.FAILED
     return result if isinstance(result, int) else 0

@@ -1,15 +1,21 @@
+import sys
 from pathlib import Path
 
 import click
+import msgspec
 
+from gitopsd.cli import exit_codes
+from gitopsd.cli.failure import show_diagnostics
+from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
-
-EXIT_CHANGES = 2
+from gitopsd.daemon.planning import plan_version
 
 
 @click.command()
 @click.argument("revision", metavar="[REV]", required=False)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the plan to FILE, for `apply FILE`.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the plan to FILE, for `apply FILE`."
+)
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
@@ -21,12 +27,6 @@ def plan(
 
     Exit code 0: planned; 1: errors; with --detailed-exitcode 2: there are changes.
     """
-    import msgspec
-
-    from gitopsd.cli.failure import show_diagnostics
-    from gitopsd.cli.plan_text import format_plan
-    from gitopsd.daemon.planning import plan_version
-
     workspace = session.workspace()
     source = workspace.source(revision)
     planned = plan_version(workspace, source)
@@ -34,12 +34,12 @@ def plan(
     if out is not None:
         _write_aside(out, encoded)
     if as_json or style == "json":
-        click.get_binary_stream("stdout").write(encoded)
+        sys.stdout.buffer.write(encoded)
     else:
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, {path: file.data for path, file in source.files.items()})
         click.echo(format_plan(planned.plan, committed=source.commit is not None))
-    return EXIT_CHANGES if detailed_exitcode and not planned.plan.is_empty else 0
+    return exit_codes.CHANGES if detailed_exitcode and not planned.plan.is_empty else 0
 
 
 def _write_aside(path: Path, content: bytes) -> None:

@@ -16,6 +16,6 @@ class Session:
     debug: bool
 
     def workspace(self) -> "Workspace":
-        from gitopsd.daemon.workspace import open_workspace
+        from gitopsd.daemon.workspace import open_workspace  # noqa: PLC0415 - not for `--help` and `init`
 
         return open_workspace(self.repo, self.config, self.environment)

@@ -1,6 +1,10 @@
 import click
+import msgspec
 
+from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
+from gitopsd.cli.tables import print_table
+from gitopsd.daemon.status import Deployed, open_deployed, worker_statuses
 
 
 @click.command()
@@ -9,12 +13,6 @@ from gitopsd.cli.session import Session
 @click.pass_obj
 def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
     """Show for each worker what it should hold, what was last tried, what it runs, and when it was last well."""
-    import msgspec
-
-    from gitopsd.cli.failure import print_json
-    from gitopsd.cli.tables import print_table
-    from gitopsd.daemon.status import open_deployed, worker_statuses
-
     workspace = session.workspace()
     deployed = open_deployed(workspace)
     statuses = worker_statuses(workspace, deployed)
@@ -23,8 +21,7 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
     elif deployed.head is None:
         click.echo(f"nothing is deployed to {deployed.branch.environment} yet: `gitopsd apply` deploys")
     else:
-        number = deployed.head.deployment.trailers.deployment if deployed.head.deployment and deployed.head.deployment.trailers else 0
-        click.echo(f"environment {deployed.branch.environment}, deployment {number}, {deployed.branch.name} at {deployed.head.commit.id[:12]}\n")
+        click.echo(f"{_title(deployed)}\n")
         print_table(
             ["WORKER", "STATE", "DESIRED", "RUNNING", "LAST ATTEMPTED", "LAST GOOD"],
             [
@@ -33,7 +30,9 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
                     "unreachable" if not one.reachable else "in sync" if not one.drift else "drift",
                     one.desired[:12],
                     one.running[:12] or "-",
-                    f"{one.last_attempted.deployment} {'failed' if one.last_attempted.error else 'ok'}" if one.last_attempted else "-",
+                    f"{one.last_attempted.deployment} {'failed' if one.last_attempted.error else 'ok'}"
+                    if one.last_attempted
+                    else "-",
                     str(one.last_good or "-"),
                 ]
                 for one in statuses
@@ -45,3 +44,11 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
             if one.last_attempted and one.last_attempted.error:
                 click.echo(f"{one.worker}: last attempt: {one.last_attempted.error}")
     return 1 if exit_code and any(one.drift or not one.reachable for one in statuses) else 0
+
+
+def _title(deployed: Deployed) -> str:
+    head = deployed.head
+    trailers = head.deployment.trailers if head and head.deployment else None
+    at = f" at {head.commit.id[:12]}" if head else ""
+    number = f", deployment {trailers.deployment}" if trailers else ""
+    return f"environment {deployed.branch.environment}{number}, {deployed.branch.name}{at}"

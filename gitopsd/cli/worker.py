@@ -1,11 +1,11 @@
-from typing import TYPE_CHECKING
-
 import click
+import msgspec
 
+from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-
-if TYPE_CHECKING:
-    from gitopsd.model.artifacts import PlacedWorker
+from gitopsd.cli.tables import print_table
+from gitopsd.daemon.workers import known_workers, probe_workers, teardown_worker
+from gitopsd.model.artifacts import PlacedWorker
 
 
 @click.group()
@@ -18,12 +18,6 @@ def worker() -> None:
 @click.pass_obj
 def list_workers(session: Session, *, as_json: bool) -> int:
     """Show the workers of the fleet file, and those that are leaving. Reaches none of them."""
-    import msgspec
-
-    from gitopsd.cli.failure import print_json
-    from gitopsd.cli.tables import print_table
-    from gitopsd.daemon.workers import known_workers
-
     workers = known_workers(session.workspace()).workers.values()
     if as_json:
         print_json([msgspec.to_builtins(one) for one in workers])
@@ -56,15 +50,9 @@ def probe(session: Session, names: tuple[str, ...], *, as_json: bool) -> int:
 
     Exit code 0: all can; 1: one can't, or didn't answer.
     """
-    from gitopsd.cli.failure import print_json
-    from gitopsd.cli.tables import print_table
-    from gitopsd.daemon.workers import probe_workers
-
     workspace = session.workspace()
     found = sorted(probe_workers(workspace, names), key=lambda one: one.worker)
     if as_json:
-        import msgspec
-
         print_json([msgspec.to_builtins(one) for one in found])
     else:
         print_table(
@@ -74,7 +62,9 @@ def probe(session: Session, names: tuple[str, ...], *, as_json: bool) -> int:
                     one.worker,
                     "no answer" if one.facts is None else "has problems" if one.facts.problems else "ready",
                     f"{one.facts.os}, {one.facts.architecture}" if one.facts else "-",
-                    " ".join(f"{name} {version}" for name, version in sorted(one.facts.features.items())) if one.facts else "-",
+                    " ".join(f"{name} {version}" for name, version in sorted(one.facts.features.items()))
+                    if one.facts
+                    else "-",
                 ]
                 for one in found
             ],
@@ -94,12 +84,12 @@ def teardown(session: Session, name: str, *, yes: bool) -> int:
 
     The next apply deploys to it again, unless it was taken out of the fleet file.
     """
-    from gitopsd.daemon.workers import known_workers, teardown_worker
-
     workspace = session.workspace()
     known = known_workers(workspace)
     if not yes:
-        click.confirm(f"Stop and remove everything that gitopsd manages on {_described(known.get(name))}?", abort=True, err=True)
+        click.confirm(
+            f"Stop and remove everything that gitopsd manages on {_described(known.get(name))}?", abort=True, err=True
+        )
     removed = teardown_worker(workspace, known, name)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:
@@ -107,5 +97,5 @@ def teardown(session: Session, name: str, *, yes: bool) -> int:
     return 0
 
 
-def _described(one: "PlacedWorker") -> str:
+def _described(one: PlacedWorker) -> str:
     return f"{one.name} ({one.user}@{one.address})" if one.address else f"{one.name} (this machine)"

@@ -1,6 +1,10 @@
 import click
+import msgspec
 
+from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
+from gitopsd.cli.tables import print_table
+from gitopsd.daemon import status
 
 
 @click.command()
@@ -8,12 +12,6 @@ from gitopsd.cli.session import Session
 @click.pass_obj
 def workloads(session: Session, *, as_json: bool) -> int:
     """Show what runs: every job as it is observed on its worker. Exit code 1: a worker could not be observed."""
-    import msgspec
-
-    from gitopsd.cli.failure import print_json
-    from gitopsd.cli.tables import print_table
-    from gitopsd.daemon import status
-
     workspace = session.workspace()
     deployed = status.open_deployed(workspace)
     observed = sorted(status.observe_fleet(workspace, deployed), key=lambda one: one.desired.worker)

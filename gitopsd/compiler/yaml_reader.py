@@ -1,4 +1,4 @@
-"""YAML 1.2 into plain values, with the place of every key and value.
+"""YAML 1.2 into plain values. Places of keys and values are looked up only when something is wrong; see yaml_places.
 
 Parsed by ruamel.yaml's C parser into events, and composed here so that depth, anchors, aliases, tags, duplicate keys
 and the number of nodes are checked before anything is built from them.
@@ -6,7 +6,9 @@ and the number of nodes are checked before anything is built from them.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from math import isinf
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -21,41 +23,45 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from gitopsd.compiler.yaml_places import Places, Pointer, event_location, find_places
 from gitopsd.model.diagnostic import Diagnostic, Location, Related
 
 MAX_DEPTH = 40
 MAX_NODES = 500_000
 
-Pointer = tuple[str | int, ...]
-"""The way to a value: keys of mappings and indexes of sequences from the root."""
+_NOT_TEXT = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What YAML doesn't allow, and the line breaks that YAML 1.1 and 1.2 disagree about (U+0085, U+2028, U+2029)."""
 
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
+_NUMBER_STARTS = frozenset("0123456789+-.")
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_MAX_INTEGER_DIGITS = 18
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LARGEST = 2**63 - 1
+_WORDS = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: `_places` is kept in the instance once it was asked for
 class Document:
     """One YAML file: its value as plain Python (None when it couldn't be read), and where each part stands."""
 
     path: str
     value: Any
-    values: dict[Pointer, Location] = field(default_factory=dict)
-    keys: dict[Pointer, Location] = field(default_factory=dict)
+    text: str = ""
 
     def locate(self, *pointer: str | int) -> Location:
         """The place of the value at the pointer, or of its nearest ancestor that was written down."""
-        return self._nearest(self.values, pointer)
+        return self._places.value(pointer)
 
     def locate_key(self, *pointer: str | int) -> Location:
         """The place of the key that leads to the pointer, or of its nearest ancestor."""
-        return self.keys.get(pointer) or self._nearest(self.values, pointer)
+        return self._places.key(pointer)
 
-    def _nearest(self, places: dict[Pointer, Location], pointer: Pointer) -> Location:
-        for length in range(len(pointer), -1, -1):
-            if pointer[:length] in places:
-                return places[pointer[:length]]
-        return Location(path=self.path)
+    @cached_property
+    def _places(self) -> Places:
+        return find_places(self.path, self.text)
 
 
 class _Refused(Exception):
@@ -69,10 +75,12 @@ class _Refused(Exception):
 def read_yaml(path: str, content: bytes) -> tuple[Document, list[Diagnostic]]:
     """The document and what is wrong with it; its value is None when it can't be used at all."""
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         return _unusable(path, _not_utf8(path, content, error.start))
-    text = text.removeprefix("\ufeff")
+    unfit = _NOT_TEXT.search(text)
+    if unfit:
+        return _unusable(path, _not_text(path, text, unfit.start()))
     try:
         composer = _Composer(path, YAML(typ="safe").parse(text))
         value = composer.compose()
@@ -80,7 +88,8 @@ def read_yaml(path: str, content: bytes) -> tuple[Document, list[Diagnostic]]:
         return _unusable(path, refused.diagnostic)
     except YAMLError as error:
         return _unusable(path, _syntax_error(path, error))
-    return Document(path=path, value=value, values=composer.values, keys=composer.keys), composer.diagnostics
+    document = Document(path=path, value=value, text=text)
+    return document, [_duplicate(document, pointer, place) for pointer, place in composer.duplicates]
 
 
 def _unusable(path: str, diagnostic: Diagnostic) -> tuple[Document, list[Diagnostic]]:
@@ -88,38 +97,66 @@ def _unusable(path: str, diagnostic: Diagnostic) -> tuple[Document, list[Diagnos
 
 
 def _not_utf8(path: str, content: bytes, offset: int) -> Diagnostic:
-    line = content.count(b"\n", 0, offset) + 1
-    column = offset - content.rfind(b"\n", 0, offset)
+    before = content[:offset].decode("utf-8").removeprefix("\ufeff")
     return Diagnostic(
         code="not-utf8",
         message=f"byte 0x{content[offset]:02x} is not UTF-8 text",
-        location=Location(path=path, line=line, column=column, end_line=line, end_column=column + 1),
+        location=_end_of(path, before),
         hint="save the file as UTF-8",
     )
+
+
+def _not_text(path: str, text: str, offset: int) -> Diagnostic:
+    return Diagnostic(
+        code="yaml-character",
+        message=f"the character U+{ord(text[offset]):04X} can't stand in a YAML file",
+        location=_end_of(path, text[:offset]),
+        hint=f'remove it, or write it as "\\u{ord(text[offset]):04x}" in double quotes',
+    )
+
+
+def _end_of(path: str, before: str) -> Location:
+    """The place of the character that follows the text."""
+    lines = re.split("\r\n|\r|\n", before)
+    line, column = len(lines), len(lines[-1]) + 1
+    return Location(path=path, line=line, column=column, end_line=line, end_column=column + 1)
 
 
 def _syntax_error(path: str, error: YAMLError) -> Diagnostic:
     mark = (error.problem_mark or error.context_mark) if isinstance(error, MarkedYAMLError) else None
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     message = error.problem if isinstance(error, MarkedYAMLError) else None
+    message = message or " ".join(str(error).split()) or "this is not YAML"
     return Diagnostic(
         code="yaml-syntax",
-        message=message or " ".join(str(error).split()) or "this is not YAML",
+        message=message,
         location=Location(path=path, line=line, column=column, end_line=line, end_column=column + 1),
-        hint="check the indentation, quotes and brackets here and on the line before",
+        hint="indent with spaces instead of tabs"
+        if "'\\t'" in message or "tab character" in message
+        else "check the indentation, quotes and brackets here and on the line before",
+    )
+
+
+def _duplicate(document: Document, pointer: Pointer, place: Location) -> Diagnostic:
+    first = Related(message=f"`{pointer[-1]}` is here first", location=document.locate_key(*pointer))
+    return Diagnostic(
+        code="duplicate-key",
+        message=f"the key `{pointer[-1]}` stands twice in one mapping",
+        location=place,
+        related=(first,),
+        hint="keep one of the two",
     )
 
 
 class _Composer:
-    """Builds one plain value from events, iteratively in width and bounded in depth."""
+    """Builds one plain value from events, bounded in depth and in the number of nodes."""
 
     def __init__(self, path: str, events: Iterator[Any]) -> None:
         self._path = path
         self._events = events
         self._nodes = 0
-        self.values: dict[Pointer, Location] = {}
-        self.keys: dict[Pointer, Location] = {}
-        self.diagnostics: list[Diagnostic] = []
+        self._way: list[str | int] = []
+        self.duplicates: list[tuple[Pointer, Location]] = []
 
     def compose(self) -> Any:
         value: Any = None
@@ -128,107 +165,104 @@ class _Composer:
             if isinstance(event, DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise _Refused(
-                        "yaml-several-documents", "a second document starts here", self._location(event),
+                    raise self._refusal(
+                        event, "yaml-several-documents", "a second document starts here",
                         "one file holds one document: remove the `---`, or move what follows to a file of its own",
                     )  # fmt: skip
             elif isinstance(event, AliasEvent | ScalarEvent | MappingStartEvent | SequenceStartEvent):
-                value = self._value(event, ())
+                value = self._value(event)
         return value
 
-    def _location(self, event: Any, end: Any = None) -> Location:
-        start, stop = event.start_mark, (end or event).end_mark
-        return Location(
-            path=self._path,
-            line=start.line + 1,
-            column=start.column + 1,
-            end_line=stop.line + 1,
-            end_column=stop.column + 1,
-        )
+    def _refusal(self, event: Any, code: str, message: str, hint: str) -> _Refused:
+        return _Refused(code, message, event_location(self._path, event), hint)
 
-    def _value(self, event: Any, pointer: Pointer) -> Any:
-        self._check(event, pointer)
-        if isinstance(event, ScalarEvent):
-            self.values[pointer] = self._location(event)
-            return self._scalar(event)
-        if isinstance(event, SequenceStartEvent):
-            self.values[pointer] = self._location(event)
-            items: list[Any] = []
-            while not isinstance(item := next(self._events), SequenceEndEvent):
-                items.append(self._value(item, (*pointer, len(items))))
-            return items
-        self.values[pointer] = self._location(event)
-        return self._mapping(pointer)
+    def _value(self, event: Any) -> Any:
+        self._check(event)
+        if type(event) is ScalarEvent:
+            return _scalar(self, event)
+        if len(self._way) >= MAX_DEPTH:
+            raise self._refusal(
+                event, "yaml-too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten the structure"
+            )
+        return self._sequence() if type(event) is SequenceStartEvent else self._mapping()
 
-    def _mapping(self, pointer: Pointer) -> dict[str, Any]:
+    def _sequence(self) -> list[Any]:
+        items: list[Any] = []
+        self._way.append(0)
+        for event in self._events:
+            if type(event) is SequenceEndEvent:
+                break
+            self._way[-1] = len(items)
+            items.append(self._value(event))
+        self._way.pop()
+        return items
+
+    def _mapping(self) -> dict[str, Any]:
         entries: dict[str, Any] = {}
-        while not isinstance(key_event := next(self._events), MappingEndEvent):
-            self._check(key_event, pointer)
-            if not isinstance(key_event, ScalarEvent):
-                raise _Refused(
-                    "yaml-key", "a key must be plain text", self._location(key_event), "write `key: value` with a name"
-                )
-            key = key_event.value
-            if key == "<<" and key_event.implicit[0]:
-                raise _Refused(
-                    "yaml-merge-key", "merge keys (`<<`) are not allowed", self._location(key_event),
-                    "write the keys out, or share them through a blueprint or parameters",
-                )  # fmt: skip
-            here = (*pointer, key)
-            place = self._location(key_event)
-            if key in entries:
-                first = Related(message=f"`{key}` is here first", location=self.keys[here])
-                self.diagnostics.append(
-                    Diagnostic(
-                        code="duplicate-key",
-                        message=f"the key `{key}` stands twice in one mapping",
-                        location=place,
-                        related=(first,),
-                        hint="keep one of the two",
-                    )
-                )
-                self._value(next(self._events), (*pointer, f"{key}\0again"))
-                continue
-            self.keys[here] = place
-            entries[key] = self._value(next(self._events), here)
+        self._way.append("")
+        for event in self._events:
+            if type(event) is MappingEndEvent:
+                break
+            key = self._key(event)
+            twice = key in entries
+            self._way[-1] = key
+            if twice:
+                self.duplicates.append(((*self._way,), event_location(self._path, event)))
+            value = self._value(next(self._events))
+            if not twice:
+                entries[key] = value
+        self._way.pop()
         return entries
 
-    def _check(self, event: Any, pointer: Pointer) -> None:
+    def _key(self, event: Any) -> str:
+        self._check(event)
+        if type(event) is not ScalarEvent:
+            raise self._refusal(event, "yaml-key", "a key must be plain text", "write `key: value` with a name")
+        if event.value == "<<" and event.implicit[0]:
+            raise self._refusal(
+                event, "yaml-merge-key", "merge keys (`<<`) are not allowed",
+                "write the keys out, or share them through a blueprint or parameters",
+            )  # fmt: skip
+        return str(event.value)
+
+    def _check(self, event: Any) -> None:
         self._nodes += 1
-        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            raise _Refused(
-                "yaml-alias", "anchors and aliases are not allowed", self._location(event),
+        if event.anchor is not None:
+            raise self._refusal(
+                event, "yaml-alias", "anchors and aliases are not allowed",
                 "write the value out, or share it through a parameter",
             )  # fmt: skip
-        if len(pointer) > MAX_DEPTH:
-            raise _Refused(
-                "yaml-too-deep", f"nested deeper than {MAX_DEPTH} levels", self._location(event), "flatten the structure"
-            )
+        if event.ctag is not None and str(event.tag) != "!":
+            raise self._refusal(event, "yaml-tag", f"the tag {event.tag} is not allowed", "remove the tag")
         if self._nodes > MAX_NODES:
-            raise _Refused(
-                "yaml-too-large", f"more than {MAX_NODES:,} values in one file", self._location(event), "split the file"
+            raise self._refusal(
+                event, "yaml-too-large", f"more than {MAX_NODES:,} keys and values in one file", "split the file"
             )
-        tag = getattr(event, "tag", None)
-        if tag is not None and str(tag) != "!":
-            raise _Refused("yaml-tag", f"the tag {tag} is not allowed", self._location(event), "remove the tag")
 
-    def _scalar(self, event: ScalarEvent) -> Any:
-        """A scalar by the core schema of YAML 1.2; quoted ones and dates stay text."""
-        text: str = event.value
-        if not event.implicit[0]:
-            return text
-        if text in {"", "~", "null", "Null", "NULL"}:
-            return None
-        if text in {"true", "True", "TRUE"}:
-            return True
-        if text in {"false", "False", "FALSE"}:
-            return False
-        if _INTEGER.fullmatch(text):
-            if len(text) > _MAX_INTEGER_DIGITS + 2:
-                raise _Refused(
-                    "yaml-number", "this number is too large", self._location(event), "quote it if it is meant as text"
-                )
-            return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-        if _FLOAT.fullmatch(text):
-            return float(text)
+
+def _scalar(composer: _Composer, event: ScalarEvent) -> Any:
+    """A scalar by the core schema of YAML 1.2; quoted ones and dates stay text."""
+    text: str = event.value
+    if not event.implicit[0] or event.ctag is not None:
         return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMBER_STARTS:
+        return text
+    number: int | float
+    if _INTEGER.fullmatch(text):
+        # converting takes quadratic time, so the length comes first
+        number = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10)) if len(text) <= 32 else _LARGEST + 1
+        fits = abs(number) <= _LARGEST
+    elif _FLOAT.fullmatch(text):
+        number = float(text)
+        fits = not isinf(number)
+    else:
+        fits = not _NOT_FINITE.fullmatch(text)
+        if fits:
+            return text
+    if not fits:
+        raise composer._refusal(  # noqa: SLF001
+            event, "yaml-number", "this number is too large or not finite", "quote it if it is meant as text"
+        )
+    return number

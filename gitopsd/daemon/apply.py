@@ -1,16 +1,17 @@
 """Apply: commit what was rendered, converge the workers, record what became of it."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gitopsd.compiler.render.release import Rendering
+from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.converge import PayloadSource, Progress, State, WorkerResult, converge
 from gitopsd.daemon.errors import ControllerError, StalePlanError
 from gitopsd.daemon.planning import Planned, check_source, plan_front
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
-from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerError, WorkerUnreachable
@@ -34,12 +35,16 @@ _FLEET_SECONDS = 1800.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What was committed (`head` is the artifact branch's head afterwards), before any worker is touched."""
+    """What was committed (`head` is the artifact branch's head afterwards), before any worker is touched.
+
+    `seconds` says how long planning and committing took.
+    """
 
     planned: Planned
     branch: ArtifactBranch
     head: ArtifactHead
     committed: bool
+    seconds: Mapping[str, float]
 
     @property
     def deployment(self) -> int:
@@ -67,7 +72,9 @@ def apply_version(
     front = check_source(source, workspace.environment)
     name = front.linked.name if front.linked else ""
     with host_lock(workspace.identity, name):
-        applied = _commit(workspace, source, lambda: plan_front(workspace, source, front, fetch=True), expected, planned)
+        applied = _commit(
+            workspace, source, lambda: plan_front(workspace, source, front, fetch=True), expected, planned
+        )
         committed(applied)
         started = datetime.now(UTC)
         results = []
@@ -86,24 +93,28 @@ def _commit(
 ) -> Applied:
     """The artifact branch moved to what the plan renders; planned again whenever another writer came first."""
     for attempt in range(1, _COMMIT_ATTEMPTS + 1):
+        started = time.monotonic()
         planned = plan()
+        seconds = {"plan": time.monotonic() - started}
         if expected is not None and expected.digest != planned.plan.digest:
             raise StalePlanError(_what_moved(expected, planned.plan), "plan again, and apply the new plan")
         if attempt == 1:
             announce(planned)
         head = planned.head
         if head is not None and head.commit.tree == planned.plan.tree:
-            return Applied(planned=planned, branch=planned.branch, head=head, committed=False)
+            return Applied(planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds)
+        started = time.monotonic()
         try:
             _write(workspace, source, planned)
         except RefMovedError:
             if attempt == _COMMIT_ATTEMPTS:
                 raise
             continue
+        seconds["commit"] = time.monotonic() - started
         head = read_head(workspace.repository, planned.branch)
         if head is None:
             raise ControllerError(f"{planned.branch.ref} vanished right after it was written", "run this again")
-        return Applied(planned=planned, branch=planned.branch, head=head, committed=True)
+        return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
     raise AssertionError("unreachable")
 
 

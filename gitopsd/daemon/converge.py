@@ -1,5 +1,6 @@
 """One worker made equal to its release: observe → decide → act → read back. Apply and reconcile both come here."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -21,7 +22,9 @@ Progress = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
-    """What became of one worker: `failures` are job -> why and its last log lines; `seconds` by stage."""
+    """What became of one worker: `failures` are job -> why and its last log lines; `seconds` by stage: `observe` with
+    the connection, `activate`, and within that the worker's own `activate.<stage>`.
+    """
 
     worker: str
     state: State
@@ -39,7 +42,9 @@ class PayloadSource:
         self._repository = repository
         self._lock = Lock()
 
-    def lacking(self, desired: DesiredRelease, releases_on_worker: tuple[str, ...], also: tuple[str, ...] = ()) -> Payload:
+    def lacking(
+        self, desired: DesiredRelease, releases_on_worker: tuple[str, ...], also: tuple[str, ...] = ()
+    ) -> Payload:
         """What the worker lacks; `also` names blobs that it turned out not to have after all."""
         with self._lock:
             held = held_blobs(self._repository, releases_on_worker) - set(also)
@@ -52,18 +57,22 @@ def converge(
     """Raises WorkerError; everything about the jobs themselves is in the result."""
     manager = connection.target.service_manager
     progress(desired.worker, "observing")
+    started = time.monotonic()
     observed = verbs.observe(connection)
+    seconds = {"observe": time.monotonic() - started}
     drift = find_drift(desired, observed, manager)
     if not drift:
-        return WorkerResult(worker=desired.worker, state="in-sync")
+        return WorkerResult(worker=desired.worker, state="in-sync", seconds=seconds)
     progress(desired.worker, "activating")
+    started = time.monotonic()
     activation = _activate(connection, desired, blobs, observed.releases, deadline)
+    seconds["activate"] = time.monotonic() - started
     remaining = find_drift(desired, activation.observation, manager)
     failures = {job: (failure.message, failure.log) for job, failure in activation.failed.items()}
     return WorkerResult(
         worker=desired.worker,
         state="failed" if remaining or failures else "converged",
-        drift=remaining if remaining else drift,
+        drift=remaining or drift,
         error="; ".join(f"{one.subject or 'release'}: {one.detail}" for one in remaining[:5]),
         touched={
             "started": activation.started,
@@ -72,12 +81,16 @@ def converge(
             "stopped": activation.stopped,
         },
         failures=failures,
-        seconds=activation.seconds,
+        seconds={**seconds, **{f"activate.{stage}": spent for stage, spent in activation.seconds.items()}},
     )
 
 
 def _activate(
-    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, on_worker: tuple[str, ...], deadline: float
+    connection: WorkerConnection,
+    desired: DesiredRelease,
+    blobs: PayloadSource,
+    on_worker: tuple[str, ...],
+    deadline: float,
 ) -> Activation:
     manifest = [(path, mode, blob) for path, (mode, blob) in desired.files.items()]
     missing: tuple[str, ...] = ()

@@ -48,12 +48,10 @@ def record_rollout(
         started=_timestamp(started),
         finished=_timestamp(datetime.now(UTC)),
         counts=dict(sorted(Counter(result.state for result in results).items())),
-        errors={
-            result.worker: _summary(result) for result in results if result.state in {"failed", "unreachable"}
-        },
+        errors={result.worker: _summary(result) for result in results if result.state in {"failed", "unreachable"}},
     )
 
-    def add(present: bytes | None) -> Any:  # noqa: ANN401 - whatever encodes as a JSON object
+    def add(present: bytes | None) -> Any:
         note = parse_note(present)
         return RolloutNote(rollouts=(*note.rollouts, rollout)[-_KEPT_ROLLOUTS:])
 
@@ -74,7 +72,7 @@ def parse_note(content: bytes | None) -> RolloutNote:
 
 def _summary(result: WorkerResult) -> str:
     failures = [f"{job}: {message}" for job, (message, _) in result.failures.items()]
-    return "; ".join([*failures, result.error] if not failures else failures)[:_LONGEST_ERROR]
+    return ("; ".join(failures) or result.error)[:_LONGEST_ERROR]
 
 
 def _timestamp(moment: datetime) -> str:

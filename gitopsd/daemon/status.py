@@ -112,16 +112,20 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
                 return verbs.observe(connection)
 
         for outcome in fan_out(list(targets.values()), look, deadline=_OBSERVE_SECONDS):
-            failed = isinstance(outcome, Failed)
-            if failed and not isinstance(outcome.error, WorkerError):
+            observation, error = None, ""
+            if not isinstance(outcome, Failed):
+                observation = outcome.result
+            elif isinstance(outcome.error, WorkerError):
+                error = outcome.error.message
+            else:
                 raise outcome.error
             yield Observed(
                 desired=desired[outcome.worker],
                 group=fleet[outcome.worker].group,
                 leaving=fleet[outcome.worker].leaving,
                 service_manager=targets[outcome.worker].service_manager,
-                observation=None if failed else outcome.result,
-                error=str(outcome.error) if failed else "",
+                observation=observation,
+                error=error,
             )
 
 
@@ -160,7 +164,9 @@ def workloads(observed: Observed) -> list[Workload]:
             )
         )
     missing = [
-        Workload(worker=observed.desired.worker, job=name, state="missing", main_pid=0, restarts=0, since=None, current=False)
+        Workload(
+            worker=observed.desired.worker, job=name, state="missing", main_pid=0, restarts=0, since=None, current=False
+        )
         for name, job in jobs.items()
         if job.unit not in seen.units
     ]
@@ -197,9 +203,7 @@ class _Attempts:
         for count, commit in enumerate(deployments(repository, head.commit.id)):
             if count == self._MOST_DEPLOYMENTS or commit.trailers is None:
                 break
-            releases = {
-                name: entry.id for name, entry in list_folder(repository, commit.tree, WORKERS_FOLDER).items()
-            }
+            releases = {name: entry.id for name, entry in list_folder(repository, commit.tree, WORKERS_FOLDER).items()}
             self._records.append((commit.trailers.deployment, releases, read_rollouts(repository, branch, commit)))
 
     def of(self, worker: str) -> tuple[Attempt | None, int | None]:

@@ -27,10 +27,15 @@ class Workspace:
         return self.remote.identity if self.remote else self.repository.identity
 
     def source(self, revision: str | None = None) -> SourceTree:
-        """The version named by the revision; without one the work tree as it is, or the source branch's head."""
-        if revision is None and self.repository.work_tree is not None:
-            return read_work_tree(self.repository)
-        return self.source_of_commit(revision)
+        """The version named by the revision; without one the work tree as it is, or the source branch's head.
+
+        A work tree without edits that matter is the commit that it was checked out from.
+        """
+        if revision is not None or self.repository.work_tree is None:
+            return self.source_of_commit(revision)
+        edited = read_work_tree(self.repository)
+        checked_out = self.source_of_commit("HEAD")
+        return checked_out if checked_out.id == edited.id and not edited.problems else edited
 
     def source_of_commit(self, revision: str | None = None) -> SourceTree:
         """The version named by the revision; without one the source branch's head."""

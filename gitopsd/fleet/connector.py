@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,10 @@ class Connector:
         self._jumps: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def open(self, target: Target) -> Any:
+    def open(self, target: Target, deadline: float) -> Any:
         """An authenticated fabric.Connection to the worker, its host key verified against the fleet file's.
 
+        deadline: on the clock of time.monotonic(); each stage ends there, or earlier at its own.
         Raises WorkerUnreachable with the stage that failed, HostKeyMismatch before anything was sent.
         """
         if not target.address:
@@ -42,10 +44,11 @@ class Connector:
         connection = fabric.Connection(target.address, user=target.user, port=target.port, config=self._config)
         where = f"{connection.host}:{connection.port}"
         policy = PinnedKeyPolicy(pinned)
-        sock = self._socket(target, connection, where)
+        sock = self._socket(target, connection, where, deadline)
         connection.gateway = None
         connection.client.set_missing_host_key_policy(policy)
-        connection.connect_timeout = self._settings.banner_seconds  # of the negotiation: the socket is connected
+        # of the negotiation: the socket is connected
+        connection.connect_timeout = _until(deadline, self._settings.banner_seconds)
         connection.connect_kwargs = self._connect_kwargs(connection, sock, pinned)
         try:
             connection.open()
@@ -80,8 +83,8 @@ class Connector:
         for jump in jumps.values():
             jump.client.close()
 
-    def _socket(self, target: Target, connection: Any, where: str) -> Any:
-        seconds = self._settings.connect_seconds
+    def _socket(self, target: Target, connection: Any, where: str, deadline: float) -> Any:
+        seconds = _until(deadline, self._settings.connect_seconds)
         gateway = self._settings.jump or connection.gateway
         try:
             if isinstance(gateway, str) and gateway != self._settings.jump:
@@ -96,7 +99,7 @@ class Connector:
             raise WorkerUnreachable(
                 target.name,
                 "connect",
-                f"{target.name} ({where}): no connection{through}, tried for at most {seconds:g} s: {_reason(error)}. "
+                f"{target.name} ({where}): no connection{through} in at most {seconds:.0f} s: {_reason(error)}. "
                 "Is the machine up, is the address right, does a firewall let us in?",
             ) from error
 
@@ -147,6 +150,10 @@ class Connector:
             "transport_factory": _transport_factory(pinned),
         }
         return options if sock is None else {**options, "sock": sock}
+
+
+def _until(deadline: float, seconds: float) -> float:
+    return max(0.1, min(seconds, deadline - time.monotonic()))
 
 
 def _load_config(settings: SshSettings) -> Any:

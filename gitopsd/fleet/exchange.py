@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 * 1024
 _TICK_SECONDS = 0.5  # how often stderr is emptied while stdout is silent, so that neither blocks the other
+_SESSION_SECONDS = 10.0  # a kept connection may have died in silence: leave time for another one
 _MOST_STDOUT = 64 * 1024 * 1024
 _MOST_STDERR = 64 * 1024
 
@@ -34,12 +35,12 @@ class CutOff(Exception):  # noqa: N818
 
 
 def exchange(transport: Transport, command: str, stdin: bytes, deadline: float) -> Exchanged:
-    """Run command with stdin on a channel of its own. deadline: of time.monotonic().
+    """Run command with stdin on a channel of its own. deadline: on the clock of time.monotonic().
 
     Raises NotStarted or CutOff. Streams through the channel itself: Fabric's `run` takes stdin a byte at a time.
     """
     try:
-        channel = transport.open_session(timeout=_left(deadline))
+        channel = transport.open_session(timeout=min(_SESSION_SECONDS, _left(deadline)))
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise NotStarted(_reason(error)) from error
     try:

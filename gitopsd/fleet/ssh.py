@@ -40,10 +40,11 @@ class SshWorker:
         deadline = time.monotonic() + timeout
         stdin = encode_request(self._layout, request) + payload
         script = agent_script()
-        done = self._run(verb, agent_command(script.sha256, verb, self._rights()), stdin, deadline)
+        rights = self._rights(deadline)
+        done = self._run(verb, agent_command(script.sha256, verb, rights), stdin, deadline)
         if done.status == AGENT_MISSING and not done.stdout:
-            self._deliver(deadline)
-            done = self._run(verb, agent_command(script.sha256, verb, self._rights()), stdin, deadline)
+            self._deliver(rights, deadline)
+            done = self._run(verb, agent_command(script.sha256, verb, rights), stdin, deadline)
         self._require_started(done)
         return decode_answer(self._target.name, verb, done.status, done.stdout, done.stderr)
 
@@ -60,24 +61,26 @@ class SshWorker:
     ) -> None:
         self.close()
 
-    def _open(self) -> Any:
+    def _open(self, deadline: float) -> Any:
         if self._connection is None or not self._connection.is_connected:
             self.close()
-            self._connection = self._connector.open(self._target)
+            self._connection = self._connector.open(self._target, deadline)
         return self._connection
 
-    def _rights(self) -> Rights:
-        return "root" if self._open().user == "root" else "sudo"
+    def _rights(self, deadline: float) -> Rights:
+        return "root" if self._open(deadline).user == "root" else "sudo"
 
     def _run(self, verb: str, command: str, stdin: bytes, deadline: float) -> Exchanged:
         name = self._target.name
         try:
             try:
-                return exchange(self._open().transport, command, stdin, deadline)
+                return exchange(self._open(deadline).transport, command, stdin, deadline)
             except NotStarted:
+                if time.monotonic() >= deadline:
+                    raise
                 # a connection that was kept may have died in silence; nothing was run yet, so once more is safe
                 self.close()
-                return exchange(self._open().transport, command, stdin, deadline)
+                return exchange(self._open(deadline).transport, command, stdin, deadline)
         except NotStarted as error:
             self.close()
             raise WorkerUnreachable(
@@ -95,9 +98,9 @@ class SshWorker:
                 "observing it, or running the same again, is safe",
             ) from error
 
-    def _deliver(self, deadline: float) -> None:
+    def _deliver(self, rights: Rights, deadline: float) -> None:
         script = agent_script()
-        done = self._run("agent", delivery_command(script.sha256, self._rights()), script.content, deadline)
+        done = self._run("agent", delivery_command(script.sha256, rights), script.content, deadline)
         self._require_started(done)
         if done.status != 0:
             raise WorkerRefused(

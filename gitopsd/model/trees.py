@@ -74,8 +74,10 @@ def build_tree(files: Mapping[str, tuple[bytes, bool] | Graft]) -> BuiltTree:
     objects: dict[str, GitObject] = {}
     grafts = set[str]()
     for path, content in files.items():
-        folder, _, name = path.rpartition("/")
+        folder, slash, name = path.rpartition("/")
         _check_name(name, path)
+        if slash:
+            _check_name(folder, path)
         siblings = folders.get(folder)
         if siblings is None:
             siblings = _add_folder(folders, folder)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pygit2
 
+from gitopsd.model.trees import TREE, TreeEntry, parse_tree
 from gitopsd.repo.errors import RepositoryError, UnknownDeploymentError
 from gitopsd.repo.repository import Repository, unreadable_object
 from gitopsd.repo.trailers import DeploymentTrailers, parse_deployment
-from gitopsd.repo.trees import TREE, TreeEntry, parse_tree
 
 _MAX_DEPTH = 64  # folders; our own trees are under ten deep
 

@@ -5,10 +5,10 @@ import socket
 import time
 from dataclasses import dataclass
 
+from gitopsd.model.trees import BuiltTree, GitObject, object_id
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.pack import check_present, write_objects
 from gitopsd.repo.repository import Repository
-from gitopsd.repo.trees import BuiltTree, GitObject, object_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

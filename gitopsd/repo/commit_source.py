@@ -5,10 +5,10 @@ from typing import Literal
 
 import pygit2
 
+from gitopsd.model.trees import object_id, parse_tree
 from gitopsd.repo.repository import Repository, unreadable_object
 from gitopsd.repo.source import SourceCollector, SourceFile, SourceTree
 from gitopsd.repo.source_rules import is_source, refused_kind
-from gitopsd.repo.trees import object_id, parse_tree
 
 
 def read_commit(repository: Repository, commit: str) -> SourceTree:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gitopsd.model.trees import TREE, Graft, TreeFile, build_tree
 from gitopsd.repo.artifacts import ArtifactBranch, find_entry, list_folder
 from gitopsd.repo.commit import Identity, write_commit
 from gitopsd.repo.commit_source import commit_tree
@@ -14,7 +15,6 @@ from gitopsd.repo.publish import fetch_artifacts, publish
 from gitopsd.repo.refs import RefUpdate
 from gitopsd.repo.remote import Remote
 from gitopsd.repo.repository import Repository
-from gitopsd.repo.trees import TREE, Graft, TreeFile, build_tree
 
 _ATTEMPTS = 8
 

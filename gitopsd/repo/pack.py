@@ -7,11 +7,11 @@ from hashlib import sha1
 
 import pygit2
 
+from gitopsd.model.trees import GitObject
 from gitopsd.repo.durable import fsync_folder
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.gitcommand import run_git
 from gitopsd.repo.repository import Repository
-from gitopsd.repo.trees import GitObject
 
 _PACK_TYPE = {"commit": 1, "tree": 2, "blob": 3}
 _SMALL = 16 << 10  # bytes; under it a deflate window of 4 KB does, and its set-up costs a fraction

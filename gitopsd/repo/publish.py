@@ -6,6 +6,7 @@ behind, which the next fetch heals, and never ahead.
 
 from collections.abc import Sequence
 
+from gitopsd.model.trees import BuiltTree
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.commit import Identity, write_commit
 from gitopsd.repo.errors import DivergedError, RefMovedError, RepositoryError
@@ -14,7 +15,6 @@ from gitopsd.repo.remote import Remote, fetch, list_remote, push, tracking_ref
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.revision import is_ancestor
 from gitopsd.repo.trailers import DeploymentTrailers, deployment_message
-from gitopsd.repo.trees import BuiltTree
 
 _FOLLOW_ATTEMPTS = 5
 

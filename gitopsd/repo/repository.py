@@ -7,9 +7,9 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
+from gitopsd.model.trees import ObjectKind
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.location import looks_like_url, parse_url, path_identity
-from gitopsd.repo.trees import ObjectKind
 
 # CVE-2024-24575 and CVE-2024-24577, fixed in 1.7.2
 _OLDEST_LIBGIT2 = (1, 7, 2)

@@ -8,6 +8,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 import pygit2
 
+from gitopsd.model.trees import SUBMODULE, build_tree, object_id
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.source import SourceCollector, SourceFile, SourceTree
@@ -20,7 +21,6 @@ from gitopsd.repo.source_rules import (
     size_limit,
     too_large,
 )
-from gitopsd.repo.trees import SUBMODULE, build_tree, object_id
 
 
 def read_work_tree(repository: Repository) -> SourceTree:

@@ -46,7 +46,7 @@ def check_utf8(data: bytes) -> None:
 
 
 def without_blank_lines(data: bytes) -> bytes:
-    if data[:1] in b"\r\n" or b"\n\n" in data or b"\n\r\n" in data:
+    if data[:1] in b"\r\n" or b"\n\n" in data or (b"\r" in data and b"\n\r\n" in data):
         return b"".join([line + b"\n" for line in data[:-1].split(b"\n") if line.strip(b"\r")])
     return data
 

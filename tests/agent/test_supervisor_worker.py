@@ -250,7 +250,7 @@ def test_prune_spares_what_is_kept_current_or_run_from(worker: Worker) -> None:
 def test_a_worker_that_is_busy_says_so(worker: Worker) -> None:
     worker.activate(TWO)
     hold = (
-        "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+        "import fcntl, sys; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX); print(1, flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(worker.root / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -261,7 +261,7 @@ def test_a_worker_that_is_busy_says_so(worker: Worker) -> None:
             worker.activate(TWO_CHANGED, TWO, deadline=0.2)
         assert refused.value.code == "busy"
         assert worker.observe()["busy"] is True
-        holder.communicate(b"")
+        holder.communicate(b"\n")
     assert worker.activate(TWO_CHANGED, TWO)["restarted"] == [A]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.operator import Operator, eventually
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.operator import Operator, eventually
 
 LINES_A_MACHINE = 34_000
 LOGS = "/var/log/dpkg.log /var/log/bootstrap.log /var/lib/dpkg/status /var/lib/dpkg/info/*.md5sums /var/lib/dpkg/info/*.list"
@@ -88,7 +88,13 @@ def machines(fleet: StartFleet, tmp_path_factory: pytest.TempPathFactory) -> Fle
     shared.chmod(0o777)
     machines = fleet(names=("edge-1", "edge-2", "edge-3"), shared={"/mnt/shared": shared})
     for machine in machines.values():
-        machine.run(["sh", "-c", f"mkdir -p /srv/in && (cat {LOGS}; cat /var/lib/apt/lists/*_Packages) | head -n {LINES_A_MACHINE} > /srv/in/all.log"])
+        machine.run(
+            [
+                "sh",
+                "-c",
+                f"mkdir -p /srv/in && (cat {LOGS}; cat /var/lib/apt/lists/*_Packages) | head -n {LINES_A_MACHINE} > /srv/in/all.log",
+            ]
+        )
     return machines
 
 
@@ -119,13 +125,19 @@ def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Opera
 
 @pytest.fixture(scope="module")
 def deployed(operator: Operator) -> Operator:
-    assert {worker["worker"] for worker in operator.run("worker", "probe", "--json").json} == {"edge-1", "edge-2", "edge-3"}
+    assert {worker["worker"] for worker in operator.run("worker", "probe", "--json").json} == {
+        "edge-1",
+        "edge-2",
+        "edge-3",
+    }
     results = operator.run("apply", "--json").json
     assert [worker["state"] for worker in results["workers"]] == ["converged"] * 3
     return operator
 
 
-def test_every_line_of_real_logs_arrives_once_with_the_host_that_it_came_from(deployed: Operator, machines: Fleet) -> None:
+def test_every_line_of_real_logs_arrives_once_with_the_host_that_it_came_from(
+    deployed: Operator, machines: Fleet
+) -> None:
     sent = Counter(
         (machine.name, line)
         for machine in machines.values()
@@ -160,9 +172,11 @@ def test_changing_one_blueprint_restarts_only_its_job(deployed: Operator) -> Non
     deployed.write({"files/alarm.py": SCRIPT + "# another version\n"})
     deployed.commit("Change the alarm")
     plan = deployed.run("plan", "--json").json
-    assert [(change["job"], change["action"], change["effect"]) for change in plan["changes"] if change["action"] != "unchanged"] == [
-        ("logs.alarm.0", "update", "restart")
-    ]
+    assert [
+        (change["job"], change["action"], change["effect"])
+        for change in plan["changes"]
+        if change["action"] != "unchanged"
+    ] == [("logs.alarm.0", "update", "restart")]
     results = deployed.run("apply", "--json").json
     touched = {job for worker in results["workers"] for jobs in worker["touched"].values() for job in jobs}
     assert touched == {"logs.alarm.0"}
@@ -205,7 +219,12 @@ def test_a_worker_with_another_host_key_is_refused(deployed: Operator, machines:
 def test_teardown_leaves_nothing_of_ours(deployed: Operator, machines: Fleet) -> None:
     deployed.run("worker", "teardown", "edge-1", "--yes")
     listing = machines["edge-1"].run(
-        ["sh", "-c", "ls -d /var/lib/gitopsd /etc/systemd/system/gitopsd-* /etc/systemd/system/*.wants/gitopsd-* 2>/dev/null"], check=False
+        [
+            "sh",
+            "-c",
+            "ls -d /var/lib/gitopsd /etc/systemd/system/gitopsd-* /etc/systemd/system/*.wants/gitopsd-* 2>/dev/null",
+        ],
+        check=False,
     )
     assert listing.stdout == ""
     assert machines["edge-1"].run(["ls", "/srv/in"]).stdout == "all.log\n"

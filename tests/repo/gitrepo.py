@@ -3,12 +3,12 @@
 import subprocess
 from pathlib import Path
 
+from gitopsd.model.trees import build_tree
 from gitopsd.repo.artifacts import ArtifactBranch, read_head
 from gitopsd.repo.publish import write_deployment
 from gitopsd.repo.remote import Remote
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.trailers import DeploymentTrailers
-from gitopsd.repo.trees import build_tree
 
 
 def git(cwd: Path, *arguments: str, stdin: bytes = b"") -> str:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gitopsd.model.trees import EXECUTABLE, FILE, TREE, build_tree
 from gitopsd.repo.artifacts import (
     ArtifactBranch,
     artifact_branch,
@@ -22,7 +23,6 @@ from gitopsd.repo.publish import publish
 from gitopsd.repo.refs import RefUpdate
 from gitopsd.repo.repository import Repository, open_at
 from gitopsd.repo.trailers import format_message
-from gitopsd.repo.trees import EXECUTABLE, FILE, TREE, build_tree
 from tests.repo.gitrepo import GitRepo, deploy, git, trailers
 
 

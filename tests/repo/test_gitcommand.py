@@ -85,3 +85,14 @@ def test_arguments_are_never_a_shell(tmp_path: Path) -> None:
     with pytest.raises(GitCommandError):
         run_git(["ls-remote", f"$(touch {tmp_path}/ran)"], cwd=tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_process_that_left_the_group_cannot_hold_us_up(
+    source: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitopsd.repo.gitcommand._KILLED_DEADLINE", 0.2)
+    mark = tmp_path / "mark"
+    source.git("config", "alias.leave", f"!setsid sh -c 'sleep 8; touch {mark}' & sleep 60")
+    with pytest.raises(GitCommandError):
+        run_git(["leave"], git_dir=source.path / ".git", deadline=0.5)
+    assert not mark.exists()

@@ -3,11 +3,11 @@ from pathlib import Path
 import pygit2
 import pytest
 
+from gitopsd.model.trees import GitObject, Graft, build_tree, object_id
 from gitopsd.repo.commit import Identity, write_commit
 from gitopsd.repo.errors import GitCommandError, RepositoryError
 from gitopsd.repo.pack import write_objects
 from gitopsd.repo.repository import Repository, open_at
-from gitopsd.repo.trees import GitObject, Graft, build_tree, object_id
 from tests.repo.gitrepo import GitRepo, git
 
 ADA = Identity(name="Ada", email="ada@example.org")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitopsd.model.trees import build_tree
 from gitopsd.repo.artifacts import ArtifactBranch, artifact_branch, deployments, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
@@ -18,7 +19,6 @@ from gitopsd.repo.publish import fetch_artifacts, publish, write_deployment
 from gitopsd.repo.refs import RefUpdate
 from gitopsd.repo.remote import find_remote
 from gitopsd.repo.repository import Repository, open_at
-from gitopsd.repo.trees import build_tree
 from tests.repo.gitrepo import GitRepo, deploy, git, trailers
 
 SPAWN = get_context("spawn")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gitopsd.model.trees import build_tree
 from gitopsd.repo.artifacts import ArtifactBranch, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import (
@@ -20,7 +21,6 @@ from gitopsd.repo.publish import fetch_artifacts, write_deployment
 from gitopsd.repo.refs import RefUpdate
 from gitopsd.repo.remote import Remote, find_remote, push, tracking_ref
 from gitopsd.repo.repository import Repository, open_at
-from gitopsd.repo.trees import build_tree
 from tests.repo.gitrepo import deploy, git, trailers
 
 

@@ -111,6 +111,6 @@ def test_an_old_libgit2_is_refused(source: GitRepo, monkeypatch: pytest.MonkeyPa
 
 
 def test_importing_the_package_and_its_errors_does_not_import_pygit2() -> None:
-    modules = "gitopsd.repo, gitopsd.repo.errors, gitopsd.repo.lock, gitopsd.repo.trees, gitopsd.repo.location"
+    modules = "gitopsd.repo, gitopsd.repo.errors, gitopsd.repo.lock, gitopsd.model.trees, gitopsd.repo.location"
     program = f"import sys, {modules}; print('pygit2' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"

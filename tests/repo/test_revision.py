@@ -1,10 +1,10 @@
 import pytest
 
+from gitopsd.model.trees import object_id
 from gitopsd.repo.commit import Identity, commit_data
 from gitopsd.repo.errors import RepositoryError, UnknownRevisionError
 from gitopsd.repo.repository import Repository, open_at
 from gitopsd.repo.revision import default_branch, is_ancestor, resolve_commit
-from gitopsd.repo.trees import object_id
 from tests.repo.gitrepo import GitRepo
 
 

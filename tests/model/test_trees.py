@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitopsd.repo.trees import EXECUTABLE, FILE, TREE, Graft, TreeFile, build_tree, object_id, parse_tree
+from gitopsd.model.trees import EXECUTABLE, FILE, TREE, Graft, TreeFile, build_tree, object_id, parse_tree
 from tests.repo.gitrepo import GitRepo
 
 NAMES = st.text("ab.-0é", min_size=1, max_size=4).filter(lambda name: name not in {".", ".."})

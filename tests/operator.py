@@ -67,9 +67,22 @@ class Operator:
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=30, check=True
+            ["git", *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
         return done.stdout.strip()
+
+
+def local_operator(home: Path) -> Operator:
+    """An operator with a repository from the template, whose only worker is this machine."""
+    operator = Operator(folder=home / "repository", home=home)
+    operator.run("init", str(operator.folder))
+    return operator
 
 
 def eventually(what: str, condition: Callable[[], bool], timeout: float = 60.0) -> None:

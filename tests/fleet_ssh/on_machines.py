@@ -1,0 +1,67 @@
+"""The controller's side of the machines of tests/fleet: targets, activations, what runs there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitopsd.fleet import verbs
+from gitopsd.fleet.target import Owner, SshSettings, Target
+from tests.agent.releases import OWNER
+
+if TYPE_CHECKING:
+    from gitopsd.fleet.connection import WorkerConnection
+    from gitopsd.fleet.protocol import Activation, Observation
+    from tests.agent.releases import TestRelease
+    from tests.fleet.machine import Machine
+
+SYSTEM = "/etc/systemd/system"
+ROOT = "/var/lib/gitopsd"
+
+
+def target_of(machine: Machine, **changes: Any) -> Target:
+    """The machine as a fleet file would describe it; changes replace fields of the Target."""
+    fields: dict[str, Any] = {
+        "name": machine.name,
+        "address": machine.address,
+        "port": machine.port,
+        "user": "root",
+        "host_key": machine.host_key,
+        "owner": Owner(**OWNER),
+    }
+    return Target(**{**fields, **changes})
+
+
+def settings_for(machine: Machine, **changes: Any) -> SshSettings:
+    return SshSettings(**{"identity": (str(machine.client_key),), **changes})
+
+
+def activate(
+    connection: WorkerConnection, release: TestRelease, before: TestRelease | None = None, deadline: float = 60.0
+) -> Activation:
+    """Send what `before` does not have, and activate."""
+    index, payload = release.payload(before)
+    manifest = [(entry.path, entry.mode, entry.blob) for entry in release.entries]
+    return verbs.activate(connection, release.id, manifest, ([(blob, size) for blob, size in index], payload), deadline)
+
+
+def pids(state: Observation) -> dict[str, int]:
+    return {unit: shown.main_pid for unit, shown in state.units.items()}
+
+
+def active(state: Observation) -> dict[str, str]:
+    return {unit: shown.active for unit, shown in state.units.items()}
+
+
+def unit(job: str) -> str:
+    return f"gitopsd-{job}.service"
+
+
+def lines(machine: Machine, *argv: str) -> list[str]:
+    """What a command prints inside the machine, whatever its exit code."""
+    output: str = machine.run(list(argv), check=False).stdout
+    return output.splitlines()
+
+
+def starts(machine: Machine, job: str) -> list[str]:
+    """The versions that a job was started with, in order."""
+    return lines(machine, "cat", f"{ROOT}/state/{job}/starts")
