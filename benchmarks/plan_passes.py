@@ -73,7 +73,9 @@ def passes(repository: Path) -> Rows:
     routed, _ = timed(rows, "route", lambda: route(linked, systems, placement))
     runtime = runtime_files()
     rendering, mistakes = timed(
-        rows, "render, with all ids", lambda: render(linked, placement, routed, state, runtime, {})
+        rows,
+        "render, with all ids",
+        lambda: render(linked, placement, routed, state=state, runtime_files=runtime, kept={}),
     )
     assert rendering is not None, mistakes
     inputs = PlanInputs(environment="production", source_commit="", source_tree="", artifact_head="", renderer="")

@@ -58,7 +58,7 @@ def _workflow(number: int, jobs: int, group: str) -> str:
             "    with:",
             "      actions:",
             "        - {parse: json}",
-            f'        - {{filter: "level == \'error\' && lane == `{lane}`"}}',
+            f"        - {{filter: \"level == 'error' && lane == `{lane}`\"}}",
             "        - {rename: {msg: message}}",
             place,
             f"  deliver-{lane}:",

@@ -13,18 +13,22 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitopsd.runner.bundle import runtime_files
+
+if TYPE_CHECKING:
+    import resource
+    from collections.abc import Callable
 
 SEED = 20240501
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
@@ -49,11 +53,11 @@ def main() -> None:
         generate(source, arguments.events)
         size = source.stat().st_size
         print(f"{arguments.events:,} events, {size / 1e6:.0f} MB, {size / arguments.events:.0f} bytes each\n")
-        print(f"{'way':<46} {'events/s':>11} {'MB/s':>7} {'wall s':>7} {'CPU s':>7} {'peak MB':>8}")
+        print(f"{'way':<62} {'events/s':>11} {'MB/s':>7} {'wall s':>7} {'CPU s':>7} {'peak MB':>8}")
         for way, run in rows(source, directory):
             cost = run()
             print(
-                f"{way:<46} {arguments.events / cost.seconds:>11,.0f} {size / 1e6 / cost.seconds:>7.0f}"
+                f"{way:<62} {arguments.events / cost.seconds:>11,.0f} {size / 1e6 / cost.seconds:>7.0f}"
                 f" {cost.seconds:>7.2f} {cost.cpu_seconds:>7.2f} {cost.peak_bytes / 1e6:>8.0f}",
                 flush=True,
             )
@@ -63,19 +67,22 @@ def main() -> None:
 
 def rows(source: Path, directory: Path) -> list[tuple[str, Callable[[], Cost]]]:
     ways: list[tuple[str, Callable[[], Cost]]] = [
-        ("cat in > out", lambda: pipe(["cat", str(source)], source, directory)),
-        ("cat in > out, fsync", lambda: pipe(["cat", str(source)], source, directory, sync=True)),
+        ("cat in > out", partial(pipe, ["cat", str(source)], source, directory)),
+        ("cat in > out, fsync", partial(pipe, ["cat", str(source)], source, directory, sync=True)),
     ]
     if shutil.which("jq"):
-        ways.append(("jq -c . in > out", lambda: pipe(["jq", "-c", ".", str(source)], source, directory)))
-    for kind in ("file-store", "worker"):
-        ways.append((f"read-files > {kind} > write-files", lambda kind=kind: jobs(kind, None, source, directory)))
-    parse = {"actions": [{"parse": "json"}]}
-    keep = {"actions": [{"filter": "level != 'none'"}]}
-    rewrite = {"actions": [{"set": {"host": "host"}}]}
-    for label, settings in (("parse", parse), ("filter", keep), ("set", rewrite)):
-        way = f"read-files > worker > transform({label}) > worker > write"
-        ways.append((way, lambda settings=settings: jobs("worker", settings, source, directory)))
+        ways.append(("jq -c . in > out", partial(pipe, ["jq", "-c", ".", str(source)], source, directory)))
+    ways += [
+        (f"read-files, {kind}, write-files", partial(jobs, kind, None, source, directory))
+        for kind in ("file-store", "worker")
+    ]
+    ways += [
+        (
+            f"read-files, transform: {action}, write-files",
+            partial(jobs, "worker", {"actions": [action]}, source, directory),
+        )
+        for action in ({"parse": "json"}, {"filter": "level != 'none'"}, {"set": {"host": "host"}})
+    ]
     return ways
 
 

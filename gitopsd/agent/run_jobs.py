@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .decide import RELOAD, RESTART, START
+from .durable import remove
 from .release import job_of_unit
 from .services import NOT_THERE
 
@@ -50,8 +50,7 @@ def run_jobs(
     with progress.timed("units"):
         for job in jobs:
             if job.kind == "once":
-                with suppress(FileNotFoundError):
-                    layout.completed(job.name).unlink()
+                remove(layout.completed(job.name))
         _start(manager, services, once, before, deadline)
         for job, action in actions.items():
             problem = manager.reload(job.unit, deadline) if action == RELOAD else None

@@ -1,9 +1,10 @@
-from dataclasses import asdict
+from typing import Literal
 
 import click
 
 from gitopsd.cli import exit_codes
-from gitopsd.cli.failure import print_json, show_diagnostics
+from gitopsd.cli.diagnostic_formats import Format, encode_diagnostics
+from gitopsd.cli.failure import show_diagnostics
 from gitopsd.cli.session import Session
 from gitopsd.compiler.compile import compile_back
 from gitopsd.daemon.errors import DiagnosticsError
@@ -15,10 +16,12 @@ from gitopsd.runner.bundle import runtime_files
 
 @click.command()
 @click.argument("revision", metavar="[REV]", required=False)
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json", "github", "sarif"]), default="text", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_obj
-def check(session: Session, revision: str | None, style: str, *, as_json: bool) -> int:
+def check(session: Session, revision: str | None, style: Literal["text"] | Format, *, as_json: bool) -> int:
     """Check the work tree as it is, or the version REV, without planning against what is deployed.
 
     Exit code 0: clean; 1: errors.
@@ -30,8 +33,9 @@ def check(session: Session, revision: str | None, style: str, *, as_json: bool) 
         diagnostics = compile_back(front, ArtifactState(), runtime_files(), {}).diagnostics
     except DiagnosticsError as error:
         diagnostics, contents = error.diagnostics, dict(error.sources)
-    if as_json or style == "json":
-        print_json([asdict(diagnostic) for diagnostic in diagnostics])
+    chosen = "json" if as_json else style
+    if chosen != "text":
+        click.echo(encode_diagnostics(diagnostics, chosen), nl=False)
     elif diagnostics:
         show_diagnostics(diagnostics, contents)
     else:

@@ -1,21 +1,22 @@
 """Pass 4: parameters get their values, ports their channels."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
+from gitopsd.compiler.constraints import parse_constraint
 from gitopsd.compiler.expressions import ExpressionError, evaluate, has_expression, names_used
-from gitopsd.compiler.fleet_check import is_plain_absolute_path, relative_path
 from gitopsd.compiler.link import Linked, unknown_parameter
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
 from gitopsd.compiler.parse import Declared
-from gitopsd.compiler.yaml_reader import Pointer
-from gitopsd.model.blueprint import Blueprint, Port
-from gitopsd.model.diagnostic import Diagnostic, Location
-from gitopsd.model.names import did_you_mean
+from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
+from gitopsd.compiler.ports import bind_ports
+from gitopsd.compiler.yaml_places import Pointer
+from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.system import BoundChannel, BoundStep, Endpoint, System
-from gitopsd.model.workflow import FileStoreChannel, Step, Workflow, bound_ports, transport_of
+from gitopsd.model.workflow import FileStoreChannel, Step, Workflow, transport_of
 
 KNOWN_AFTER_PLACEMENT = frozenset({"worker", "job"})
 """Names in expressions that have values only once a replica has its worker."""
@@ -24,10 +25,7 @@ KNOWN_AFTER_PLACEMENT = frozenset({"worker", "job"})
 def bind(linked: Linked) -> tuple[tuple[System, ...], list[Diagnostic]]:
     """One system for each workflow, in the order of their names."""
     diagnostics: list[Diagnostic] = []
-    systems = [
-        _Binding(linked, linked.workflows[name], diagnostics).system()
-        for name in sorted(linked.workflows)
-    ]  # fmt: skip
+    systems = [_Binding(linked, linked.workflows[name], diagnostics).system() for name in sorted(linked.workflows)]
     return tuple(systems), diagnostics
 
 
@@ -39,12 +37,11 @@ class _Binding:
         self._workflow = declared.value
         self._document = declared.document
         self._diagnostics = diagnostics
+        self._params_known = True
 
     def system(self) -> System:
         params = self._workflow_params()
-        steps = {
-            name: self._step(name, step, params) for name, step in sorted(self._workflow.steps.items())
-        }  # fmt: skip
+        steps = {name: self._step(name, step, params) for name, step in sorted(self._workflow.steps.items())}
         return System(
             workflow=self._workflow.workflow,
             path=self._document.path,
@@ -52,132 +49,106 @@ class _Binding:
             channels=self._channels(steps, params),
         )
 
-    def _report(self, code: str, message: str, location: Location, hint: str = "") -> None:
+    def _report(self, code: str, message: str, way: Pointer, hint: str = "", *, at_key: bool = False) -> None:
+        location = self._document.locate_key(*way) if at_key else self._document.locate(*way)
         self._diagnostics.append(Diagnostic(code=code, message=message, location=location, hint=hint))
 
     def _workflow_params(self) -> dict[str, Any]:
         """The environment's value, else the declaration's default."""
-        name = self._workflow.workflow
+        name, environment = self._workflow.workflow, self._linked.name
         given = self._linked.environment.params.get(name, {})
         values: dict[str, Any] = {}
         for key, parameter in self._workflow.params.items():
-            if key in given:
-                document = self._linked.environments_document
-                place = document.locate("environments", self._linked.name, "params", name, key)
-                raw = given[key]
-            elif is_required(parameter):
+            if key not in given and is_required(parameter):
+                self._params_known = False
                 self._report(
                     "missing-parameter",
                     f"the workflow `{name}` needs a value for `{key}`",
-                    self._document.locate_key("params", key),
-                    f"set environments.{self._linked.name}.params.{name}.{key} in gitopsd.yaml, or give it a default",
+                    ("params", key),
+                    f"set environments.{environment}.params.{name}.{key} in gitopsd.yaml, or give it a default",
+                    at_key=True,
                 )
                 continue
-            else:
-                place = self._document.locate("params", key, "default")
-                raw = parameter.default
             try:
-                values[key] = checked(parameter, raw)
-            except ParameterError as error:
-                self._report("wrong-type", f"the parameter `{key}` {error}", place)
+                values[key] = checked(parameter, given.get(key, parameter.default))
+            except ParameterError as error:  # of a given value: defaults were checked when the workflow was linked
+                self._params_known = False
+                place = self._linked.environments_document.locate("environments", environment, "params", name, key)
+                message = f"the parameter `{key}` {error}"
+                self._diagnostics.append(Diagnostic(code="wrong-type", message=message, location=place))
         return values
 
     def _step(self, name: str, step: Step, workflow_params: Mapping[str, Any]) -> BoundStep:
         blueprint = self._linked.blueprints[step.use].value
-        scope = {
-            "params": workflow_params,
-            "environment": {"name": self._linked.name},
-            "step": {"name": name, "workflow": self._workflow.workflow},
-        }
-        params: dict[str, Any] = {}
-        deferred: dict[str, Any] = {}
+        values = _Values(workflow=workflow_params)
         for key in step.with_:
             if key not in blueprint.params:
                 place = self._document.locate_key("steps", name, "with", key)
                 self._diagnostics.append(unknown_parameter(f"`{step.use}`", key, blueprint.params, place))
         for key, parameter in blueprint.params.items():
             if key in step.with_:
-                self._give(step, name, key, blueprint, scope, params, deferred)
+                self._give(name, key, values)
             elif is_required(parameter):
                 self._report(
                     "missing-parameter",
                     f"the step `{name}` gives `{step.use}` no value for `{key}`",
-                    self._document.locate_key("steps", name),
+                    ("steps", name),
                     f"add `{key}` under `with:`" + (f": {parameter.description}" if parameter.description else ""),
+                    at_key=True,
                 )
             else:
-                params[key] = checked(parameter, parameter.default)
+                values.params[key] = checked(parameter, parameter.default)
+        self._check_constraints(name, step)
+        inputs, outputs, mistakes = bind_ports(self._workflow, self._document, name, blueprint)
+        self._diagnostics += mistakes
         return BoundStep(
             name=name,
             use=step.use,
             blueprint=blueprint,
             place=step.place,
-            params=params,
-            deferred=deferred,
+            params=values.params,
+            deferred=values.deferred,
             workflow_params=workflow_params,
-            inputs=self._ports(name, "in", step.in_, blueprint.in_),
-            outputs=self._ports(name, "out", step.out, blueprint.out),
+            inputs=inputs,
+            outputs=outputs,
         )
 
-    def _give(
-        self,
-        step: Step,
-        name: str,
-        key: str,
-        blueprint: Blueprint,
-        scope: Mapping[str, Any],
-        params: dict[str, Any],
-        deferred: dict[str, Any],
-    ) -> None:
+    def _give(self, name: str, key: str, values: "_Values") -> None:
+        step = self._workflow.steps[name]
         raw = step.with_[key]
-        place = self._document.locate("steps", name, "with", key)
         try:
-            if has_expression(raw) and names_used(raw) & KNOWN_AFTER_PLACEMENT:
-                deferred[key] = raw
-            else:
-                params[key] = checked(blueprint.params[key], evaluate(raw, scope))
+            if has_expression(raw):
+                names = names_used(raw)
+                if names & KNOWN_AFTER_PLACEMENT:
+                    values.deferred[key] = raw
+                    return
+                if "params" in names and not self._params_known:
+                    return  # what is wrong with them has been said
+                scope = {
+                    "params": values.workflow,
+                    "environment": {"name": self._linked.name},
+                    "step": {"name": name, "workflow": self._workflow.workflow},
+                }
+                raw = evaluate(raw, scope)
+            values.params[key] = checked(self._linked.blueprints[step.use].value.params[key], raw)
         except ExpressionError as error:
-            self._report("bad-expression", f"`{key}`: {error}", place)
+            self._report("bad-expression", f"`{key}`: {error}", ("steps", name, "with", key))
         except ParameterError as error:
-            self._report("wrong-type", f"the parameter `{key}` of `{step.use}` {error}", place)
+            message = f"the parameter `{key}` of `{step.use}` {error}"
+            self._report("wrong-type", message, ("steps", name, "with", key))
 
-    def _ports(
-        self, step: str, side: str, binding: Any, ports: Mapping[str, Port]
-    ) -> dict[str, str]:  # fmt: skip
-        """Port -> channel, for those ports that the blueprint has."""
-        given = bound_ports(binding)
-        use = self._workflow.steps[step].use
-        bound: dict[str, str] = {}
-        for port, channel in given.items():
-            way: Pointer = ("steps", step, side) if isinstance(binding, str) else ("steps", step, side, port)
-            if port not in ports:
-                what = "reads no events" if side == "in" else "gives no events"
+    def _check_constraints(self, name: str, step: Step) -> None:
+        for index, constraint in enumerate(step.place.constraints):
+            if parse_constraint(constraint) is None:
                 self._report(
-                    "unknown-port",
-                    f"`{use}` has no port `{port}` on its `{side}` side" if ports else f"`{use}` {what}",
-                    self._document.locate_key(*way),
-                    did_you_mean(port, ports) or f"remove `{side}:`",
+                    "bad-constraint",
+                    f"the constraint `{constraint[:80]}` can't be read",
+                    ("steps", name, "place", "constraints", index),
+                    "write `label.KEY == VALUE` or `label.KEY != VALUE`",
                 )
-            elif channel not in self._workflow.channels:
-                self._report(
-                    "unknown-channel",
-                    f"there is no channel `{channel}` in the workflow `{self._workflow.workflow}`",
-                    self._document.locate(*way),
-                    did_you_mean(channel, self._workflow.channels) or f"add it: `channels: {{{channel}: {{transport: worker}}}}`",
-                )
-            else:
-                bound[port] = channel
-        for port, declared in ports.items():
-            if port not in given and not declared.optional:
-                self._report(
-                    "open-port",
-                    f"the port `{port}` of the step `{step}` is left open",
-                    self._document.locate_key("steps", step),
-                    f"bind it: `{side}: CHANNEL`" if port == "default" else f"bind it: `{side}: {{{port}: CHANNEL}}`",
-                )
-        return dict(sorted(bound.items()))
 
     def _channels(self, steps: Mapping[str, BoundStep], params: Mapping[str, Any]) -> dict[str, BoundChannel]:
+        producers, consumers = _ends(steps, "outputs"), _ends(steps, "inputs")
         channels: dict[str, BoundChannel] = {}
         for name, channel in sorted(self._workflow.channels.items()):
             path, segment_bytes = "", 0
@@ -187,46 +158,45 @@ class _Binding:
             channels[name] = BoundChannel(
                 name=name,
                 transport=transport_of(channel),
-                producers=_ends(steps, name, "outputs"),
-                consumers=_ends(steps, name, "inputs"),
+                producers=tuple(producers.get(name, ())),
+                consumers=tuple(consumers.get(name, ())),
                 path=path,
                 segment_bytes=segment_bytes,
             )
         return channels
 
     def _channel_path(self, name: str, channel: FileStoreChannel, params: Mapping[str, Any]) -> str:
-        place = self._document.locate("channels", name, "path")
+        way = ("channels", name, "path")
         try:
+            if not self._params_known and "params" in names_used(channel.path):
+                return ""
             path = evaluate(channel.path, {"params": params, "environment": {"name": self._linked.name}})
         except ExpressionError as error:
-            self._report("bad-expression", f"`path`: {error}", place)
+            self._report("bad-expression", f"`path`: {error}", way)
             return ""
-        if not isinstance(path, str) or not is_plain_absolute_path(path):
-            self._diagnostics.append(relative_path(f"the path of the channel `{name}`", str(path), place))
-            return ""
-        return path
+        if not isinstance(path, str) or not is_plain_absolute(path):
+            what = f"the path of the channel `{name}`"
+            self._diagnostics.append(not_absolute(what, str(path), self._document.locate(*way)))
+        elif is_system_path(path):
+            self._diagnostics.append(system_path(path, self._document.locate(*way)))
+        else:
+            return path
+        return ""
 
 
-def _ends(steps: Mapping[str, BoundStep], channel: str, side: str) -> tuple[Endpoint, ...]:
-    return tuple(
-        Endpoint(step=step.name, port=port)
-        for step in steps.values()
-        for port, bound in getattr(step, side).items()
-        if bound == channel
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Values:
+    """Parameters of one step while they are being bound; `workflow` are those of the workflow around it."""
+
+    workflow: Mapping[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)
+    deferred: dict[str, Any] = field(default_factory=dict)
 
 
-def blueprint_default_mistakes(declared: Declared[Blueprint]) -> list[Diagnostic]:
-    """Defaults of a blueprint's own parameters that don't fit their types."""
-    diagnostics = []
-    for key, parameter in declared.value.params.items():
-        if parameter.default is UNSET:
-            continue
-        try:
-            checked(parameter, parameter.default)
-        except ParameterError as error:
-            place = declared.document.locate("params", key, "default")
-            diagnostics.append(
-                Diagnostic(code="wrong-type", message=f"the default of `{key}` {error}", location=place)
-            )
-    return diagnostics
+def _ends(steps: Mapping[str, BoundStep], side: str) -> dict[str, list[Endpoint]]:
+    """Channel -> the ports that are attached to it on this side, in the order of their steps' names."""
+    ends: dict[str, list[Endpoint]] = {}
+    for step in steps.values():
+        for port, channel in getattr(step, side).items():
+            ends.setdefault(channel, []).append(Endpoint(step=step.name, port=port))
+    return ends

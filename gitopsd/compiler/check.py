@@ -1,6 +1,6 @@
 """Pass 5: the graph of channels: every one has a producer and a consumer, and no two share a place on disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from gitopsd.compiler.link import Linked
@@ -11,41 +11,35 @@ from gitopsd.model.system import BoundChannel, System
 
 def check(linked: Linked, systems: Sequence[System]) -> list[Diagnostic]:
     diagnostics: list[Diagnostic] = []
-    paths: dict[str, tuple[str, Location]] = {}
+    stores = _Stores(linked)
     for system in systems:
         document = linked.workflows[system.workflow].document
         for channel in system.channels.values():
-            diagnostics += _check_ends(system, channel, document)
+            diagnostics += _check_ends(channel, document)
             if channel.path:
-                diagnostics += _check_path(system, channel, document, paths)
+                diagnostics += stores.add(system, channel)
         diagnostics += _check_loops(system, document)
     return diagnostics
 
 
-def _check_ends(system: System, channel: BoundChannel, document: Document) -> list[Diagnostic]:
-    here = document.locate_key("channels", channel.name)
-    diagnostics: list[Diagnostic] = []
+def _check_ends(channel: BoundChannel, document: Document) -> Iterator[Diagnostic]:
     if not channel.producers:
-        diagnostics.append(
-            Diagnostic(
-                code="channel-without-producer",
-                message=f"no step writes to the channel `{channel.name}`",
-                location=here,
-                related=_ends_as_places(document, channel, "in"),
-                hint=f"bind a step's output to it: `out: {channel.name}`, or remove the channel",
-            )
+        nobody = "no step writes to" if channel.consumers else "no step writes to or reads from"
+        yield Diagnostic(
+            code="channel-without-producer",
+            message=f"{nobody} the channel `{channel.name}`",
+            location=document.locate_key("channels", channel.name),
+            related=_ends_as_places(document, channel, "in"),
+            hint=f"bind a step's output to it: `out: {channel.name}`, or remove the channel",
         )
-    if not channel.consumers:
-        diagnostics.append(
-            Diagnostic(
-                code="channel-without-consumer",
-                message=f"no step reads from the channel `{channel.name}`",
-                location=here,
-                related=_ends_as_places(document, channel, "out"),
-                hint=f"bind a step's input to it: `in: {channel.name}`, or remove the channel",
-            )
+    elif not channel.consumers:
+        yield Diagnostic(
+            code="channel-without-consumer",
+            message=f"no step reads from the channel `{channel.name}`",
+            location=document.locate_key("channels", channel.name),
+            related=_ends_as_places(document, channel, "out"),
+            hint=f"bind a step's input to it: `in: {channel.name}`, or remove the channel",
         )
-    return diagnostics
 
 
 def _ends_as_places(document: Document, channel: BoundChannel, side: str) -> tuple[Related, ...]:
@@ -55,34 +49,41 @@ def _ends_as_places(document: Document, channel: BoundChannel, side: str) -> tup
     )
 
 
-def _check_path(
-    system: System, channel: BoundChannel, document: Document, paths: dict[str, tuple[str, Location]]
-) -> list[Diagnostic]:
-    """Two stores may not share a directory, nor lie one inside the other."""
-    here = document.locate("channels", channel.name, "path")
-    name = f"{system.workflow}.{channel.name}"
-    clashes = [
-        other for path, other in paths.items() if (channel.path + "/").startswith(path + "/") or path.startswith(channel.path + "/")
-    ]  # fmt: skip
-    paths.setdefault(channel.path, (name, here))
-    return [
-        Diagnostic(
-            code="path-clash",
-            message=f"the channels `{name}` and `{other}` would share a directory",
-            location=here,
-            related=(Related(message=f"`{other}` lies here", location=place),),
-            hint="give each file-store channel a directory of its own",
-        )
-        for other, place in clashes
-    ]
+class _Stores:
+    """The directories of file-stores: no two may be the same, nor lie one inside the other."""
+
+    def __init__(self, linked: Linked) -> None:
+        self._linked = linked
+        self._stores: dict[str, tuple[System, BoundChannel]] = {}
+        self._inside: dict[str, str] = {}
+        """A directory that holds a store -> that store's path."""
+
+    def add(self, system: System, channel: BoundChannel) -> Iterator[Diagnostic]:
+        path = channel.path
+        above = [path[:end] for end, character in enumerate(path) if character == "/" and end > 0]
+        clash = next((one for one in (path, *above) if one in self._stores), self._inside.get(path))
+        self._stores.setdefault(path, (system, channel))
+        for directory in above:
+            self._inside.setdefault(directory, path)
+        if clash is not None:
+            other_system, other_channel = self._stores[clash]
+            other = f"{other_system.workflow}.{other_channel.name}"
+            yield Diagnostic(
+                code="path-clash",
+                message=f"the channels `{system.workflow}.{channel.name}` and `{other}` would share a directory",
+                location=self._place(system, channel),
+                related=(Related(message=f"`{other}` lies here", location=self._place(other_system, other_channel)),),
+                hint="give each file-store channel a directory of its own",
+            )
+
+    def _place(self, system: System, channel: BoundChannel) -> Location:
+        return self._linked.workflows[system.workflow].document.locate("channels", channel.name, "path")
 
 
 def _check_loops(system: System, document: Document) -> list[Diagnostic]:
     """A step whose events come back to itself would never be done; the whole way is named."""
     onward: Mapping[str, list[str]] = {
-        step.name: sorted(
-            {end.step for channel in step.outputs.values() for end in system.channels[channel].consumers}
-        )
+        step.name: sorted({end.step for channel in step.outputs.values() for end in system.channels[channel].consumers})
         for step in system.steps.values()
     }
     loop = _first_loop(onward)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from gitopsd.compiler.bind import bind, blueprint_default_mistakes
+from gitopsd.compiler.bind import bind
 from gitopsd.compiler.check import check
 from gitopsd.compiler.link import Linked, link
 from gitopsd.compiler.load import load
-from gitopsd.compiler.parse import Parsed, parse
+from gitopsd.compiler.parse import parse
 from gitopsd.compiler.place import place
-from gitopsd.compiler.render.release import Rendering, render
+from gitopsd.compiler.render.release import MAX_RENDERED_BYTES, Rendering, render
 from gitopsd.compiler.route import route
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.diagnostic import Diagnostic, has_errors, in_order
@@ -76,7 +76,6 @@ def compile_front(files: Mapping[str, bytes], environment: str | None) -> Front:
         if loaded is not None:
             parsed = report.take(parse(loaded))
             if parsed is not None:
-                report.take((None, _default_mistakes(parsed)))
                 linked = report.take(link(parsed, environment))
     except _Stop:
         return Front(diagnostics=report.ordered())
@@ -88,8 +87,10 @@ def compile_back(
     state: ArtifactState,
     runtime_files: Mapping[str, tuple[bytes, bool]],
     kept: Mapping[str, Graft],
+    *,
+    max_bytes: int = MAX_RENDERED_BYTES,
 ) -> Compiled:
-    """bind to render, for a front without errors."""
+    """From bind to render, for a front without errors."""
     report = _Report(list(front.diagnostics))
     if front.linked is None:
         return Compiled(diagnostics=report.ordered())
@@ -98,14 +99,14 @@ def compile_back(
         systems = report.take(bind(linked))
         report.take((None, check(linked, systems)))
         placement = report.take(place(linked, systems, state))
-        if placement is None:
-            raise _Stop
-        routed = report.take(route(linked, systems, placement))
-        rendering = report.take(render(linked, placement, routed, state, runtime_files, kept))
+        rendering = None
+        if placement is not None:
+            routed = report.take(route(linked, systems, placement))
+            rendering = report.take(
+                render(
+                    linked, placement, routed, state=state, runtime_files=runtime_files, kept=kept, max_bytes=max_bytes
+                )
+            )
     except _Stop:
         return Compiled(diagnostics=report.ordered())
     return Compiled(diagnostics=report.ordered(), rendering=rendering)
-
-
-def _default_mistakes(parsed: Parsed) -> list[Diagnostic]:
-    return [mistake for blueprint in parsed.blueprints.values() for mistake in blueprint_default_mistakes(blueprint)]

@@ -1,22 +1,28 @@
-"""`${{ … }}`: one typed expression of Jinja2, sandboxed, without access to files, clock, network or secrets.
+"""`${{ … }}`: one typed expression, without access to files, clock, network or secrets.
 
-Only what an expression needs is left in: operators, comparisons, conditionals, a short list of filters and of methods
-of text. Whatever could make a small expression cost much time or memory is refused or capped.
+A plain path such as `params.inbox`, by far the commonest, is looked up here; everything else is Jinja2's, see sandbox.
 """
 
-from collections.abc import Mapping
-from functools import cache, lru_cache
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from gitopsd.model.names import did_you_mean
+
+if TYPE_CHECKING:
+    from gitopsd.compiler.sandbox import Compiled
 
 OPENING = "${{"
-MAX_RESULT = 65_536
-"""The longest text, in characters, that one value may come to."""
+MAX_SOURCE = 1_000
+"""The longest expression, in characters: what it nests is bounded by it."""
+MAX_RESULT = 262_144
+"""What the expressions of one value may come to: characters of text and items of lists and mappings."""
 
-_FILTERS = (
-    "abs", "default", "first", "float", "int", "last", "length", "lower", "max", "min", "round", "sort", "string", "trim",
-    "upper",
-)  # fmt: skip
-_TEXT_METHODS = frozenset({"endswith", "lower", "removeprefix", "removesuffix", "split", "startswith", "strip", "upper"})
+_PATH = re.compile(r"[a-z]+(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
+_LARGEST = 2**63 - 1
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
 class ExpressionError(ValueError):
@@ -33,14 +39,12 @@ def has_expression(value: Any) -> bool:
 
 
 def names_used(value: Any) -> frozenset[str]:
-    """The top-level names (`params`, `worker`, …) that expressions inside the value refer to."""
+    """The top-level names (`params`, `worker`, …) of the expressions inside the value. Raises ExpressionError."""
     if isinstance(value, str):
-        return _compile(value)[1] if OPENING in value else frozenset()
-    if isinstance(value, Mapping):
-        return frozenset[str]().union(*(names_used(item) for item in value.values()))
-    if isinstance(value, list | tuple):
-        return frozenset[str]().union(*(names_used(item) for item in value))
-    return frozenset()
+        names = [part.names for part in _parse(value) if not isinstance(part, str)] if OPENING in value else ()
+        return frozenset[str]().union(*names)
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return frozenset[str]().union(*map(names_used, items))
 
 
 def evaluate(value: Any, scope: Mapping[str, Any]) -> Any:
@@ -48,27 +52,59 @@ def evaluate(value: Any, scope: Mapping[str, Any]) -> Any:
 
     Raises ExpressionError.
     """
+    return _evaluate(value, scope, _Budget())
+
+
+class _Budget:
+    """What may still come out of the expressions of one value."""
+
+    def __init__(self) -> None:
+        self._left = MAX_RESULT
+
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ExpressionError(f"its expressions come to more than {MAX_RESULT:,} characters and items")
+
+    def admit(self, value: Any) -> Any:
+        """The result of one expression as a JSON value."""
+        match value:
+            case str():
+                self.spend(len(value))
+                return str(value)
+            case bool() | None:
+                return value
+            case int() | float():
+                if not isfinite(value) or abs(value) > _LARGEST:
+                    raise ExpressionError("the number is too large")
+                return value
+            case Mapping():
+                self.spend(len(value))
+                return {self.admit(str(key)): self.admit(item) for key, item in value.items()}
+            case list() | tuple():
+                self.spend(len(value))
+                return [self.admit(item) for item in value]
+            case _:
+                raise ExpressionError("the expression gives something that is not text, a number, a list or a mapping")
+
+
+def _evaluate(value: Any, scope: Mapping[str, Any], budget: _Budget) -> Any:
     if isinstance(value, str):
-        return _evaluate_text(value, scope) if OPENING in value else value
+        return _evaluate_text(value, scope, budget) if OPENING in value else value
     if isinstance(value, Mapping):
-        return {key: evaluate(item, scope) for key, item in value.items()}
+        return {key: _evaluate(item, scope, budget) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [evaluate(item, scope) for item in value]
+        return [_evaluate(item, scope, budget) for item in value]
     return value
 
 
-def _evaluate_text(text: str, scope: Mapping[str, Any]) -> Any:
-    parts, _ = _compile(text)
-    results = [part if isinstance(part, str) else _run(part, scope) for part in parts]
-    if len(results) == 1:
-        return results[0]
-    joined = "".join(_as_text(result) for result in results)
-    if len(joined) > MAX_RESULT:
-        raise ExpressionError(f"the text comes to more than {MAX_RESULT:,} characters")
-    return joined
+def _evaluate_text(text: str, scope: Mapping[str, Any], budget: _Budget) -> Any:
+    results = [part if isinstance(part, str) else budget.admit(part.run(scope)) for part in _parse(text)]
+    return results[0] if len(results) == 1 else "".join(map(as_text, results))
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A result as a part of text. Raises ExpressionError for what has no one way to be written."""
     match value:
         case str():
             return value
@@ -82,141 +118,84 @@ def _as_text(value: Any) -> str:
             raise ExpressionError("a list or mapping can't be put into text: make the expression the whole value")
 
 
-def _run(expression: Any, scope: Mapping[str, Any]) -> Any:
-    from jinja2 import Undefined
-    from jinja2.exceptions import TemplateError
+class _Path:
+    """`a.b.c`: entries of mappings, one in another."""
 
-    try:
-        result = expression(**scope)
-        if isinstance(result, Undefined):
-            result._fail_with_undefined_error()  # noqa: SLF001 - the documented way to raise what Undefined would
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ExpressionError(str(error) or type(error).__name__) from error
-    except RecursionError as error:
-        raise ExpressionError("the expression is nested too deeply") from error
-    return _plain(result)
+    __slots__ = ("_path", "names")
 
+    def __init__(self, source: str) -> None:
+        self._path = source.split(".")
+        self.names = frozenset(self._path[:1])
 
-def _plain(value: Any) -> Any:
-    """The result as a JSON value, within its caps."""
-    match value:
-        case str():
-            if len(value) > MAX_RESULT:
-                raise ExpressionError(f"the text comes to more than {MAX_RESULT:,} characters")
-            return str(value)
-        case None | bool() | int() | float():
-            return value
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _:
-            raise ExpressionError("the expression gives something that is not text, a number, a list or a mapping")
+    def run(self, scope: Mapping[str, Any]) -> Any:
+        check_names(self.names, scope)
+        value: Any = scope
+        for name in self._path:
+            if not isinstance(value, Mapping) or name not in value:
+                raise ExpressionError(unknown_entry(value, name))
+            value = value[name]
+        return value
 
 
-@lru_cache(maxsize=8192)
-def _compile(text: str) -> tuple[tuple[Any, ...], frozenset[str]]:
-    """The literal parts and compiled expressions of a text, and the names that these use."""
-    from jinja2 import meta
-    from jinja2.exceptions import TemplateSyntaxError
-
-    environment = _environment()
-    parts: list[Any] = []
-    names: set[str] = set()
-    try:
-        pending: list[str] | None = None
-        for _, kind, raw in environment.lex(text):
-            if kind == "variable_begin":
-                pending = []
-            elif kind == "variable_end":
-                source = "".join(pending or [])
-                parts.append(environment.compile_expression(source, undefined_to_none=False))
-                names |= meta.find_undeclared_variables(environment.parse(OPENING + source + "}}"))
-                pending = None
-            elif pending is not None:
-                pending.append(raw)
-            else:
-                parts.append(raw)
-    except TemplateSyntaxError as error:
-        raise ExpressionError(f"{error.message}") from error
-    if pending is not None:
-        raise ExpressionError("`${{` is never closed: add `}}`")
-    return tuple(parts), frozenset(names)
+def check_names(names: frozenset[str], scope: Mapping[str, Any]) -> None:
+    """Raises ExpressionError for a name that the scope doesn't have."""
+    for name in sorted(names - scope.keys()):
+        raise ExpressionError(f"there is no `{name}` here: {did_you_mean(name, scope)}")
 
 
-def _basename(path: Any) -> str:
-    return str(path).rstrip("/").rsplit("/", 1)[-1]
+def unknown_entry(value: Any, name: str) -> str:
+    """The message for `value.name` where there is none."""
+    if isinstance(value, Mapping):
+        return f"there is no `{name}` here: {did_you_mean(name, map(str, value)) or 'it is empty'}"
+    return f"there is no `{name}` on `{str(value)[:40]}`"
 
 
-def _join(items: Any, separator: str = "") -> str:
-    """Jinja2's `join`, bounded in what it can come to."""
-    texts = [_as_text(item) for item in items]
-    if sum(map(len, texts)) + len(texts) * len(separator) > MAX_RESULT:
-        raise ExpressionError(f"the joined text comes to more than {MAX_RESULT:,} characters")
-    return separator.join(texts)
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> tuple["str | _Path | Compiled", ...]:
+    """Literal text and expressions, in turn. Raises ExpressionError."""
+    return tuple(part if is_text else _expression(part) for is_text, part in _split(text) if part or not is_text)
 
 
-def _replace(text: Any, old: str, new: str) -> str:
-    """Jinja2's `replace`, bounded in what it can come to."""
-    if len(str(text)) + str(text).count(old) * len(new) > MAX_RESULT:
-        raise ExpressionError(f"the text comes to more than {MAX_RESULT:,} characters")
-    return str(text).replace(old, new)
+@lru_cache(maxsize=4096)
+def _expression(source: str) -> "_Path | Compiled":
+    if not source.strip():
+        raise ExpressionError("there is nothing between `${{` and `}}`")
+    if len(source) > MAX_SOURCE:
+        raise ExpressionError(f"an expression has {len(source):,} characters; the limit is {MAX_SOURCE:,}")
+    if _PATH.fullmatch(source.strip()):
+        return _Path(source.strip())
+    from gitopsd.compiler.sandbox import compile_expression  # noqa: PLC0415 - Jinja2 is loaded only when it is needed
+
+    return compile_expression(source)
 
 
-@cache
-def _environment() -> Any:
-    from jinja2 import StrictUndefined
-    from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _split(text: str) -> Iterator[tuple[bool, str]]:
+    """(whether it is literal text, the text or the expression's source)."""
+    position = 0
+    while (start := text.find(OPENING, position)) >= 0:
+        yield True, text[position:start]
+        end = _end_of_expression(text, start + len(OPENING))
+        yield False, text[start + len(OPENING) : end]
+        position = end + 2
+    yield True, text[position:]
 
-    class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"*", "**", "%", "+"})
 
-        def getattr(self, obj: Any, attribute: str) -> Any:
-            """`a.b` is the entry `b` of a mapping, or one of the few methods of text; never a Python attribute."""
-            if isinstance(obj, Mapping):
-                return obj[attribute] if attribute in obj else self._unknown(obj, attribute)
-            if isinstance(obj, str) and attribute in _TEXT_METHODS:
-                return getattr(obj, attribute)
-            return self._unknown(obj, attribute)
-
-        def getitem(self, obj: Any, argument: Any) -> Any:
-            if isinstance(obj, Mapping) and argument not in obj:
-                return self._unknown(obj, str(argument))
-            return obj[argument] if isinstance(obj, Mapping | list | tuple | str) else self._unknown(obj, str(argument))
-
-        def _unknown(self, obj: Any, attribute: str) -> Any:
-            if isinstance(obj, Mapping):
-                from gitopsd.model.names import did_you_mean
-
-                message = f"there is no `{attribute}` here: {did_you_mean(attribute, map(str, obj)) or 'it is empty'}"
-            else:
-                message = f"there is no `{attribute}` on {type(obj).__name__} `{str(obj)[:40]}`"
-            return self.undefined(message, obj=obj, name=attribute)
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            numbers = isinstance(left, int | float) and isinstance(right, int | float)
-            if operator == "+" and type(left) is type(right):
-                if isinstance(left, str | list) and len(left) + len(right) > MAX_RESULT:
-                    raise SecurityError("the result is too long")
-                return super().call_binop(context, operator, left, right)
-            if not numbers or (operator == "**" and (abs(right) > 64 or abs(left) > 1 << 32)):
-                raise SecurityError(f"`{operator}` is for numbers of a reasonable size; join text by writing it side by side")
-            if abs(left) > 1 << 64 or abs(right) > 1 << 64:
-                raise SecurityError("the number is too large")
-            return super().call_binop(context, operator, left, right)
-
-    environment = Sandbox(
-        variable_start_string=OPENING,
-        variable_end_string="}}",
-        block_start_string="\x00{%",
-        block_end_string="%}\x00",
-        comment_start_string="\x00{#",
-        comment_end_string="#}\x00",
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.globals.clear()
-    environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.filters |= {"basename": _basename, "join": _join, "replace": _replace}
-    return environment
+def _end_of_expression(text: str, position: int) -> int:
+    """Where the closing `}}` stands; inside quotes and brackets braces mean something else."""
+    open_brackets: list[str] = []
+    quote = ""
+    while position < len(text):
+        character = text[position]
+        if quote:
+            position += character == "\\"
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in _BRACKETS:
+            open_brackets.append(_BRACKETS[character])
+        elif open_brackets and character == open_brackets[-1]:
+            open_brackets.pop()
+        elif text.startswith("}}", position) and not open_brackets:
+            return position
+        position += 1
+    raise ExpressionError("`${{` is never closed: add `}}`" + (", and check its quotes" if quote else ""))

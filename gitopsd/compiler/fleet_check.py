@@ -2,11 +2,15 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 
 from msgspec import UNSET
 
+from gitopsd.compiler.features import is_feature
 from gitopsd.compiler.parse import Declared
-from gitopsd.model.diagnostic import Diagnostic, Location, Related
+from gitopsd.compiler.paths import is_plain_absolute, not_absolute
+from gitopsd.compiler.yaml_places import Pointer
+from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.fleet import Fleet, Worker
 
 _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
@@ -14,43 +18,56 @@ _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecds
 
 def check_fleet(fleet: Declared[Fleet]) -> list[Diagnostic]:
     diagnostics: list[Diagnostic] = []
-    first_place: dict[str, Location] = {}
+    first_way: dict[str, Pointer] = {}
     for group_name, group in fleet.value.groups.items():
         for mount in group.mounts:
-            if not is_plain_absolute_path(mount):
+            if not is_plain_absolute(mount):
                 place = fleet.document.locate_key("groups", group_name, "mounts", mount)
-                diagnostics.append(relative_path("a mount", mount, place))
+                diagnostics.append(not_absolute("a mount", mount, place))
+        diagnostics += _check_features(fleet, ("groups", group_name, "features"), group.features)
         for name, worker in group.workers.items():
             way = ("groups", group_name, "workers", name)
-            place = fleet.document.locate_key(*way)
-            if name in first_place:
-                first = Related(message=f"`{name}` is declared here first", location=first_place[name])
+            if name in first_way:
+                first_place = fleet.document.locate_key(*first_way[name])
+                first = Related(message=f"`{name}` is declared here first", location=first_place)
                 diagnostics.append(
                     Diagnostic(
                         code="name-clash",
                         message=f"the worker `{name}` is declared twice",
-                        location=place,
+                        location=fleet.document.locate_key(*way),
                         related=(first,),
                         hint="a worker belongs to one group: rename or remove one of the two",
                     )
                 )
-            first_place.setdefault(name, place)
+            first_way.setdefault(name, way)
             diagnostics += _check_worker(fleet, way, worker)
     return diagnostics
 
 
-def _check_worker(fleet: Declared[Fleet], way: tuple[str, ...], worker: Worker) -> list[Diagnostic]:
-    here = fleet.document.locate_key(*way)
+def _check_features(fleet: Declared[Fleet], way: Pointer, features: Sequence[str]) -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            code="bad-feature",
+            message=f"the feature `{feature[:60]}` can't be read",
+            location=fleet.document.locate(*way, index),
+            hint="write a name, or a name and its version, such as `python3==3.11`",
+        )
+        for index, feature in enumerate(features)
+        if not is_feature(feature)
+    ]
+
+
+def _check_worker(fleet: Declared[Fleet], way: Pointer, worker: Worker) -> list[Diagnostic]:
+    diagnostics = _check_features(fleet, (*way, "features"), worker.features)
     if worker.connection == "local":
-        return []
-    diagnostics: list[Diagnostic] = []
+        return diagnostics
     for key, example in (("address", "10.0.0.11"), ("host_key", '"ssh-ed25519 AAAA…"')):
         if getattr(worker, key) is UNSET:
             diagnostics.append(
                 Diagnostic(
                     code="missing-key",
                     message=f"the worker `{way[-1]}` needs the key `{key}` to be reached over SSH",
-                    location=here,
+                    location=fleet.document.locate_key(*way),
                     hint=f"add `{key}: {example}`, or `connection: local` for this machine itself",
                 )
             )
@@ -98,23 +115,3 @@ def _is_host_key(text: str) -> bool:
     except binascii.Error:
         return False
     return blob[4 : 4 + len(parts[0])] == parts[0].encode()
-
-
-def is_plain_absolute_path(path: str) -> bool:
-    """Absolute, without `.`, `..`, doubled slashes or characters that don't print."""
-    parts = path.split("/")
-    return (
-        path.startswith("/")
-        and len(path) > 1
-        and path.isprintable()
-        and not any(part in {"", ".", ".."} for part in parts[1:])
-    )
-
-
-def relative_path(what: str, path: str, location: Location) -> Diagnostic:
-    return Diagnostic(
-        code="not-absolute",
-        message=f"{what} must be an absolute path without `.` or `..` parts, not `{path[:80]}`",
-        location=location,
-        hint="write the whole path, such as /srv/orders/in",
-    )

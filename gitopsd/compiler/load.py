@@ -1,6 +1,6 @@
 """Pass 1: sorts the files of a source tree by what they declare."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitopsd.model.diagnostic import Diagnostic, Location
@@ -31,7 +31,7 @@ def load(files: Mapping[str, bytes]) -> tuple[Loaded | None, list[Diagnostic]]:
         folder, _, rest = path.partition("/")
         if folder == "files" and rest:
             shipped[path] = files[path]
-        elif folder in declarations and rest:
+        elif folder in declarations and rest and not rest.startswith("."):  # .gitkeep, .orders.yaml.swp
             if "/" in rest or not rest.endswith(".yaml"):
                 diagnostics.append(_not_a_declaration(path, folder))
             else:
@@ -66,11 +66,11 @@ def _not_a_declaration(path: str, folder: str) -> Diagnostic:
     )
 
 
-def missing_path(what: str, path: str, location: Location, known: Mapping[str, bytes]) -> Diagnostic:
+def missing_path(what: str, path: str, location: Location, known: Iterable[str]) -> Diagnostic:
     """A declaration that names a file which the commit doesn't have."""
     return Diagnostic(
         code="missing-path",
-        message=f"{what} `{path}` is not in the repository",
+        message=f"{what} `{path[:200]}` is not in the repository",
         location=location,
         hint=did_you_mean(path, known) or f"add `{path}`, and `git add` it",
     )

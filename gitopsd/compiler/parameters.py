@@ -1,15 +1,21 @@
-"""Values of parameters against their declarations."""
+"""Values of parameters against their declarations, and the declarations themselves."""
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from gitopsd.compiler.expressions import OPENING, has_expression
+from gitopsd.compiler.words import word_for
+from gitopsd.compiler.yaml_reader import Document
+from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.workflow import Parameter
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_BYTES = re.compile(r"([0-9]+)([KMGT]?)(?:i?B)?")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
+_BYTES = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?")
 _BYTES_FACTOR = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_WITH_RANGE = ("integer", "number", "bytes")
 
 _WORDS = {
     "string": "text",
@@ -39,44 +45,98 @@ def checked(parameter: Parameter, value: Any) -> Any:
             if parameter.type == "enum"
             else _WORDS[parameter.type]
         )
-        raise ParameterError(f"must be {wanted}, not {_shown(value)}")
+        raise ParameterError(f"must be {wanted}, not {word_for(value)}")
     if parameter.type == "bytes":
         value = _bytes(value)
     _check_range(parameter, value)
     return value
 
 
-def _fits(parameter: Parameter, value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    match parameter.type:
-        case "string":
-            return isinstance(value, str)
-        case "integer":
-            return number and isinstance(value, int)
-        case "number":
-            return number
-        case "boolean":
-            return isinstance(value, bool)
-        case "duration":
-            return isinstance(value, str) and _DURATION.fullmatch(value) is not None
-        case "bytes":
-            return (number and isinstance(value, int)) or (
-                isinstance(value, str) and _BYTES.fullmatch(value) is not None
+def is_required(parameter: Parameter) -> bool:
+    return parameter.default is UNSET
+
+
+def parameter_mistakes(params: Mapping[str, Parameter], document: Document) -> Iterator[Diagnostic]:
+    """What is wrong with the declarations under `params:`, whether they are used or not."""
+    for key, parameter in params.items():
+        way = ("params", key)
+        if parameter.type == "enum" and not parameter.values:
+            yield Diagnostic(
+                code="missing-key",
+                message=f"the parameter `{key}` is an enum and needs the key `values`",
+                location=document.locate_key(*way),
+                hint="add `values: [one, two]`",
             )
-        case "list":
-            return isinstance(value, list)
-        case "map":
-            return isinstance(value, dict)
+            continue
+        misused = "values" if parameter.type != "enum" and parameter.values else _misused_range(parameter)
+        if misused:
+            yield Diagnostic(
+                code="conflicting-keys",
+                message=f"`{misused}` says nothing about a parameter of the type {parameter.type}",
+                location=document.locate_key(*way, misused),
+                hint=f"remove `{misused}`, or change the type",
+            )
+        elif not is_required(parameter):
+            yield from _default_mistake(key, parameter, document)
+
+
+def _default_mistake(key: str, parameter: Parameter, document: Document) -> Iterator[Diagnostic]:
+    if has_expression(parameter.default):
+        yield not_evaluated(f"the default of `{key}`", document, "params", key, "default")
+        return
+    try:
+        checked(parameter, parameter.default)
+    except ParameterError as error:
+        place = document.locate("params", key, "default")
+        yield Diagnostic(code="wrong-type", message=f"the default of `{key}` {error}", location=place)
+
+
+def not_evaluated(what: str, document: Document, *pointer: str) -> Diagnostic:
+    """An expression in a place where nothing evaluates it: it would reach the job as it stands."""
+    return Diagnostic(
+        code="bad-expression",
+        message=f"{what} is taken as it is written: `{OPENING}` would reach the job",
+        location=document.locate(*pointer),
+        hint="expressions belong under a step's `with`, a channel's `path` and a blueprint's `job`",
+    )
+
+
+def _misused_range(parameter: Parameter) -> str:
+    if parameter.type in _WITH_RANGE:
+        return ""
+    given = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+    return next((key for key, value in given.items() if not isinstance(value, UnsetType)), "")
+
+
+def _fits(parameter: Parameter, value: Any) -> bool:
+    match value:
+        case bool():
+            return parameter.type == "boolean"
+        case int():
+            return parameter.type in {"integer", "number"} or (parameter.type == "bytes" and value >= 0)
+        case float():
+            return parameter.type == "number"
+        case str():
+            return _text_fits(parameter, value)
+        case _:
+            return {"list": list, "map": dict}.get(parameter.type) is type(value)
+
+
+def _text_fits(parameter: Parameter, text: str) -> bool:
+    match parameter.type:
         case "enum":
-            return isinstance(value, str) and value in parameter.values
+            return text in parameter.values
+        case "duration":
+            return _DURATION.fullmatch(text) is not None
+        case "bytes":
+            return _BYTES.fullmatch(text) is not None
+        case _:
+            return parameter.type == "string"
 
 
 def _bytes(value: int | str) -> int:
-    if isinstance(value, int):
-        return value
-    match = _BYTES.fullmatch(value)
-    assert match, "checked before"
-    return int(match[1]) * _BYTES_FACTOR[match[2]]
+    match = _BYTES.fullmatch(value) if isinstance(value, str) else None
+    return int(match[1]) * _BYTES_FACTOR[match[2]] if match else int(value)
 
 
 def _check_range(parameter: Parameter, value: Any) -> None:
@@ -86,23 +146,3 @@ def _check_range(parameter: Parameter, value: Any) -> None:
         raise ParameterError(f"must be at least {parameter.minimum}, not {value}")
     if not isinstance(parameter.maximum, UnsetType) and value > parameter.maximum:
         raise ParameterError(f"must be at most {parameter.maximum}, not {value}")
-
-
-def is_required(parameter: Parameter) -> bool:
-    return parameter.default is UNSET
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case bool():
-            return f"`{str(value).lower()}`"
-        case str():
-            return f"the text `{value[:60]}`"
-        case int() | float():
-            return f"the number {value}"
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping"
-        case _:
-            return "nothing"

@@ -36,6 +36,11 @@ class Parsed:
     fleets: Mapping[str, Declared[Fleet]]
     shipped: Mapping[str, bytes]
 
+    @property
+    def own_blueprints(self) -> list[Declared[Blueprint]]:
+        """Those of the repository itself, without the ones that ship with gitopsd."""
+        return [declared for use, declared in self.blueprints.items() if use.startswith("blueprints/")]
+
 
 def parse(loaded: Loaded) -> tuple[Parsed | None, list[Diagnostic]]:
     diagnostics: list[Diagnostic] = []
@@ -75,21 +80,21 @@ def standard_blueprints() -> Mapping[str, Declared[Blueprint]]:
 def _declare(path: str, content: bytes, kind: type[T], diagnostics: list[Diagnostic]) -> Declared[T] | None:
     document, mistakes = read_yaml(path, content)
     diagnostics += mistakes
-    if document.value is None and mistakes:
-        return None
+    if mistakes and document.value is None:
+        return None  # said already why it can't be read
     value, mistakes = decode(document, kind)
     diagnostics += mistakes
     return None if value is None else Declared(value=value, document=document)
 
 
-def _declare_all(
-    contents: Mapping[str, bytes], kind: type[T], diagnostics: list[Diagnostic]
-) -> dict[str, Declared[T]]:
+def _declare_all(contents: Mapping[str, bytes], kind: type[T], diagnostics: list[Diagnostic]) -> dict[str, Declared[T]]:
     declared = {path: _declare(path, content, kind, diagnostics) for path, content in contents.items()}
     return {path: value for path, value in declared.items() if value is not None}
 
 
-def _by_name(declared: Mapping[str, Declared[Any]], key: str, diagnostics: list[Diagnostic]) -> dict[str, Declared[Any]]:
+def _by_name(
+    declared: Mapping[str, Declared[Any]], key: str, diagnostics: list[Diagnostic]
+) -> dict[str, Declared[Any]]:
     """By declared name; two files that declare one name clash."""
     named: dict[str, Declared[Any]] = {}
     for one in declared.values():

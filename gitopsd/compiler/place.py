@@ -5,19 +5,25 @@ where the fewest jobs are, ties broken by rendezvous hashing, so that neither th
 comes or goes moves more than it must. Steps joined by a `worker` channel are placed together.
 """
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
+from gitopsd.compiler.colocate import Company, companies
+from gitopsd.compiler.eligible import Eligibility
 from gitopsd.compiler.link import Linked
+from gitopsd.compiler.words import short
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
-from gitopsd.model.diagnostic import Diagnostic, Related
+from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.names import did_you_mean
-from gitopsd.model.system import BoundStep, System, job_name
+from gitopsd.model.system import System
 
-_CONSTRAINT = re.compile(r"label\.([A-Za-z0-9_.-]+) *(==|!=) *([A-Za-z0-9_.-]+)")
+MAX_JOBS = 100_000
+"""More is taken for a slip of the pen: it would be rendered in memory before anybody could see it."""
+
+_MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio, odd: multiplicative hashing (Knuth, 6.4)
+_WORD = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,67 +34,33 @@ class Placement:
     jobs: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Company:
-    """Steps of one workflow that `worker` channels keep together; replica i of each runs beside replica i of the others."""
-
-    system: System
-    steps: tuple[BoundStep, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.system.workflow}.{self.steps[0].name}"
-
-    def jobs(self, replica: int) -> list[str]:
-        return [job_name(self.system.workflow, step.name, replica) for step in self.steps]
-
-
-@dataclass(slots=True)
-class _Load:
-    """What has been put on the workers so far."""
-
-    jobs: dict[str, str] = field(default_factory=dict)
-    per_worker: Counter[str] = field(default_factory=Counter)
-    per_company: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def put(self, company: _Company, replica: int, worker: str) -> None:
-        for job in company.jobs(replica):
-            self.jobs[job] = worker
-        self.per_worker[worker] += len(company.steps)
-        self.per_company[company.name, worker] += 1
-
-
-def place(
-    linked: Linked, systems: Sequence[System], state: ArtifactState
-) -> tuple[Placement | None, list[Diagnostic]]:  # fmt: skip
+def place(linked: Linked, systems: Sequence[System], state: ArtifactState) -> tuple[Placement | None, list[Diagnostic]]:
     workers = fleet_workers(linked)
-    diagnostics: list[Diagnostic] = []
-    companies: list[_Company] = []
-    for system in systems:
-        companies += _companies(linked, system, diagnostics)
-    eligible: dict[str, list[PlacedWorker]] = {}
-    for company in companies:
-        fitting, refusals = _eligible(company, workers, state)
-        eligible[company.name] = fitting
-        if not fitting:
-            diagnostics.append(_nowhere(linked, company, refusals))
+    together, diagnostics = companies(linked, systems)
+    eligibility = Eligibility(workers, state.cordoned)
+    diagnostics += _too_many(linked, systems)
+    for company in together:
+        diagnostics += _check_groups(linked, company)
     if diagnostics:
         return None, diagnostics
-    load = _Load()
-    moving: list[tuple[_Company, int]] = []
-    for company in companies:
-        for replica in range(company.steps[0].place.replicas):
-            stays = _stays(company, replica, eligible[company.name], state, load)
+    load = _Load(workers)
+    moving: list[tuple[Company, int]] = []
+    for company in together:
+        fitting = eligibility.fitting(company)
+        for replica in range(company.replicas):
+            stays = _stays(company, replica, fitting, state, load)
             if stays:
                 load.put(company, replica, stays)
             else:
                 moving.append((company, replica))
+    left_over: dict[str, tuple[Company, int]] = {}
     for company, replica in moving:
-        worker = _best(company, replica, eligible[company.name], state, load)
+        worker = _best(company, replica, eligibility.open(company), load)
         if worker is None:
-            diagnostics.append(_full(linked, company, replica, eligible[company.name], load))
+            left_over[company.name] = (company, left_over.get(company.name, (company, 0))[1] + 1)
         else:
             load.put(company, replica, worker)
+    diagnostics += [_no_worker(linked, company, count, eligibility, load) for company, count in left_over.values()]
     return None if diagnostics else Placement(workers=workers, jobs=dict(sorted(load.jobs.items()))), diagnostics
 
 
@@ -115,163 +87,99 @@ def fleet_workers(linked: Linked) -> dict[str, PlacedWorker]:
     return dict(sorted(workers.items()))
 
 
-def _companies(linked: Linked, system: System, diagnostics: list[Diagnostic]) -> list[_Company]:
-    """The steps of a workflow in sets that must share workers; reports sets that can't."""
-    leader = {name: name for name in system.steps}
+@dataclass(slots=True)
+class _Load:
+    """What has been put on the workers so far."""
 
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
+    workers: Mapping[str, PlacedWorker]
+    jobs: dict[str, str] = field(default_factory=dict)
+    per_worker: Counter[str] = field(default_factory=Counter)
+    per_company: dict[str, Counter[str]] = field(default_factory=dict)
+    _draws: dict[str, int] = field(default_factory=dict)
 
-    document = linked.workflows[system.workflow].document
-    for channel in system.channels.values():
-        if channel.transport != "worker":
-            continue
-        ends = sorted({end.step for end in (*channel.producers, *channel.consumers)})
-        for name in ends[1:]:
-            first, other = system.steps[ends[0]], system.steps[name]
-            difference = _cannot_share(first, other)
-            if difference:
-                diagnostics.append(
-                    Diagnostic(
-                        code="cannot-colocate",
-                        message=(
-                            f"the `worker` channel `{channel.name}` keeps `{first.name}` and `{other.name}` on the same "
-                            f"workers, but {difference}"
-                        ),
-                        location=document.locate("channels", channel.name, "transport"),
-                        related=tuple(
-                            Related(message=f"`{step.name}` is placed here", location=document.locate_key("steps", step.name, "place"))
-                            for step in (first, other)
-                        ),
-                        hint="place both alike, or let the channel cross machines: `transport: file-store` with a shared path",
-                    )
-                )  # fmt: skip
-            low, high = sorted((find(ends[0]), find(name)))
-            leader[high] = low
-    members: dict[str, list[BoundStep]] = {}
-    for name, step in system.steps.items():
-        members.setdefault(find(name), []).append(step)
-    return [_Company(system=system, steps=tuple(steps)) for _, steps in sorted(members.items())]
+    def put(self, company: Company, replica: int, worker: str) -> None:
+        for job in company.jobs(replica):
+            self.jobs[job] = worker
+        self.per_worker[worker] += len(company.steps)
+        self.per_company.setdefault(company.name, Counter())[worker] += 1
+
+    def has_room(self, worker: str, company: Company) -> bool:
+        return self.per_worker[worker] + len(company.steps) <= self.workers[worker].slots
+
+    def draw(self, name: str) -> int:
+        """A number of 64 bits that stands for the name, evenly spread."""
+        if name not in self._draws:
+            self._draws[name] = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
+        return self._draws[name]
 
 
-def _cannot_share(first: BoundStep, other: BoundStep) -> str:
-    if first.place.group != other.place.group:
-        return f"one is placed in the group `{first.place.group}` and the other in `{other.place.group}`"
-    if first.place.replicas != other.place.replicas:
-        return f"one has {first.place.replicas} replicas and the other {other.place.replicas}"
-    return ""
-
-
-def _eligible(
-    company: _Company, workers: Mapping[str, PlacedWorker], state: ArtifactState
-) -> tuple[list[PlacedWorker], dict[str, str]]:
-    """Workers that every step of the company may run on, and why each of the others may not."""
-    refusals: dict[str, str] = {}
-    for worker in workers.values():
-        for step in company.steps:
-            reason = _refusal(step, worker)
-            if reason:
-                refusals[worker.name] = reason
-                break
-    fitting = [worker for worker in workers.values() if worker.name not in refusals]
-    if fitting and all(worker.name in state.cordoned for worker in fitting):
-        placed_before = {state.placement.get(job) for job in company.jobs(0)}
-        if not placed_before & {worker.name for worker in fitting}:
-            return [], refusals | {worker.name: "it is cordoned" for worker in fitting}
-    return fitting, refusals
-
-
-def _refusal(step: BoundStep, worker: PlacedWorker) -> str:
-    if worker.group != step.place.group:
-        return f"it is in the group `{worker.group}`, not `{step.place.group}`"
-    for constraint in step.place.constraints:
-        match = _CONSTRAINT.fullmatch(constraint.strip())
-        if match is None:
-            return f"the constraint `{constraint}` can't be read: write `label.KEY == VALUE` or `label.KEY != VALUE`"
-        key, operator, wanted = match.groups()
-        actual = worker.labels.get(key)
-        if (actual == wanted) != (operator == "=="):
-            return f"its label `{key}` is `{actual}`" if actual is not None else f"it has no label `{key}`"
-    missing = [feature for feature in step.blueprint.requires.features if not _has_feature(worker, feature)]
-    if missing:
-        return f"it doesn't declare the feature `{missing[0]}` that `{step.use}` requires"
-    return ""
-
-
-def _has_feature(worker: PlacedWorker, wanted: str) -> bool:
-    return wanted in worker.features
-
-
-def _stays(
-    company: _Company, replica: int, eligible: Iterable[PlacedWorker], state: ArtifactState, load: _Load
-) -> str | None:
+def _stays(company: Company, replica: int, fitting: frozenset[str], state: ArtifactState, load: _Load) -> str | None:
     """The worker where the replica is now, if it may stay; a company that was apart gathers where its first step is."""
-    fitting = {worker.name: worker for worker in eligible}
     for job in company.jobs(replica):
-        worker = fitting.get(state.placement.get(job, ""))
-        if worker and load.per_worker[worker.name] + len(company.steps) <= worker.slots:
-            return worker.name
+        worker = state.placement.get(job, "")
+        if worker in fitting and load.has_room(worker, company):
+            return worker
     return None
 
 
-def _best(
-    company: _Company, replica: int, eligible: Iterable[PlacedWorker], state: ArtifactState, load: _Load
-) -> str | None:
-    candidates = [
-        worker
-        for worker in eligible
-        if worker.name not in state.cordoned
-        and load.per_worker[worker.name] + len(company.steps) <= worker.slots
-    ]  # fmt: skip
-    if not candidates:
+def _best(company: Company, replica: int, candidates: Sequence[str], load: _Load) -> str | None:
+    of_company: Mapping[str, int] = load.per_company.get(company.name, {})
+    ranks = {
+        name: (of_company.get(name, 0), load.per_worker[name]) for name in candidates if load.has_room(name, company)
+    }
+    if not ranks:
         return None
+    least = min(ranks.values())
+    job = load.draw(company.jobs(replica)[0])
+    # rendezvous: each pair has a draw of its own, so a worker that comes or goes changes no other pair's
+    return min(
+        (((job ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name, rank in ranks.items() if rank == least
+    )[1]
 
-    def rank(worker: PlacedWorker) -> tuple[int, int, bytes]:
-        draw = hashlib.sha256(f"{company.name}.{replica}\0{worker.name}".encode()).digest()
-        return (load.per_company[company.name, worker.name], load.per_worker[worker.name], draw)
 
-    return min(candidates, key=rank).name
+def _too_many(linked: Linked, systems: Sequence[System]) -> Iterator[Diagnostic]:
+    jobs = sum(step.place.replicas for system in systems for step in system.steps.values())
+    if jobs <= MAX_JOBS:
+        return
+    largest = max(systems, key=lambda system: sum(step.place.replicas for step in system.steps.values()))
+    step = max(largest.steps.values(), key=lambda step: step.place.replicas)
+    yield Diagnostic(
+        code="too-many-jobs",
+        message=f"all replicas of all steps come to {jobs:,} jobs; the limit is {MAX_JOBS:,}",
+        location=linked.workflows[largest.workflow].document.locate_key("steps", step.name, "place", "replicas"),
+        hint="ask for fewer replicas, or split the repository",
+    )
 
 
-def _nowhere(linked: Linked, company: _Company, refusals: Mapping[str, str]) -> Diagnostic:
-    document = linked.workflows[company.system.workflow].document
-    step = company.steps[0]
+def _check_groups(linked: Linked, company: Company) -> Iterator[Diagnostic]:
     groups = linked.fleet.value.groups
-    unknown = next((one for one in company.steps if one.place.group not in groups), None)
-    if unknown:
-        return Diagnostic(
-            code="unknown-group",
-            message=f"there is no worker group `{unknown.place.group}` in {linked.environment.fleet}",
-            location=document.locate("steps", unknown.name, "place", "group"),
-            hint=did_you_mean(unknown.place.group, groups),
-        )
-    in_group = {
-        name: reason for name, reason in refusals.items() if not reason.startswith("it is in the group")
-    }  # fmt: skip
-    shown = list(in_group.items())[:10]
-    reasons = "; ".join(f"`{name}`: {reason}" for name, reason in shown) or "the group has no workers"
-    more = f"; and {len(in_group) - len(shown)} more" if len(in_group) > len(shown) else ""
-    return Diagnostic(
-        code="no-eligible-worker",
-        message=f"no worker can take the step `{step.name}`: {reasons}{more}",
-        location=document.locate_key("steps", step.name, "place"),
-        hint=f"change the step's `place`, or the workers of `{step.place.group}` in {linked.environment.fleet}",
-    )
+    for step in company.steps:
+        if step.place.group not in groups:
+            yield Diagnostic(
+                code="unknown-group",
+                message=f"there is no worker group `{step.place.group}` in {linked.environment.fleet}",
+                location=linked.workflows[company.system.workflow].document.locate(
+                    "steps", step.name, "place", "group"
+                ),
+                hint=did_you_mean(step.place.group, groups),
+            )
 
 
-def _full(
-    linked: Linked, company: _Company, replica: int, eligible: Sequence[PlacedWorker], load: _Load
-) -> Diagnostic:
-    document = linked.workflows[company.system.workflow].document
-    step = company.steps[0]
+def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: Eligibility, load: _Load) -> Diagnostic:
+    """Names every worker of the group with the reason why it can't take more; workers with one reason together."""
+    workers_by_reason: dict[str, list[str]] = {}
+    for name, reason in eligibility.refusals(company).items():
+        taken = f"{load.per_worker[name]} of {load.workers[name].slots} slots are taken"
+        workers_by_reason.setdefault(reason or taken, []).append(f"`{name}`")
     reasons = "; ".join(
-        f"`{worker.name}`: {load.per_worker[worker.name]} of {worker.slots} slots are taken" for worker in eligible[:10]
+        f"{short(', '.join(names), 1000)}: {reason}" for reason, names in sorted(workers_by_reason.items())
     )
+    step = company.steps[0]
+    count = "" if left_over == company.replicas else f"{left_over} of the {company.replicas} replicas of "
+    needs = f" (which needs {len(company.steps)} slots with the steps beside it)" if len(company.steps) > 1 else ""
     return Diagnostic(
         code="no-eligible-worker",
-        message=f"there is no room for replica {replica} of the step `{step.name}`: {reasons}",
-        location=document.locate_key("steps", step.name, "place"),
-        hint="add workers or slots, or ask for fewer replicas",
+        message=f"no worker can take {count}the step `{step.name}`{needs}: {reasons or 'the group has no workers'}",
+        location=linked.workflows[company.system.workflow].document.locate_key("steps", step.name, "place"),
+        hint=f"change the step's `place`, or the workers of `{step.place.group}` in {linked.environment.fleet}",
     )

@@ -1,6 +1,6 @@
-"""Pass 7: what each port of each replica is joined to, and the adapter jobs where a port doesn't speak its transport."""
+"""Pass 7: what each port of each replica is joined to; adapter jobs where a port doesn't speak its transport."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitopsd.compiler.link import Linked
@@ -17,7 +17,7 @@ Ports = dict[str, list[WireEnd]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedJob:
-    """A job on its worker, with its ends of channels. `step` is None for an adapter; `reason` says why that is there."""
+    """A job on its worker with its ends of channels. `step` is None for an adapter; `reason` says why that is there."""
 
     name: str
     workflow: str
@@ -128,36 +128,41 @@ def adapter_step(step: str, side: str, channel: str) -> str:
     return f"{step}-{side}-{channel}"
 
 
-def _check_adapter_names(linked: Linked, system: System) -> list[Diagnostic]:
-    """An adapter is named after step and channel; a step of that very name would be the same job."""
-    diagnostics = []
+def _check_adapter_names(linked: Linked, system: System) -> Iterator[Diagnostic]:
+    """An adapter is named after step and channel; a step or another adapter of that very name would be the same job."""
     document = linked.workflows[system.workflow].document
+    needed_by: dict[str, tuple[str, str]] = {}
     for step in system.steps.values():
         for side, ports in (("in", step.inputs), ("out", step.outputs)):
             for port, channel in ports.items():
+                if _speaks(step, side, port, system.channels[channel]):
+                    continue
                 name = adapter_step(step.name, side, channel)
-                if name in system.steps and not _speaks(step, side, port, system.channels[channel]):
-                    diagnostics.append(
-                        Diagnostic(
-                            code="name-clash",
-                            message=f"the step `{name}` has the name of an adapter job that `{step.name}` needs",
-                            location=document.locate_key("steps", name),
-                            related=(
-                                Related(
-                                    message="the adapter is needed here",
-                                    location=document.locate("steps", step.name, side),
-                                ),
-                            ),
-                            hint="rename the step",
-                        )
+                place = document.locate_key("steps", step.name, side)
+                if name in system.steps:
+                    yield Diagnostic(
+                        code="name-clash",
+                        message=f"the step `{name}` has the name of an adapter job that `{step.name}` needs",
+                        location=document.locate_key("steps", name),
+                        related=(Related(message="the adapter is needed here", location=place),),
+                        hint="rename the step",
                     )
-    return diagnostics
+                elif name in needed_by:
+                    other_step, other_side = needed_by[name]
+                    other = document.locate_key("steps", other_step, other_side)
+                    yield Diagnostic(
+                        code="name-clash",
+                        message=f"`{step.name}` and `{other_step}` would both need an adapter job `{name}`",
+                        location=place,
+                        related=(Related(message="the other one is needed here", location=other),),
+                        hint="rename one of the steps or channels",
+                    )
+                needed_by[name] = (step.name, side)
 
 
-def _check_shared_paths(linked: Linked, system: System, placement: Placement) -> list[Diagnostic]:
+def _check_shared_paths(linked: Linked, system: System, placement: Placement) -> Iterator[Diagnostic]:
     """A channel that crosses workers needs a path which all of them see as one."""
     document = linked.workflows[system.workflow].document
-    diagnostics = []
     for channel in system.channels.values():
         if not TRANSPORTS[channel.transport].crosses_workers():
             continue
@@ -169,21 +174,18 @@ def _check_shared_paths(linked: Linked, system: System, placement: Placement) ->
         blind = [name for name in sorted(names) if not _sees(placement.workers[name].mounts, channel.path)]
         if len(names) > 1 and blind:
             shown = ", ".join(f"`{name}`" for name in blind[:5]) + (" and more" if len(blind) > 5 else "")
-            diagnostics.append(
-                Diagnostic(
-                    code="path-not-shared",
-                    message=(
-                        f"the channel `{channel.name}` joins {len(names)} workers, "
-                        f"but `{channel.path}` is not declared as shared on {shown}"
-                    ),
-                    location=document.locate("channels", channel.name, "path"),
-                    hint=(
-                        f"if it is one file system there, say so in {linked.environment.fleet}: "
-                        f"`mounts: {{{channel.path}: shared}}` in each group; else place the steps on one worker"
-                    ),
-                )
+            yield Diagnostic(
+                code="path-not-shared",
+                message=(
+                    f"the channel `{channel.name}` joins {len(names)} workers, "
+                    f"but `{channel.path}` is not declared as shared on {shown}"
+                ),
+                location=document.locate("channels", channel.name, "path"),
+                hint=(
+                    f"if it is one file system there, say so in {linked.environment.fleet}: "
+                    f"`mounts: {{{channel.path}: shared}}` in each group; else place the steps on one worker"
+                ),
             )
-    return diagnostics
 
 
 def _sees(mounts: Mapping[str, str], path: str) -> bool:

@@ -36,11 +36,12 @@ class Places:
         return Location(path=self.path)
 
     def key(self, pointer: Pointer) -> Location:
-        """The place of the key that leads to the pointer, or of the nearest key above it."""
-        for length in range(len(pointer), 0, -1):
-            if pointer[:length] in self.keys:
-                return self.keys[pointer[:length]]
-        return self.value(())
+        """The place of the key that leads to the pointer, or of its nearest ancestor: its key, else its value."""
+        for length in range(len(pointer), -1, -1):
+            for places in (self.keys, self.values):
+                if pointer[:length] in places:
+                    return places[pointer[:length]]
+        return Location(path=self.path)
 
 
 def find_places(path: str, text: str) -> Places:

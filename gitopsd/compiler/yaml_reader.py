@@ -64,7 +64,7 @@ class Document:
         return find_places(self.path, self.text)
 
 
-class _Refused(Exception):
+class _Refused(Exception):  # noqa: N818 - the document is refused; the error is the author's
     """The document can't be composed; carries the one diagnostic that says why."""
 
     def __init__(self, code: str, message: str, location: Location, hint: str) -> None:
@@ -179,7 +179,7 @@ class _Composer:
     def _value(self, event: Any) -> Any:
         self._check(event)
         if type(event) is ScalarEvent:
-            return _scalar(self, event)
+            return self._scalar(event)
         if len(self._way) >= MAX_DEPTH:
             raise self._refusal(
                 event, "yaml-too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten the structure"
@@ -239,30 +239,29 @@ class _Composer:
                 event, "yaml-too-large", f"more than {MAX_NODES:,} keys and values in one file", "split the file"
             )
 
-
-def _scalar(composer: _Composer, event: ScalarEvent) -> Any:
-    """A scalar by the core schema of YAML 1.2; quoted ones and dates stay text."""
-    text: str = event.value
-    if not event.implicit[0] or event.ctag is not None:
-        return text
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _NUMBER_STARTS:
-        return text
-    number: int | float
-    if _INTEGER.fullmatch(text):
-        # converting takes quadratic time, so the length comes first
-        number = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10)) if len(text) <= 32 else _LARGEST + 1
-        fits = abs(number) <= _LARGEST
-    elif _FLOAT.fullmatch(text):
-        number = float(text)
-        fits = not isinf(number)
-    else:
-        fits = not _NOT_FINITE.fullmatch(text)
-        if fits:
+    def _scalar(self, event: ScalarEvent) -> Any:
+        """A scalar by the core schema of YAML 1.2; quoted ones and dates stay text."""
+        text: str = event.value
+        if not event.implicit[0] or event.ctag is not None:
             return text
-    if not fits:
-        raise composer._refusal(  # noqa: SLF001
-            event, "yaml-number", "this number is too large or not finite", "quote it if it is meant as text"
-        )
-    return number
+        if text in _WORDS:
+            return _WORDS[text]
+        if text[0] not in _NUMBER_STARTS:
+            return text
+        number: int | float
+        if _INTEGER.fullmatch(text):
+            # converting takes quadratic time, so the length comes first
+            number = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10)) if len(text) <= 32 else _LARGEST + 1
+            fits = abs(number) <= _LARGEST
+        elif _FLOAT.fullmatch(text):
+            number = float(text)
+            fits = not isinf(number)
+        else:
+            fits = not _NOT_FINITE.fullmatch(text)
+            if fits:
+                return text
+        if not fits:
+            raise self._refusal(
+                event, "yaml-number", "this number is too large or not finite", "quote it if it is meant as text"
+            )
+        return number

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gitopsd.fleet.target import Owner, Target
+from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER, PlacedWorker
+from gitopsd.model.facts import Owner
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
 from gitopsd.repo.artifacts import list_files, list_folder
 from gitopsd.repo.errors import RepositoryError

@@ -58,4 +58,4 @@ def _run_directory(root: Path) -> str:
     if len(os.fsencode(inside)) <= _LONGEST_RUN:
         return inside
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
-    return f"/tmp/gitopsd-{os.getuid()}/{name}"  # noqa: S108 -- the agent checks that it is ours and private
+    return f"/tmp/gitopsd-{os.getuid()}-{name}"  # noqa: S108 -- the agent checks that it is ours and private

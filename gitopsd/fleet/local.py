@@ -24,7 +24,7 @@ _SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 class LocalWorker:
-    """A WorkerConnection to this machine. The agent runs in a session of its own: Ctrl-C doesn't cut it short."""
+    """A WorkerConnection to this machine. The agent has a session of its own: Ctrl-C in the terminal is not for it."""
 
     def __init__(self, target: Target, layout: Layout | None = None) -> None:
         self._target = target

@@ -7,50 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from gitopsd.fleet.errors import WorkerRefused
-from gitopsd.fleet.target import Owner  # noqa: TC001 -- msgspec reads the annotations at run time
 from gitopsd.fleet.wire import excerpt
-
-
-class UnitState(msgspec.Struct, frozen=True, kw_only=True):
-    """One unit in systemd's words; since is seconds since the epoch by the worker's clock, blob its file's Git id.
-
-    drop_ins are the files that override parts of it (`systemctl edit`): a hot edit that activation removes.
-    Under supervisor blob is None and enabled True for every job that its configuration has.
-    """
-
-    active: str
-    sub: str
-    result: str
-    main_pid: int
-    restarts: int
-    enabled: bool
-    since: float | None = None
-    blob: str | None = None
-    drop_ins: tuple[str, ...] = ()
-
-
-class ObservedFile(msgspec.Struct, frozen=True, array_like=True):
-    path: str
-    mode: str
-    blob: str
-
-
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker holds and runs. In sync means tree == release == desired, and units as release.json says.
-
-    files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
-    """
-
-    owner: Owner | None
-    release: str | None
-    tree: str | None
-    units: dict[str, UnitState]
-    applied: dict[str, str]
-    completed: tuple[str, ...]
-    releases: tuple[str, ...]
-    interrupted: bool
-    files: tuple[ObservedFile, ...] = ()
-    busy: bool = False
+from gitopsd.model.facts import Observation, Owner  # noqa: TC001 -- msgspec reads the annotations at run time
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):

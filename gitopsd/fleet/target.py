@@ -4,12 +4,7 @@ from typing import Literal
 
 import msgspec
 
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The artifact branch that a worker belongs to, named by its first commit (40 hex)."""
-
-    root_commit: str
-    environment: str
+from gitopsd.model.facts import Owner  # noqa: TC001 -- msgspec reads the annotations at run time
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.fleet.connection import OBSERVE_SECONDS
-from gitopsd.fleet.protocol import Activation, Logs, Observation, Probe, Pruned, TornDown, decode
+from gitopsd.fleet.protocol import Activation, Logs, Probe, Pruned, TornDown, decode
+from gitopsd.model.facts import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitopsd.fleet.connection import WorkerConnection
-    from gitopsd.fleet.target import Owner
+    from gitopsd.model.facts import Owner
 
 # for the answer to travel after the worker's own deadline has passed
 _GRACE_SECONDS = 30.0

@@ -10,6 +10,7 @@ from msgspec import field as struct_field
 PLACEMENT_FOLDER = "placement"
 WORKERS_FOLDER = "workers"
 FLEET_FILE = "fleet.json"
+RELEASE_FILE = "release.json"
 CONTROL_FILE = "control.json"
 
 

@@ -4,10 +4,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.model.names import Name, ParameterName
+from gitopsd.model.names import END, Name, ParameterName
 from gitopsd.model.workflow import Parameter
 
 Speaks = Literal["worker", "file-store", "nats", "object-store", "stdio"]
+URL_PATTERN = rf"^http://(127\.0\.0\.1|localhost)(:[0-9]{{1,5}})?(/[!-~]*)?{END}"
 RunnerRole = Literal["read-files", "write-files", "transform", "exec"]
 
 
@@ -33,7 +34,7 @@ class ReadyCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a job that doesn't notify shows that it is ready: one of the two."""
 
     tcp: Annotated[int, Meta(ge=1, le=65535)] | UnsetType = UNSET
-    http: Annotated[str, Meta(pattern=r"^http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?(/[!-~]*)?$")] | UnsetType = UNSET
+    http: Annotated[str, Meta(pattern=URL_PATTERN)] | UnsetType = UNSET
 
 
 class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

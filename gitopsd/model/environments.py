@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.model.names import Name
+from gitopsd.model.names import BranchName, Name
 
 
 class Environment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One environment: which fleet it runs on, which branch holds what was rendered for it."""
 
     fleet: str
-    artifacts: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9/_-]{0,200}$")] | UnsetType = UNSET
+    artifacts: BranchName | UnsetType = UNSET
     params: dict[Name, dict[str, Any]] = field(default_factory=dict)
 
 

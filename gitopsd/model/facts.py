@@ -13,6 +13,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """One unit in systemd's words; since is seconds since the epoch by the worker's clock, blob its file's Git id.
 
+    drop_ins are the files that override parts of it (`systemctl edit`): a hot edit that activation removes.
     Under supervisor blob is None and enabled True for every job that its configuration has.
     """
 
@@ -24,6 +25,7 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     since: float | None = None
     blob: str | None = None
+    drop_ins: tuple[str, ...] = ()
 
 
 class ObservedFile(msgspec.Struct, frozen=True, array_like=True):

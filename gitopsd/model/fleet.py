@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.model.names import Name
+from gitopsd.model.names import Name, UserName
 
 
 class Worker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -12,7 +12,7 @@ class Worker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     address: str | UnsetType = UNSET
     port: Annotated[int, Meta(ge=1, le=65535)] = 22
-    user: Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "gitopsd"
+    user: UserName = "gitopsd"
     host_key: str | UnsetType = UNSET
     connection: Literal["ssh", "local"] = "ssh"
     service_manager: Literal["systemd", "supervisor"] = "systemd"

@@ -41,19 +41,23 @@ class PlanInputs(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Documented in docs/reference/plan.md; `tree` is the artifact tree that applying it commits."""
+    """Documented in docs/reference/plan.md; `tree` is the artifact tree that applying it commits.
+
+    `changed_workers` are those whose releases change.
+    """
 
     format: int = PLAN_FORMAT
     inputs: PlanInputs
     tree: str
     digest: str
     branch: str
+    changed_workers: tuple[str, ...]
     changes: tuple[JobChange, ...]
 
     @property
     def is_empty(self) -> bool:
-        """Whether every job stays as it is."""
-        return all(change.action == "unchanged" for change in self.changes)
+        """Whether every release stays as it is. Without a changed job one may still differ: a new worker's first."""
+        return not self.changed_workers
 
     def count(self, action: Action) -> int:
         return sum(change.action == action for change in self.changes)

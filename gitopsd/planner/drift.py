@@ -58,13 +58,17 @@ def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: 
     for name, job in desired.record.jobs.items():
         unit = observed.units.get(job.unit)
         if observed.applied.get(name) != job.digest:
-            yield Drift(kind="not-applied", subject=name, detail="what runs was not started from this version of the job")
+            yield Drift(
+                kind="not-applied", subject=name, detail="what runs was not started from this version of the job"
+            )
         if unit is None:
             yield Drift(kind="not-running", subject=name, detail="its unit is not there")
             continue
         wanted = desired.files.get(f"units/{job.unit}")
         if service_manager == "systemd" and wanted is not None and unit.blob != wanted[1]:
             yield Drift(kind="changed-unit", subject=name, detail="its unit file was changed on the worker")
+        if unit.drop_ins:
+            yield Drift(kind="changed-unit", subject=name, detail=f"its unit is overridden by {', '.join(unit.drop_ins)}")
         if not unit.enabled:
             yield Drift(kind="not-enabled", subject=name, detail="it would not start at boot")
         yield from _state_drift(name, job, unit, completed=name in observed.completed)

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import Any, Callable, NamedTuple, Protocol
 
+from gitopsd.runner.tasks import end
+
 Receipt = asyncio.Future
 """Done once everything downstream of one write is safe; holds no exception: an endpoint that fails, fails the job."""
 
@@ -97,8 +99,7 @@ class Pump(NamedTuple):
         try:
             await asyncio.gather(mover, acknowledger)
         finally:
-            mover.cancel()
-            acknowledger.cancel()
+            await end([mover, acknowledger])
 
     async def _move(self, pending: asyncio.Queue[_Pending | None], counts: Counts) -> None:
         async for batch in self.source.batches():

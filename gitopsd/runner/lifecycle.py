@@ -9,6 +9,7 @@ from gitopsd.runner.flow import Counts, Pump
 from gitopsd.runner.job import Context, Job
 from gitopsd.runner.notify import notify
 from gitopsd.runner.report import Reporter
+from gitopsd.runner.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -67,9 +68,7 @@ async def _run_stages(stages: list[list[Pump]], counts: Counts, stopping: asynci
                 pump.source.stop()
             await asyncio.gather(*stage)
     finally:
-        for task in [stop, *tasks]:
-            task.cancel()
-        await asyncio.gather(stop, *tasks, return_exceptions=True)
+        await end([stop, *tasks])
 
 
 async def _until(ended: asyncio.Future[None], background: _Background, stopping: asyncio.Event) -> None:
@@ -102,9 +101,7 @@ class _Background:
             task.result()
 
     async def cancel(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end(self.tasks)
 
 
 async def _status(counts: Counts) -> None:

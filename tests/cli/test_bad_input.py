@@ -128,3 +128,16 @@ def test_a_configuration_with_a_mistake_is_shown_with_its_place(operator: Operat
     ran = operator.run("--config", str(config), "plan", expect=1)
     assert "unknown key `identiti`" in ran.stderr
     assert f"{config}:1:7" in ran.stderr
+
+
+def test_mistakes_are_annotations_for_github_and_results_for_sarif(operator: Operator) -> None:
+    path = "workflows/roundtrip.yaml"
+    operator.write({path: (operator.folder / path).read_text().replace("in: collected", "in: colected")})
+    annotation = operator.run("check", "--format", "github", expect=1).stdout
+    assert annotation.startswith(f"::error file={path},line=")
+    assert "title=unknown-channel::there is no channel `colected`" in annotation
+    assert annotation.count("\n") == 1, "newlines are escaped"
+    sarif = operator.run("check", "--format", "sarif", expect=1).json
+    results = sarif["runs"][0]["results"]
+    assert [result["ruleId"] for result in results] == ["unknown-channel"]
+    assert results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == path

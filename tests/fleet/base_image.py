@@ -14,7 +14,7 @@ from tests.fleet.commands import execute
 from tests.fleet.mounts import unmount_below
 
 # python3, not python3-minimal: the latter has no json, asyncio or shutil.
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "iproute2", "jq")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "iproute2", "jq", "sudo")
 
 SSHD = """\
 HostKey /etc/ssh/ssh_host_ed25519_key

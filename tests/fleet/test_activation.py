@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerRefused
-from gitopsd.fleet.target import Owner
+from gitopsd.model.facts import Owner
 from tests.agent.releases import TestJob, release_of
 from tests.fleet_ssh.on_machines import (
     ROOT,
@@ -23,10 +22,11 @@ from tests.fleet_ssh.on_machines import (
     starts,
     target_of,
     unit,
+    until,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from gitopsd.fleet.connection import WorkerConnection
     from tests.fleet.fixtures import StartFleet
@@ -53,13 +53,6 @@ def worker(machine: Machine, workers: Workers) -> Iterator[WorkerConnection]:
     with workers.connect(target_of(machine)) as connection:
         yield connection
         verbs.teardown(connection)
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.1)
 
 
 def fingerprint(machine: Machine) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,18 @@ from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.layout import layout_of
 from tests.agent.releases import TestJob, activation, release_of
-from tests.fleet_ssh.on_machines import ROOT, SYSTEM, activate, active, lines, settings_for, starts, target_of, unit
+from tests.fleet_ssh.on_machines import (
+    ROOT,
+    SYSTEM,
+    activate,
+    active,
+    lines,
+    settings_for,
+    starts,
+    target_of,
+    unit,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +39,8 @@ if TYPE_CHECKING:
 STAYS, CHANGES, LEAVES, COMES, ONCE = (f"orders.{name}.0" for name in ("stays", "changes", "leaves", "comes", "once"))
 KILLED = 137
 MOST_POINTS = 400
+# every point with GITOPSD_FULL_MATRIX=1, a sample that meets each phase otherwise
+STRIDE = 1 if os.environ.get("GITOPSD_FULL_MATRIX", "") == "1" else 7
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +80,11 @@ def killed_at(machine: Machine, point: int, verb: str, request: dict[str, object
     return done.returncode == KILLED
 
 
+@pytest.mark.timeout(1800)
 def test_an_activation_killed_anywhere_is_finished_by_the_next(machine: Machine, worker: WorkerConnection) -> None:
     stays = activate(worker, release(0, LEAVES)).observation.units[unit(STAYS)].main_pid
-    for point in range(1, MOST_POINTS):
-        other = COMES if point % 2 else LEAVES
+    for number, point in enumerate(range(1, MOST_POINTS, STRIDE)):
+        other = LEAVES if number % 2 else COMES
         wanted = release(point, other)
         request, payload = activation(wanted)
         if not killed_at(machine, point, "activate", request, payload):
@@ -97,10 +112,29 @@ def test_an_activation_killed_anywhere_is_finished_by_the_next(machine: Machine,
     assert lines(machine, "systemctl", "show", "-p", "NeedDaemonReload", unit(CHANGES)) == ["NeedDaemonReload=no"]
 
 
+@pytest.mark.timeout(1800)
+def test_going_back_after_a_killed_activation_runs_what_ran_before(machine: Machine, worker: WorkerConnection) -> None:
+    before = release(0, LEAVES)
+    for point in range(1, MOST_POINTS, STRIDE):
+        activate(worker, before)
+        request, payload = activation(release(point, COMES))
+        if not killed_at(machine, point, "activate", request, payload):
+            break
+        state = activate(worker, before).observation
+        assert state.tree == before.id
+        assert {shown.active for name, shown in state.units.items() if name != unit(ONCE)} == {"active"}
+        assert state.units.keys() == {unit(job) for job in (STAYS, CHANGES, LEAVES, ONCE)}
+        assert starts(machine, CHANGES)[-1] == "0", (point, "what was begun must not be left running")
+        until(lambda: starts(machine, ONCE)[-1] == "0")
+    else:
+        pytest.fail("it never ran to its end")
+
+
+@pytest.mark.timeout(1800)
 def test_a_first_activation_killed_anywhere_is_finished_by_the_next(machine: Machine, worker: WorkerConnection) -> None:
     wanted = release(1, COMES)
     request, payload = activation(wanted)
-    for point in range(1, MOST_POINTS, 3):
+    for point in range(1, MOST_POINTS, STRIDE):
         verbs.teardown(worker)
         if not killed_at(machine, point, "activate", request, payload):
             break
@@ -111,10 +145,11 @@ def test_a_first_activation_killed_anywhere_is_finished_by_the_next(machine: Mac
         pytest.fail("it never ran to its end")
 
 
+@pytest.mark.timeout(1800)
 def test_a_teardown_killed_anywhere_is_finished_by_the_next(machine: Machine, worker: WorkerConnection) -> None:
     wanted = release(1, COMES)
     files = lines(machine, "find", SYSTEM)
-    for point in range(1, MOST_POINTS, 3):
+    for point in range(1, MOST_POINTS, STRIDE):
         activate(worker, wanted)
         if not killed_at(machine, point, "teardown", {"owner": "a" * 40}):
             break

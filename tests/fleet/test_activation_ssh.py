@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gitopsd.fleet.protocol import Observation
     from gitopsd.fleet.target import Target
+    from gitopsd.model.facts import Observation
     from tests.fleet.fixtures import StartFleet
     from tests.fleet.machine import Machine
     from tests.fleet.machines import Fleet

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.fleet import verbs
-from gitopsd.fleet.target import Owner, SshSettings, Target
+from gitopsd.fleet.target import SshSettings, Target
+from gitopsd.model.facts import Owner
 from tests.agent.releases import OWNER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gitopsd.fleet.connection import WorkerConnection
-    from gitopsd.fleet.protocol import Activation, Observation
+    from gitopsd.fleet.protocol import Activation
+    from gitopsd.model.facts import Observation
     from tests.agent.releases import TestRelease
     from tests.fleet.machine import Machine
 
@@ -54,6 +59,13 @@ def active(state: Observation) -> dict[str, str]:
 
 def unit(job: str) -> str:
     return f"gitopsd-{job}.service"
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.1)
 
 
 def lines(machine: Machine, *argv: str) -> list[str]:

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from gitopsd.runner.bundle import runtime_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 DEADLINE = 60.0
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
@@ -130,7 +130,8 @@ class Station:
         return b"".join(path.read_bytes() for path in sorted((self.root / "out").glob(f"{job}.*.jsonl")))
 
     def lines(self, job: str = "*") -> list[bytes]:
-        return self.written(job).splitlines()
+        """Whole lines only: the last one may still be on its way."""
+        return self.written(job).split(b"\n")[:-1]
 
 
 def until(condition: Callable[[], bool], *alive: Process) -> None:

@@ -1,26 +1,28 @@
 """One job: its `job.json`, its files, its unit, and what the release says of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UnsetType
 
-from gitopsd.compiler.expressions import ExpressionError, evaluate
-from gitopsd.compiler.fleet_check import is_plain_absolute_path
+from gitopsd.compiler.blueprint_check import KINDS
+from gitopsd.compiler.expressions import ExpressionError, evaluate, names_used
 from gitopsd.compiler.parameters import ParameterError, checked
-from gitopsd.compiler.render.unit import JOB_USER, UnitValueError, unit_name, unit_text
+from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
+from gitopsd.compiler.render.unit import JOB_USER, unit_name, unit_text
+from gitopsd.compiler.render.unit_settings import UnitValueError, setting_text
 from gitopsd.compiler.route import RoutedJob
-from gitopsd.model.blueprint import Job, ReadyCheck, ShippedFile
+from gitopsd.compiler.words import short, word_for
+from gitopsd.model.blueprint import Blueprint, Job, ReadyCheck, ShippedFile
+from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.system import BoundStep
 from gitopsd.model.trees import TreeFile
 
 RUNNER_ARGV = ["python3", "-IB", "../../runtime/runner"]
 
-_SYSTEM_PATHS = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/run", "/sbin", "/sys", "/usr",
-    "/var/lib/gitopsd", "/var/run",
-)  # fmt: skip
+_DIFFERS_BY_REPLICA = frozenset({"worker", "job"})
+_ADAPTER = Job()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,87 +37,129 @@ class JobContent:
 
 
 class JobError(ValueError):
-    """A blueprint that can't become this job. `at` is the way to the cause below `job:` in the blueprint, or empty for
-    the step itself."""
+    """A blueprint that can't become this job.
 
-    def __init__(self, code: str, message: str, at: tuple[str | int, ...] = (), hint: str = "") -> None:
+    `at` is the way to the cause below `job:` in the blueprint, `parameter` the step's parameter that is the cause;
+    with neither it is the step itself.
+    """
+
+    def __init__(
+        self, code: str, message: str, at: tuple[str | int, ...] = (), hint: str = "", parameter: str = ""
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.at = at
         self.hint = hint
+        self.parameter = parameter
 
 
-def job_content(routed: RoutedJob, environment: str, shipped: Mapping[str, bytes]) -> JobContent:
-    """Raises JobError."""
-    if routed.step is None:
-        relay = {"role": "relay", "with": {}, "inputs": routed.inputs, "outputs": routed.outputs}
-        return _assemble(routed, kind="service", runner=relay, directories=routed.directories)
-    job = routed.step.blueprint.job
-    scope = _scope(routed, routed.step, environment)
-    kind = _text(job.kind, scope, "kind")
-    if kind not in {"service", "once"}:
-        raise JobError("wrong-value", f"a job's kind can't be `{kind[:40]}`", ("kind",), "write `service` or `once`")
-    argv = _argv(job, scope)
-    filters = any("stdio" in port.speaks for port in (*routed.step.blueprint.in_.values(), *routed.step.blueprint.out.values()))
-    runner: dict[str, Any] | None = None
-    if argv is None or filters:
-        runner = {
-            "role": "exec" if argv is not None else job.runner,
-            "with": {"command": argv} if argv is not None else _evaluated(job.with_, scope, "with"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evaluated:
+    """The part `job:` of a blueprint with its expressions evaluated. `role` is the runner's, empty without a runner."""
+
+    kind: str
+    role: str
+    argv: list[str] | None = None
+    with_: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, TreeFile] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    writes: tuple[str, ...] = ()
+
+
+class JobRenderer:
+    """Renders the jobs of one environment; what the replicas of a step have in common is worked out once."""
+
+    def __init__(self, environment: str, shipped: Mapping[str, bytes]) -> None:
+        self._environment = environment
+        self._shipped = shipped
+        self._common: dict[tuple[str, str], _Evaluated] = {}
+
+    def content(self, routed: RoutedJob) -> JobContent:
+        """Raises JobError."""
+        if routed.step is None:
+            return _content(routed, _ADAPTER, _Evaluated(kind="service", role="relay"))
+        return _content(routed, routed.step.blueprint.job, self._evaluated(routed, routed.step))
+
+    def _evaluated(self, routed: RoutedJob, step: BoundStep) -> _Evaluated:
+        key = (routed.workflow, step.name)
+        if key in self._common:
+            return self._common[key]
+        evaluated = self._evaluate(step, _scope(routed, step, self._environment))
+        if not step.deferred and not _names(step.blueprint.job) & _DIFFERS_BY_REPLICA:
+            self._common[key] = evaluated
+        return evaluated
+
+    def _evaluate(self, step: BoundStep, scope: Mapping[str, Any]) -> _Evaluated:
+        job = step.blueprint.job
+        kind = _text(job.kind, scope, "kind")
+        if kind not in KINDS:
+            raise JobError(
+                "wrong-value", f"a job's kind can't be `{kind[:40]}`", ("kind",), "write `service` or `once`"
+            )
+        argv = _argv(job, scope)
+        role = str(job.runner) if argv is None else "exec" if _is_filter(step.blueprint) else ""
+        return _Evaluated(
+            kind=kind,
+            role=role,
+            argv=argv,
+            with_=_evaluated(job.with_, scope, "with") if argv is None else {"command": argv},
+            files=self._files(job, scope),
+            settings=_settings(job, scope),
+            writes=tuple(_writes(job, scope)),
+        )
+
+    def _files(self, job: Job, scope: Mapping[str, Any]) -> dict[str, TreeFile]:
+        return {
+            name: TreeFile(self._shipped[content.from_], content.mode == "0755")
+            if isinstance(content, ShippedFile)
+            else TreeFile(_text(content, scope, "files", name).encode())
+            for name, content in sorted(job.files.items())
+        }
+
+
+def _content(routed: RoutedJob, job: Job, evaluated: _Evaluated) -> JobContent:
+    uses_runner = evaluated.role != ""
+    document: dict[str, Any] = {"format": 1, "job": routed.name, "kind": evaluated.kind}
+    if uses_runner:
+        document["exec"] = RUNNER_ARGV
+        document["runner"] = {
+            "role": evaluated.role,
+            "with": evaluated.with_,
             "inputs": routed.inputs,
             "outputs": routed.outputs,
         }
-    return _assemble(
-        routed,
-        kind=kind,
-        runner=runner,
-        argv=argv,
-        job=job,
-        files=_files(job, scope, shipped),
-        settings=_evaluated(job.unit, scope, "unit"),
-        directories=tuple(sorted({*routed.directories, *_writes(job, scope)})),
-    )
-
-
-def _assemble(
-    routed: RoutedJob,
-    *,
-    kind: str,
-    runner: Mapping[str, Any] | None,
-    directories: tuple[str, ...],
-    argv: list[str] | None = None,
-    job: Job | None = None,
-    files: Mapping[str, TreeFile] | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> JobContent:
-    for path in directories:
-        _check_directory(path)
-    ready = _ready(job, runner is not None)
-    document: dict[str, Any] = {"format": 1, "job": routed.name, "kind": kind}
-    if runner is not None:
-        document |= {"exec": RUNNER_ARGV, "runner": runner}
     else:
-        document |= {"exec": argv, "channels": {"inputs": routed.inputs, "outputs": routed.outputs}}
-    try:
-        unit = unit_text(
-            routed.name,
-            kind=kind,
-            notifies=ready["kind"] == "notify",
-            directories=directories,
-            settings=settings or {},
-        )
-    except UnitValueError as error:
-        raise JobError("bad-unit-setting", str(error), ("unit",)) from error
+        document["exec"] = evaluated.argv
+        document["channels"] = {"inputs": routed.inputs, "outputs": routed.outputs}
+    directories = sorted({*routed.directories, *evaluated.writes})
+    ready = _ready(job, by_runner=uses_runner)
+    unit = unit_text(
+        routed.name,
+        kind=evaluated.kind,
+        notifies=ready["kind"] == "notify",
+        directories=directories,
+        settings=evaluated.settings,
+    )
     entry = {
-        "kind": kind,
+        "kind": evaluated.kind,
         "unit": unit_name(routed.name),
-        "on_change": job.on_change if job else "restart",
+        "on_change": job.on_change,
         "ready": ready,
         "user": JOB_USER,
-        "directories": list(directories),
+        "directories": directories,
         "secrets": [],
     }
-    return JobContent(document=document, files=files or {}, unit=unit, entry=entry, uses_runner=runner is not None)
+    return JobContent(document=document, files=evaluated.files, unit=unit, entry=entry, uses_runner=uses_runner)
+
+
+def _is_filter(blueprint: Blueprint) -> bool:
+    """Whether the program speaks through stdin or stdout, which the runner joins to channels."""
+    return any("stdio" in port.speaks for port in (*blueprint.in_.values(), *blueprint.out.values()))
+
+
+def _names(job: Job) -> frozenset[str]:
+    templates = [content for content in job.files.values() if isinstance(content, str)]
+    return names_used([job.kind, job.exec, job.with_, job.unit, job.writes, templates])
 
 
 def _scope(routed: RoutedJob, step: BoundStep, environment: str) -> dict[str, Any]:
@@ -131,9 +175,10 @@ def _scope(routed: RoutedJob, step: BoundStep, environment: str) -> dict[str, An
         try:
             params[key] = checked(step.blueprint.params[key], evaluate(raw, {**scope, "params": step.workflow_params}))
         except ExpressionError as error:
-            raise JobError("bad-expression", f"`{key}`: {error}") from error
+            raise JobError("bad-expression", f"`{key}`: {error}", parameter=key) from error
         except ParameterError as error:
-            raise JobError("wrong-type", f"the parameter `{key}` of `{step.use}` {error}") from error
+            message = f"the parameter `{key}` of `{step.use}` {error}"
+            raise JobError("wrong-type", message, parameter=key) from error
     return {**scope, "params": params}
 
 
@@ -146,64 +191,64 @@ def _evaluated(value: Any, scope: Mapping[str, Any], *at: str | int) -> Any:
 
 def _text(value: Any, scope: Mapping[str, Any], *at: str | int) -> str:
     result = _evaluated(value, scope, *at)
-    if not isinstance(result, str) or "\0" in result:
-        raise JobError("wrong-type", f"`{'.'.join(map(str, at))}` must come to text", at)
+    name = short(".".join(map(str, at)))
+    if not isinstance(result, str):
+        raise JobError("wrong-type", f"`{name}` must come to text, not {word_for(result)}", at)
+    if "\0" in result:
+        raise JobError("wrong-value", f"`{name}` holds a NUL character", at, "remove it")
     return result
 
 
 def _argv(job: Job, scope: Mapping[str, Any]) -> list[str] | None:
     if isinstance(job.exec, UnsetType):
-        if isinstance(job.runner, UnsetType):
-            raise JobError("missing-key", "the job says neither `exec` nor `runner`", (), "add `exec: [PROGRAM, ARGUMENT]`")
         return None
-    if not isinstance(job.runner, UnsetType):
-        raise JobError("conflicting-keys", "the job says both `exec` and `runner`", ("runner",), "keep one of the two")
     argv = _evaluated(job.exec, scope, "exec")
-    if isinstance(argv, str):
-        raise JobError("wrong-type", "`exec` must be a list", ("exec",), "write `[PROGRAM, ARGUMENT]`; no shell reads it")
+    if not isinstance(argv, list):
+        hint = "write `[PROGRAM, ARGUMENT]`; no shell reads it"
+        raise JobError("wrong-type", f"the command must be a list, not {word_for(argv)}", ("exec",), hint)
     words = [str(word) if isinstance(word, int | float) and not isinstance(word, bool) else word for word in argv]
-    if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0]:
-        raise JobError("wrong-type", "the command must be a list of texts that starts with a program", ("exec",))
+    for word in words:
+        if not isinstance(word, str) or "\0" in word:
+            message = f"the command must be a list of texts without NUL characters, and {word_for(word)} isn't one"
+            raise JobError("wrong-type", message, ("exec",), "put quotes around it")
+    if not words or not words[0]:
+        raise JobError("wrong-value", "the command names no program", ("exec",), "start it with the program")
     return words
 
 
-def _files(job: Job, scope: Mapping[str, Any], shipped: Mapping[str, bytes]) -> dict[str, TreeFile]:
-    files: dict[str, TreeFile] = {}
-    for name, content in sorted(job.files.items()):
-        if isinstance(content, ShippedFile):
-            files[name] = TreeFile(shipped[content.from_], content.mode == "0755")
-        else:
-            files[name] = TreeFile(_text(content, scope, "files", name).encode())
-    return files
+def _settings(job: Job, scope: Mapping[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name, raw in job.unit.items():
+        settings[name] = _evaluated(raw, scope, "unit", name)
+        try:
+            setting_text(name, settings[name])
+        except UnitValueError as error:
+            raise JobError("bad-unit-setting", str(error), ("unit", name), error.hint) from error
+    return settings
 
 
 def _writes(job: Job, scope: Mapping[str, Any]) -> list[str]:
     paths = []
     for position, raw in enumerate(job.writes):
         path = _text(raw, scope, "writes", position)
-        if not is_plain_absolute_path(path):
-            message = f"a directory that a job writes to must be an absolute path without `.` or `..`, not `{path[:80]}`"
-            raise JobError("not-absolute", message, (), "write the whole path, such as /srv/orders/out")
+        mistake: Diagnostic | None = None
+        if not is_plain_absolute(path):
+            mistake = not_absolute("a directory that a job writes to", path, Location(path=""))
+        elif is_system_path(path):
+            mistake = system_path(path, Location(path=""))
+        if mistake:
+            raise JobError(mistake.code, mistake.message, ("writes", position), mistake.hint)
         paths.append(path)
     return paths
 
 
-def _check_directory(path: str) -> None:
-    if any((path + "/").startswith(system + "/") for system in _SYSTEM_PATHS):
-        raise JobError("system-path", f"jobs may not write below `{path}`", (), "use a place such as /srv or /var/lib/NAME")
-
-
-def _ready(job: Job | None, by_runner: bool) -> dict[str, Any]:
-    match job.ready if job else None:
-        case "notify":
-            return {"kind": "notify"}
-        case "none":
-            return {"kind": "none"}
-        case ReadyCheck(tcp=int(port), http=UnsetType()):
+def _ready(job: Job, *, by_runner: bool) -> dict[str, Any]:
+    match job.ready:
+        case "notify" | "none":
+            return {"kind": job.ready}
+        case ReadyCheck(tcp=int(port)):
             return {"kind": "tcp", "port": port}
-        case ReadyCheck(tcp=UnsetType(), http=str(url)):
+        case ReadyCheck(http=str(url)):
             return {"kind": "http", "url": url}
-        case ReadyCheck():
-            raise JobError("conflicting-keys", "`ready` takes one of `tcp` and `http`", ("ready",))
         case _:
             return {"kind": "notify" if by_runner else "none"}

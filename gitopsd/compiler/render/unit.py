@@ -5,18 +5,12 @@ can change without it, so that such a deployment needs no `daemon-reload`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gitopsd.compiler.render.unit_settings import setting_text
 
 ROOT = "/var/lib/gitopsd"
 JOB_USER = "gitopsd-job"
-
-SETTINGS = frozenset(
-    {
-        "CPUQuota", "CPUWeight", "IOWeight", "LimitNOFILE", "LimitNPROC", "MemoryDenyWriteExecute", "MemoryHigh", "MemoryMax", "MemorySwapMax", "Nice",
-        "PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProtectHome", "ReadOnlyPaths", "ReadWritePaths", "InaccessiblePaths",
-        "RestartSec", "SupplementaryGroups", "TasksMax", "TimeoutStartSec", "TimeoutStopSec", "UMask",
-    }
-)  # fmt: skip
-"""Unit settings that a blueprint may set; everything else is fixed here."""
 
 _HARDENING = {
     "CapabilityBoundingSet": "",
@@ -45,17 +39,11 @@ _HARDENING = {
 }
 
 
-class UnitValueError(ValueError):
-    """A setting that can't be written into a unit; the message says why."""
-
-
 def unit_name(job: str) -> str:
     return f"gitopsd-{job}.service"
 
 
-def unit_text(
-    job: str, *, kind: str, notifies: bool, directories: Sequence[str], settings: Mapping[str, str | int | bool]
-) -> str:
+def unit_text(job: str, *, kind: str, notifies: bool, directories: Sequence[str], settings: Mapping[str, Any]) -> str:
     """The unit file. Raises UnitValueError for a setting that isn't allowed or can't be written."""
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
@@ -70,22 +58,23 @@ def unit_text(
     if kind != "once":
         service |= {"Restart": "always", "RestartSec": "2s", "TimeoutStartSec": "60s"}
     else:
-        service |= {"Restart": "on-failure", "RestartSec": "5s", "RemainAfterExit": "yes", "TimeoutStartSec": "infinity"}
+        service |= {
+            "Restart": "on-failure",
+            "RestartSec": "5s",
+            "RemainAfterExit": "yes",
+            "TimeoutStartSec": "infinity",
+        }
     if notifies and kind != "once":
         service["NotifyAccess"] = "main"
     if directories:
-        service["ReadWritePaths"] = " ".join(escape_path(path) for path in directories)
-    for name, value in settings.items():
-        if name not in SETTINGS:
-            raise UnitValueError(f"the unit setting `{name}` is not among those that a blueprint may set")
-        text = escape(value)
-        service[name] = f"{service[name]} {text}" if name == "ReadWritePaths" and name in service else text
+        service["ReadWritePaths"] = path_list(directories)
+    service |= {name: setting_text(name, value) for name, value in settings.items()}
     # without a start limit: a job whose peer is away for an hour must still come up by itself
     unit = {"Description": f"gitopsd job {job}", "After": "network.target", "StartLimitIntervalSec": "0"}
     if kind == "once":
         unit["ConditionPathExists"] = f"!{ROOT}/state/{job}/completed"
     if directories:
-        unit["RequiresMountsFor"] = " ".join(escape_path(path) for path in directories)
+        unit["RequiresMountsFor"] = path_list(directories)
     sections = {"Unit": unit, "Service": dict(sorted(service.items())), "Install": {"WantedBy": "multi-user.target"}}
     return "\n".join(
         "".join([f"[{section}]\n", *(f"{key}={value}\n" for key, value in entries.items())])
@@ -93,21 +82,7 @@ def unit_text(
     )
 
 
-def escape(value: str | int | bool) -> str:
-    """A value of a unit setting: one line, specifiers (`%`) taken literally."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = str(value)
-    if not text.isprintable():
-        raise UnitValueError("a unit setting must be one line of printable text")
-    if text.endswith("\\"):
-        raise UnitValueError("a unit setting can't end in a backslash")
-    return text.replace("%", "%%")
-
-
-def escape_path(path: str) -> str:
-    """A path in a list of paths: quoted where it holds white space, quotes or backslashes."""
-    text = escape(path)
-    if any(character in text for character in " \t\"'\\"):
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return text
+def path_list(paths: Sequence[str]) -> str:
+    """Absolute paths for a setting that takes several. They hold no quotes, backslashes or unprintable characters."""
+    texts = (path.replace("%", "%%") for path in paths)
+    return " ".join(f'"{text}"' if " " in text else text for text in texts)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.flow import Batch
 from gitopsd.runner.lines import EVENT_BYTES
+from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.worker.wire import (
     ACKNOWLEDGEMENT,
     BUFFER_BYTES,
@@ -39,7 +40,7 @@ class WorkerInput:
         self._inode = 0
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_FRAMES)
         self._stopped = False
-        self._connections: set[asyncio.Task[None] | None] = set()
+        self._connections: set[asyncio.Future[Any]] = set()
 
     async def open(self) -> None:
         try:
@@ -60,10 +61,7 @@ class WorkerInput:
 
     async def close(self) -> None:
         self.stop()
-        connections = [task for task in self._connections if task is not None]
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await end(self._connections)
         if self._inode and self._path.exists() and self._path.stat().st_ino == self._inode:
             self._path.unlink(missing_ok=True)
 
@@ -86,9 +84,12 @@ class WorkerInput:
                 raise JobError(f"another process listens at {self._path}; stop it, or wait until it has ended")
             await asyncio.sleep(0.1)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._talk(reader, writer))
         self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._greet(reader, writer)
             await self._receive(reader, writer)
@@ -97,7 +98,6 @@ class WorkerInput:
         except ProtocolError as error:
             self._reporter.say_rarely("protocol", f"closed a connection to {self._path}: {error}")
         finally:
-            self._connections.discard(task)
             writer.close()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.lines import frames
 from gitopsd.runner.polling import Backoff
+from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.worker.wire import (
     ACKNOWLEDGEMENT,
     BUFFER_BYTES,
@@ -101,12 +102,10 @@ class WorkerOutput:
             try:
                 await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for half in halves:
-                    half.cancel()
-                ends = await asyncio.gather(*halves, return_exceptions=True)
-            for end in ends:
-                if isinstance(end, ProtocolError):
-                    raise end
+                await end(halves)
+            for half in halves:
+                if not half.cancelled() and isinstance(half.exception(), ProtocolError):
+                    half.result()
         finally:
             writer.close()
 

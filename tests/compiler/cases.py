@@ -1,0 +1,76 @@
+"""The golden cases: `source/` beside `diagnostics.txt` or `rendered/`, with what else a case is compiled with."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitopsd.compiler.compile import Compiled, compile_back, compile_front
+from gitopsd.compiler.render.release import MAX_RENDERED_BYTES
+from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.excerpt import format_diagnostics
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+RUNTIME = {"launch.py": (b"# the launcher\n", False), "runner/__main__.py": (b"# the runner\n", False)}
+"""Stands in for the runtime, which changes for reasons of its own."""
+
+Files = dict[str, tuple[bytes, bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`case.json` may hold: environment, cordoned, placement, max_bytes, and `repeat`: {path, line, times}."""
+
+    path: Path
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        file = self.path / "case.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    def source(self) -> dict[str, bytes]:
+        root = self.path / "source"
+        files = {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+        repeat = self.settings.get("repeat")
+        if repeat:
+            files[repeat["path"]] += repeat["line"].encode() * repeat["times"]
+        return files
+
+    def compile(self) -> Compiled:
+        return compile_with(self.source(), self.settings)
+
+    def diagnostics(self, compiled: Compiled) -> str:
+        text = format_diagnostics(compiled.diagnostics, self.source())
+        return f"{text}\n" if text else ""
+
+
+def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None) -> Compiled:
+    given = settings or {}
+    front = compile_front(files, given.get("environment"))
+    state = ArtifactState(
+        placement=given.get("placement", {}), cordoned=frozenset(given.get("cordoned", ())), fleet=given.get("fleet", {})
+    )
+    return compile_back(front, state, RUNTIME, {}, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES))
+
+
+def cases() -> list[Case]:
+    return [Case(path=path) for path in sorted(GOLDEN.iterdir()) if (path / "source").is_dir()]
+
+
+def rendered_files(compiled: Compiled) -> Files:
+    """The artifact tree as files, without what lies below `runtime/`."""
+    assert compiled.rendering is not None
+    tree = compiled.rendering.tree
+    return {
+        path: (tree.objects[entry.id].data, entry.mode == 0o100755)
+        for path, entry in tree.entries.items()
+        if entry.id in tree.objects and tree.objects[entry.id].kind == "blob"
+    }
+
+
+def read_rendered(folder: Path) -> Files:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), bool(path.stat().st_mode & 0o100))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
