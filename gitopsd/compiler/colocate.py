@@ -62,8 +62,9 @@ def _differences(linked: Linked, system: System, channel: BoundChannel, ends: Se
     for name in ends[1:]:
         first, other = system.steps[ends[0]], system.steps[name]
         difference = _cannot_share(first, other)
-        if not difference:
-            continue
+        unknown = {first.place.group, other.place.group} - linked.fleet.value.groups.keys()
+        if unknown or not difference:
+            continue  # an unknown group is told by itself
         places = tuple(
             Related(message=f"`{step.name}` is placed here", location=document.locate_key("steps", step.name, "place"))
             for step in (first, other)

@@ -135,10 +135,11 @@ class _Explainer:
             yield from self._explain_tagged(error.instance, discriminator, pointer)
             return
         depth = len(error.instance_path)
+        other_type = _Kind.Type if isinstance(error.instance, str) else (_Kind.Type, _Kind.Enum)
         of_its_type = [
             branch
             for branch in branches
-            if not any(isinstance(inner.kind, _Kind.Type) and len(inner.instance_path) == depth for inner in branch)
+            if not any(isinstance(inner.kind, other_type) and len(inner.instance_path) == depth for inner in branch)
         ]
         for branch in of_its_type[:1]:
             for inner in branch:

@@ -42,7 +42,9 @@ def unmet(required: str, declared: Iterable[str]) -> str:
     requirement = parse_requirement(required)
     if requirement is None:
         raise ValueError(f"{required!r} was not checked before")
-    matches = [match for match in map(_DECLARED.fullmatch, map(str.strip, declared)) if match and match[1] == requirement.name]
+    matches = [
+        match for match in map(_DECLARED.fullmatch, map(str.strip, declared)) if match and match[1] == requirement.name
+    ]
     if not matches:
         return f"it doesn't declare the feature `{requirement.name}`"
     if not requirement.operator or any(match[2] and requirement.is_met_by(match[2]) for match in matches):

@@ -85,11 +85,11 @@ def _check_branches(parsed: Parsed) -> Iterator[Diagnostic]:
         branch = artifact_branch(name, environment)
         for other, owner in owners.items():
             if f"{branch}/".startswith(f"{other}/") or other.startswith(f"{branch}/"):
-                first = document.locate("environments", owner, "artifacts")
+                first = document.locate_key("environments", owner, "artifacts")
                 yield Diagnostic(
                     code="branch-clash",
                     message=f"the artifact branch `{branch}` of `{name}` clashes with `{other}` of `{owner}`",
-                    location=document.locate("environments", name, "artifacts"),
+                    location=document.locate_key("environments", name, "artifacts"),
                     related=(Related(message=f"`{owner}` is declared here", location=first),),
                     hint=f"write `artifacts: rendered/{name}`",
                 )

@@ -33,7 +33,9 @@ class _Side:
         declared = workflow.steps[step]
         self._binding = declared.in_ if side == "in" else declared.out
         self.bound: Ports = {}
-        self.mistakes = [*self._bind(), *self._open_ports()]
+        mistakes = list(self._bind())
+        misnamed = any(mistake.code == "unknown-port" for mistake in mistakes)
+        self.mistakes = mistakes if misnamed else [*mistakes, *self._open_ports()]
 
     def _way(self, port: str) -> Pointer:
         way: Pointer = ("steps", self._step, self._side)

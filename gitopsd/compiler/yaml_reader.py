@@ -87,7 +87,7 @@ def read_yaml(path: str, content: bytes) -> tuple[Document, list[Diagnostic]]:
     except _Refused as refused:
         return _unusable(path, refused.diagnostic)
     except YAMLError as error:
-        return _unusable(path, _syntax_error(path, error))
+        return _unusable(path, _syntax_error(path, text, error))
     document = Document(path=path, value=value, text=text)
     return document, [_duplicate(document, pointer, place) for pointer, place in composer.duplicates]
 
@@ -122,19 +122,28 @@ def _end_of(path: str, before: str) -> Location:
     return Location(path=path, line=line, column=column, end_line=line, end_column=column + 1)
 
 
-def _syntax_error(path: str, error: YAMLError) -> Diagnostic:
-    mark = (error.problem_mark or error.context_mark) if isinstance(error, MarkedYAMLError) else None
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    message = error.problem if isinstance(error, MarkedYAMLError) else None
-    message = message or " ".join(str(error).split()) or "this is not YAML"
+def _syntax_error(path: str, text: str, error: YAMLError) -> Diagnostic:
+    marked = error if isinstance(error, MarkedYAMLError) else MarkedYAMLError()
+    mark = marked.problem_mark or marked.context_mark
+    place = _mark_location(path, mark) if mark else Location(path=path)
+    context = ()
+    if mark and marked.context and marked.context_mark and marked.context_mark.line != mark.line:
+        context = (Related(message=marked.context, location=_mark_location(path, marked.context_mark)),)
+    at_tab = bool(mark) and text[mark.index : mark.index + 1] == "\t"
     return Diagnostic(
         code="yaml-syntax",
-        message=message,
-        location=Location(path=path, line=line, column=column, end_line=line, end_column=column + 1),
+        message=marked.problem or " ".join(str(error).split()) or "this is not YAML",
+        location=place,
+        related=context,
         hint="indent with spaces instead of tabs"
-        if "'\\t'" in message or "tab character" in message
+        if at_tab
         else "check the indentation, quotes and brackets here and on the line before",
     )
+
+
+def _mark_location(path: str, mark: Any) -> Location:
+    line, column = mark.line + 1, mark.column + 1
+    return Location(path=path, line=line, column=column, end_line=line, end_column=column + 1)
 
 
 def _duplicate(document: Document, pointer: Pointer, place: Location) -> Diagnostic:
@@ -233,7 +242,8 @@ class _Composer:
                 "write the value out, or share it through a parameter",
             )  # fmt: skip
         if event.ctag is not None and str(event.tag) != "!":
-            raise self._refusal(event, "yaml-tag", f"the tag {event.tag} is not allowed", "remove the tag")
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            raise self._refusal(event, "yaml-tag", f"the tag `{tag}` is not allowed", "remove the tag")
         if self._nodes > MAX_NODES:
             raise self._refusal(
                 event, "yaml-too-large", f"more than {MAX_NODES:,} keys and values in one file", "split the file"

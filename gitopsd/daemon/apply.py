@@ -77,11 +77,13 @@ def apply_version(
         )
         committed(applied)
         started = datetime.now(UTC)
-        results = []
-        for result in converge_fleet(workspace, applied.branch, applied.head, progress):
-            results.append(result)
-            yield result
-        record_rollout(workspace, applied.branch, applied.head, started, results)
+        results: list[WorkerResult] = []
+        try:
+            for result in converge_fleet(workspace, applied.branch, applied.head, progress):
+                results.append(result)
+                yield result
+        finally:  # also when it is interrupted: what is known by then is the record
+            record_rollout(workspace, applied.branch, applied.head, started, results)
 
 
 def _commit(

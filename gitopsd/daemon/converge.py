@@ -15,6 +15,8 @@ from gitopsd.model.release import DesiredRelease
 from gitopsd.planner.drift import Drift, find_drift
 from gitopsd.repo.repository import Repository
 
+_MOST_RELEASES = 4
+
 State = Literal["in-sync", "converged", "failed", "unreachable"]
 Progress = Callable[[str, str], None]
 """Called with a worker's name and what is being done to it."""
@@ -68,6 +70,9 @@ def converge(
     activation = _activate(connection, desired, blobs, observed.releases, deadline)
     seconds["activate"] = time.monotonic() - started
     remaining = find_drift(desired, activation.observation, manager)
+    if not remaining and len(activation.observation.releases) > _MOST_RELEASES:
+        # the release before stays: returning to it then sends nothing
+        verbs.prune(connection, {desired.id, observed.release or desired.id})
     failures = {job: (failure.message, failure.log) for job, failure in activation.failed.items()}
     return WorkerResult(
         worker=desired.worker,

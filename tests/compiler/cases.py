@@ -48,7 +48,9 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
     given = settings or {}
     front = compile_front(files, given.get("environment"))
     state = ArtifactState(
-        placement=given.get("placement", {}), cordoned=frozenset(given.get("cordoned", ())), fleet=given.get("fleet", {})
+        placement=given.get("placement", {}),
+        cordoned=frozenset(given.get("cordoned", ())),
+        fleet=given.get("fleet", {}),
     )
     return compile_back(front, state, RUNTIME, {}, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES))
 
