@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from gitopsd.compiler.render.release import Rendering
+    from gitopsd.model.trees import TreeEntry
     from gitopsd.repo.repository import Repository
 
 T = TypeVar("T")
-Rows = list[tuple[str, float, float]]
+Rows = list[tuple[str, float, float, float]]
 
 
 def timed(rows: Rows, name: str, work: Callable[[], T]) -> T:
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     result = work()
-    seconds = time.perf_counter() - start
-    rows.append((name, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    rows.append((name, seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
     return result
 
 
@@ -89,7 +90,7 @@ class Nothing:
     def release_ids(self) -> dict[str, str]:
         return {}
 
-    def files(self, release: str) -> dict[str, object]:
+    def files(self, release: str) -> "dict[str, TreeEntry]":
         raise LookupError(release)
 
     def blob(self, blob_id: str) -> bytes:

@@ -32,7 +32,8 @@ def _fleet(workers: int, groups: int, slots: int) -> str:
             "    workers:",
         ]
         lines += [
-            f'      worker-{number:04}: {{address: 10.0.{number // 250}.{number % 250 + 1}, host_key: "{key}", slots: {slots}}}'
+            f"      worker-{number:04}: {{address: 10.0.{number // 250}.{number % 250 + 1}, "
+            f'host_key: "{key}", slots: {slots}}}'
             for number in range(group, workers, groups)
         ]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import msgspec
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import show_diagnostics
+from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.daemon.planning import plan_version
@@ -16,7 +17,7 @@ from gitopsd.daemon.planning import plan_version
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the plan to FILE, for `apply FILE`."
 )
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @click.pass_obj
@@ -35,6 +36,8 @@ def plan(
         _write_aside(out, encoded)
     if as_json or style == "json":
         sys.stdout.buffer.write(encoded)
+    elif style == "markdown":
+        click.echo(format_markdown(planned.plan), nl=False)
     else:
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, {path: file.data for path, file in source.files.items()})

@@ -93,7 +93,7 @@ class _Explainer:
                 yield _wrong_type(f"{_name(at)} must be a whole number, not {word_for(value)}", self._place(at))
 
     def _diagnose(self, error: _Error, at: Pointer) -> Iterator[Diagnostic]:
-        pointer: Pointer = (*at, *error.instance_path)
+        pointer = self._pointer(at, error)
         name = _name(pointer) or "the file"
         match error.kind:
             case _Kind.AdditionalProperties(unexpected=unexpected):
@@ -125,6 +125,19 @@ class _Explainer:
                 yield from self._explain_alternatives(error, branches, pointer, at)
             case _:
                 yield Diagnostic(code="wrong-value", message=_in_words(error, name), location=self._place(pointer))
+
+    def _pointer(self, at: Pointer, error: _Error) -> Pointer:
+        """The way to what the error is about. The validator gives keys such as `007` as numbers."""
+        pointer = at
+        value: Any = self._document.value
+        for part in at:
+            value = value[part]
+        for part in error.instance_path:
+            if isinstance(value, dict) and part not in value:
+                part = next(key for key in value if key.isdecimal() and int(key) == part)  # noqa: PLW2901
+            pointer = (*pointer, part)
+            value = value[part]
+        return pointer
 
     def _explain_alternatives(
         self, error: _Error, branches: list[list[_Error]], pointer: Pointer, at: Pointer

@@ -126,7 +126,7 @@ def _syntax_error(path: str, text: str, error: YAMLError) -> Diagnostic:
     marked = error if isinstance(error, MarkedYAMLError) else MarkedYAMLError()
     mark = marked.problem_mark or marked.context_mark
     place = _mark_location(path, mark) if mark else Location(path=path)
-    context = ()
+    context: tuple[Related, ...] = ()
     if mark and marked.context and marked.context_mark and marked.context_mark.line != mark.line:
         context = (Related(message=marked.context, location=_mark_location(path, marked.context_mark)),)
     at_tab = bool(mark) and text[mark.index : mark.index + 1] == "\t"
@@ -225,8 +225,9 @@ class _Composer:
 
     def _key(self, event: Any) -> str:
         self._check(event)
-        if type(event) is not ScalarEvent:
-            raise self._refusal(event, "yaml-key", "a key must be plain text", "write `key: value` with a name")
+        if type(event) is not ScalarEvent or not event.value:
+            message = "a key must be text, and not empty"
+            raise self._refusal(event, "yaml-key", message, "write `key: value` with a name")
         if event.value == "<<" and event.implicit[0]:
             raise self._refusal(
                 event, "yaml-merge-key", "merge keys (`<<`) are not allowed",

@@ -68,7 +68,8 @@ def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: 
         if service_manager == "systemd" and wanted is not None and unit.blob != wanted[1]:
             yield Drift(kind="changed-unit", subject=name, detail="its unit file was changed on the worker")
         if unit.drop_ins:
-            yield Drift(kind="changed-unit", subject=name, detail=f"its unit is overridden by {', '.join(unit.drop_ins)}")
+            names = ", ".join(unit.drop_ins)
+            yield Drift(kind="changed-unit", subject=name, detail=f"its unit is overridden by {names}")
         if not unit.enabled:
             yield Drift(kind="not-enabled", subject=name, detail="it would not start at boot")
         yield from _state_drift(name, job, unit, completed=name in observed.completed)

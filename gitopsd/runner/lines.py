@@ -51,6 +51,11 @@ def without_blank_lines(data: bytes) -> bytes:
     return data
 
 
+def holds_too_long(data: bytes) -> bool:
+    """Whether one of these lines is longer than a channel carries; costs nothing for blocks of a usual size."""
+    return len(data) > EVENT_BYTES and max(map(len, data.split(b"\n"))) >= EVENT_BYTES
+
+
 def read_lines(fd: int, offset: int, cut: Callable[[bytes], int] = whole_lines) -> bytes:
     """Whole lines from `offset` on, about BLOCK_BYTES of them; b"" if no whole line is there (yet).
 

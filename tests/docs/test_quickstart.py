@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import DOCS
-from tests.docs.session import HOME, Command, Normaliser, Outcome, commands, environment, matches, run
+from tests.docs.shell import HOME, Command, Normaliser, Outcome, commands, environment, matches, run
 
 PAGE = DOCS / "quickstart.md"
 

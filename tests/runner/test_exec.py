@@ -136,13 +136,21 @@ def test_python3_is_the_interpreter_that_runs_the_job(station: Station, worker: 
     consumer = station.start(station.writes([worker.input("deliver")]))
     script = "import sys, json; print(json.dumps(sys.executable))"
     assert station.start(filter_job(station, worker, "python3", "-c", script, ports="out")).finish() == 0
-    until(lambda: station.lines() == [f'"{station.interpreter}"'.encode()], consumer)
+    interpreter = shutil.which(station.interpreter)
+    until(lambda: station.lines() == [f'"{interpreter}"'.encode()], consumer)
 
 
 def test_output_that_is_not_utf8_fails_the_job(station: Station, worker: Transports) -> None:
     process = station.start(filter_job(station, worker, "printf", r"\377\n", ports="out"))
     assert process.finish() == 1
     assert "printf wrote a line that is not UTF-8" in process.said()
+
+
+def test_a_line_longer_than_a_channel_carries_fails_the_job(station: Station, worker: Transports) -> None:
+    script = "import sys; sys.stdout.write('[' + ' ' * (16 << 20) + ']\\n')"
+    process = station.start(filter_job(station, worker, "python3", "-c", script, ports="out"))
+    assert process.finish() == 1
+    assert "python3 wrote a line longer than 16 MiB" in process.said()
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")

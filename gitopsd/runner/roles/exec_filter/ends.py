@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from gitopsd.runner.errors import JobError
 from gitopsd.runner.flow import Batch, Receipt, settle
-from gitopsd.runner.lines import BLOCK_BYTES, EVENT_BYTES, NotUtf8Error, check_utf8, whole_lines, without_blank_lines
+from gitopsd.runner.lines import (
+    BLOCK_BYTES,
+    EVENT_BYTES,
+    NotUtf8Error,
+    check_utf8,
+    holds_too_long,
+    whole_lines,
+    without_blank_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -99,18 +107,23 @@ class FilterSource:
             parts = [data[end:]] if end else [*parts, data]
             size = len(data) - end if end else size + len(data)
             if size >= EVENT_BYTES:
-                raise JobError(f"{self._process.name} wrote a line longer than {EVENT_BYTES >> 20} MiB; shorten it")
+                raise self._too_long()
         rest = b"".join(parts)
         if rest and (events := self._events(rest + b"\n")):
             yield Batch(events, _nothing_to_acknowledge)
         await self._process.ended()
 
     def _events(self, data: bytes) -> bytes:
+        if holds_too_long(data):
+            raise self._too_long()
         try:
             check_utf8(data)
         except NotUtf8Error as error:
             raise JobError(f"{self._process.name} wrote a line that is not UTF-8; events must be") from error
         return without_blank_lines(data)
+
+    def _too_long(self) -> JobError:
+        return JobError(f"{self._process.name} wrote a line longer than {EVENT_BYTES >> 20} MiB; shorten it")
 
 
 def _nothing_to_acknowledge() -> None:

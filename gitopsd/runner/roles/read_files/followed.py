@@ -6,7 +6,7 @@ import zlib
 from typing import NamedTuple
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
+from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, holds_too_long, read_lines
 from gitopsd.runner.roles.read_files.formats import Csv, Format, JsonLines, PlainLines, RecordError
 
 HEAD_BYTES = 256
@@ -108,7 +108,7 @@ class FollowedFile:
             raise JobError(
                 f"{self.path}:{line}: {error.reason}; correct the file, or read it in another format"
             ) from error
-        if len(events) > EVENT_BYTES and max(map(len, events.split(b"\n"))) >= EVENT_BYTES:
+        if holds_too_long(events):
             raise self._too_long(offset)
         self.offset = offset + size
         return events

@@ -11,6 +11,7 @@ Nothing that is done is ever taken back, so a replica may repeat in its own file
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 Ranges = list[tuple[int, int]]
 """Sorted, disjoint, never adjacent."""
+
+
+def replica_for(producer: str, sequence: int, replicas: int) -> int:
+    """Which replica of a consuming step takes a segment: in turn, beginning with another one for each producer.
+
+    So the segments of many producers that write little are shared as well.
+    """
+    first = int.from_bytes(hashlib.sha256(producer.encode()).digest()[:4], "big")
+    return (first + sequence) % replicas
 
 
 def union(left: Ranges, right: Ranges) -> Ranges:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitopsd.runner.checkpoint import Checkpoint
 from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.flow import Batch
-from gitopsd.runner.lines import read_lines
+from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
 from gitopsd.runner.polling import IdleWait
 from gitopsd.runner.transports.file_store import cursors, segments
 from gitopsd.runner.transports.file_store.directories import make_directory
@@ -88,7 +88,7 @@ class FileStoreInput:
         return [
             _Found(producer, directory / segment.name, segment)
             for segment in segments.listing(directory)
-            if segment.sequence % self._replicas == self._replica
+            if cursors.replica_for(producer, segment.sequence, self._replicas) == self._replica
             and not progress.has_done(segment.sequence)
             and (producer, segment.sequence) not in self._taken
         ]
@@ -105,9 +105,7 @@ class FileStoreInput:
             offset = _line_start(fd, self._cursor.get(producer, cursors.NOTHING).start_of(segment.sequence), size)
             self._taken.add((producer, segment.sequence))
             while offset < size and not self._idle.stopped:
-                data = read_lines(fd, offset)
-                if not data:
-                    raise JobError(f"the segment {path} changed while it was read; restore it from a backup")
+                data = _next_lines(fd, offset, path)
                 offset += len(data)
                 yield Batch(data, partial(self._acknowledge, producer, segment.sequence, offset, offset == size))
         finally:
@@ -144,6 +142,21 @@ class FileStoreInput:
             self._context.reporter.say(
                 f"{entry.path} was removed before it was read; if its {entry.segment.events} events matter, restore it"
             )
+
+
+def _next_lines(fd: int, offset: int, path: Path) -> bytes:
+    try:
+        data = read_lines(fd, offset)
+    except EventTooLongError:
+        raise JobError(
+            f"the segment {path} holds an event longer than {EVENT_BYTES >> 20} MiB, which no channel carries; move it"
+            " away to go on without it"
+        ) from None
+    except OSError as error:
+        raise failed("read the segment", path, error) from error
+    if not data:
+        raise JobError(f"the segment {path} changed while it was read; restore it from a backup")
+    return data
 
 
 def _line_start(fd: int, offset: int, size: int) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,8 @@ class WorkerInput:
         deadline = asyncio.get_running_loop().time() + TAKEOVER_SECONDS
         while self._path.is_socket():
             with socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(str(self._path)) != 0:
+                probe.setblocking(False)  # a listener that is too busy to answer is one all the same
+                if probe.connect_ex(str(self._path)) in (errno.ECONNREFUSED, errno.ENOENT):
                     self._path.unlink(missing_ok=True)
                     return
             if asyncio.get_running_loop().time() > deadline:

@@ -1,0 +1,87 @@
+"""Whatever lies in a repository, compiling it gives diagnostics and no exception."""
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gitopsd.model.excerpt import format_diagnostics
+from tests.compiler.cases import Case, cases, compile_with
+
+SOURCES = [case.source() for case in cases() if not case.settings.get("repeat")]
+
+
+def never_raises(files: dict[str, bytes]) -> None:
+    compiled = compile_with(files)
+    assert compiled.diagnostics or compiled.rendering
+    format_diagnostics(compiled.diagnostics, files)
+
+
+@given(
+    files=st.dictionaries(
+        st.sampled_from(
+            ["gitopsd.yaml", "workflows/a.yaml", "blueprints/b.yaml", "fleets/f.yaml", "files/x", "workflows/", "x"]
+        ),
+        st.binary(max_size=80),
+    )
+)
+def test_arbitrary_files(files: dict[str, bytes]) -> None:
+    never_raises(files)
+
+
+JUNK = st.sampled_from(
+    [
+        b"null",
+        b"[]",
+        b"{}",
+        b"''",
+        b"0",
+        b"-1",
+        b"1.5",
+        b"true",
+        b"[[[]]]",
+        b"{a: {b: [c]}}",
+        b"x" * 300,
+        b"'${{ '",
+        b"'${{ x }}'",
+        b"'${{ params }}'",
+        b"'${{ worker.labels }}'",
+        b"'a\\nb'",
+        b'"\\0"',
+        b"/",
+        b"/srv/../x",
+        b"9223372036854775807",
+        b"2001-01-01",
+    ]
+)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(source=st.sampled_from(SOURCES), data=st.data())
+def test_a_value_that_was_replaced_by_something_else(source: dict[str, bytes], data: st.DataObject) -> None:
+    """Takes a repository that makes sense, and puts junk where some value or key stood."""
+    path = data.draw(st.sampled_from(sorted(source)))
+    words = source[path].replace(b"{", b"{ ").replace(b"}", b" }").split(b" ")
+    position = data.draw(st.integers(0, len(words) - 1))
+    words[position] = data.draw(JUNK)
+    never_raises({**source, path: b" ".join(words)})
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(source=st.sampled_from(SOURCES), seed=st.integers(0, 10_000))
+def test_lines_that_were_dropped_or_doubled(source: dict[str, bytes], seed: int) -> None:
+    mixed = random.Random(seed)  # noqa: S311 - the same mutilation every time
+    path = mixed.choice(sorted(source))
+    lines = source[path].splitlines(keepends=True) or [b""]
+    at = mixed.randrange(len(lines))
+    lines[at : at + 1] = [] if mixed.random() < 0.5 else [lines[at], lines[at]]
+    never_raises({**source, path: b"".join(lines)})
+
+
+@pytest.mark.timeout(60)
+def test_a_file_of_many_wrong_steps_is_told_in_bounded_time() -> None:
+    base = Case(path=cases()[0].path).source()
+    steps = "".join(f"  step-{n}: {{use: std/nothing-{n}, place: {{group: edge}}}}\n" for n in range(10_000))
+    compiled = compile_with({**base, "workflows/orders.yaml": f"workflow: orders\nsteps:\n{steps}".encode()})
+    assert len(compiled.diagnostics) == 10_000

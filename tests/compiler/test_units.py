@@ -1,0 +1,171 @@
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitopsd.compiler.paths import is_plain_absolute
+from gitopsd.compiler.render.unit import path_list, unit_name, unit_text
+from gitopsd.compiler.render.unit_settings import SETTINGS, UnitValueError, setting_text
+from tests.compiler.cases import GOLDEN
+
+LINE = re.compile(r"\[[A-Z][a-z]+\]|[A-Za-z]+=[^\n\r\0]*|")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("MemoryMax", "128M", "128M"),
+        ("MemoryMax", 1024, "1024"),
+        ("MemoryMax", "50%", "50%"),
+        ("MemoryHigh", "infinity", "infinity"),
+        ("CPUQuota", "150%", "150%"),
+        ("PrivateTmp", False, "no"),
+        ("PrivateTmp", "yes", "yes"),
+        ("ProtectHome", True, "yes"),
+        ("ProtectHome", "read-only", "read-only"),
+        ("Nice", -20, "-20"),
+        ("Nice", "19", "19"),
+        ("UMask", "0027", "0027"),
+        ("LimitNOFILE", "1024:4096", "1024:4096"),
+        ("TimeoutStartSec", "90s", "90s"),
+        ("TasksMax", "10%", "10%"),
+        ("ReadOnlyPaths", "/opt /srv/100%", "/opt /srv/100%%"),
+        ("InaccessiblePaths", "-/home /mnt", "-/home /mnt"),
+    ],
+)
+def test_a_setting_is_written_as_systemd_reads_it(name: str, value: object, text: str) -> None:
+    assert setting_text(name, value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MemoryMax", "128M\nExecStart=/bin/sh"),
+        ("MemoryMax", "128M\n"),
+        ("MemoryMax", "lots"),
+        ("MemoryMax", True),
+        ("MemoryMax", 1.5),
+        ("MemoryMax", None),
+        ("MemoryMax", ["1"]),
+        ("MemoryMax", ""),
+        ("CPUQuota", "50"),
+        ("CPUWeight", 0),
+        ("CPUWeight", 10001),
+        ("Nice", 20),
+        ("Nice", -21),
+        ("UMask", 27),
+        ("UMask", "0999"),
+        ("PrivateTmp", "maybe"),
+        ("PrivateTmp", 1),
+        ("ReadOnlyPaths", "/opt\\"),
+        ("ReadOnlyPaths", '"/opt"'),
+        ("ReadOnlyPaths", "opt"),
+        ("ReadOnlyPaths", "/a\0"),
+        ("ReadOnlyPaths", "/a\u2028b"),
+        ("ReadOnlyPaths", "+/opt"),
+        ("User", "root"),
+        ("SupplementaryGroups", "docker"),
+        ("ExecStartPre", "/bin/true"),
+        ("ReadWritePaths", "/etc"),
+        ("AmbientCapabilities", "CAP_SYS_ADMIN"),
+    ],
+)
+def test_a_setting_that_could_do_harm_or_nothing_is_refused(name: str, value: object) -> None:
+    with pytest.raises(UnitValueError):
+        setting_text(name, value)
+
+
+@given(name=st.sampled_from(sorted(SETTINGS)), value=st.text(max_size=30) | st.integers() | st.booleans())
+def test_no_value_of_a_setting_can_add_a_line(name: str, value: object) -> None:
+    try:
+        settings = {name: value}
+        text = unit_text("a.b.0", kind="service", notifies=True, directories=(), settings=settings)
+    except UnitValueError:
+        return
+    assert all(LINE.fullmatch(line) for line in text.splitlines())
+    assert len(text.splitlines()) <= len(plain_unit().splitlines()) + 1
+
+
+def plain_unit() -> str:
+    return unit_text("a.b.0", kind="service", notifies=True, directories=(), settings={})
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/srv/out", "/srv/out"),
+        ("/srv/with space", '"/srv/with space"'),
+        ("/srv/100%", "/srv/100%%"),
+        ("/srv/é$;#", "/srv/é$;#"),
+    ],
+)
+def test_a_path_is_quoted_where_it_must_be(path: str, text: str) -> None:
+    assert is_plain_absolute(path)
+    assert path_list([path, "/x"]) == f"{text} /x"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "srv",
+        "/srv/",
+        "//srv",
+        "/srv/../etc",
+        "/srv/./x",
+        "/srv/a\nb",
+        "/srv/a\0b",
+        "/srv/a\\b",
+        '/srv/a"b',
+        "/srv/a'b",
+        "/srv/a\tb",
+        "/srv/a\u202eb",
+        "/srv/" + "a" * 256,
+        "/" + "a/" * 600 + "a",
+    ],
+)
+def test_a_path_that_a_unit_could_not_hold_is_refused(path: str) -> None:
+    assert not is_plain_absolute(path)
+
+
+def test_the_text_depends_on_nothing_but_what_it_says() -> None:
+    assert plain_unit() == plain_unit()
+    assert unit_name("orders.collect.0") == "gitopsd-orders.collect.0.service"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_finds_nothing_to_say_about_rendered_units(tmp_path: Path) -> None:
+    """Every unit of the golden cases, beside a unit that systemd does complain about, to see that it looks."""
+    units = sorted(GOLDEN.glob("*/rendered/workers/*/units/*.service"))
+    assert units
+    complaints: dict[str, str] = {}
+    for unit in [*units, broken_unit(tmp_path)]:
+        copy = tmp_path / "checked" / unit.name
+        copy.parent.mkdir(exist_ok=True)
+        # on this machine neither the launcher nor the job's account need exist
+        copy.write_text(
+            unit.read_text().replace("/usr/bin/python3 -IB", "/bin/true").replace("User=gitopsd-job", "User=root")
+        )
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(copy)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = [line for line in done.stderr.splitlines() if unit.name in line]
+        if said or done.returncode:
+            complaints[unit.name] = "\n".join(said) or done.stderr
+    if "broken.service" not in complaints:
+        pytest.skip("systemd-analyze verify doesn't work here: it says nothing about a broken unit")
+    assert complaints.keys() == {"broken.service"}, complaints
+
+
+def broken_unit(folder: Path) -> Path:
+    unit = folder / "broken.service"
+    unit.write_text(plain_unit() + "\n[Service]\nCPUQuota=50%%\n")
+    return unit

@@ -1,0 +1,90 @@
+import msgspec
+import pytest
+
+from gitopsd.model.facts import Observation, ObservedFile, UnitState
+from gitopsd.model.release import DesiredRelease, ReleaseJob, ReleaseRecord
+from gitopsd.planner.drift import find_drift
+
+JOB, UNIT, ID = "orders.collect.0", "gitopsd-orders.collect.0.service", "1" * 40
+FILES = {
+    "release.json": ("100644", "a" * 40),
+    f"jobs/{JOB}/job.json": ("100644", "b" * 40),
+    f"units/{UNIT}": ("100644", "c" * 40),
+}
+ENTRY = ReleaseJob(kind="service", digest="d1", unit=UNIT, on_change="restart")
+RUNNING = UnitState(
+    active="active", sub="running", result="success", main_pid=7, restarts=0, enabled=True, since=1.0, blob="c" * 40
+)
+IN_SYNC = Observation(
+    owner=None,
+    release=ID,
+    tree=ID,
+    units={UNIT: RUNNING},
+    applied={JOB: "d1"},
+    completed=(),
+    releases=(ID,),
+    interrupted=False,
+)
+
+
+def desired(**job: object) -> DesiredRelease:
+    record = ReleaseRecord(
+        format=1, worker="edge-1", environment="production", jobs={JOB: msgspec.structs.replace(ENTRY, **job)}
+    )
+    return DesiredRelease(worker="edge-1", id=ID, record=record, files=FILES)
+
+
+def kinds(observed: Observation, service_manager: str = "systemd", **job: object) -> list[tuple[str, str]]:
+    return [(drift.kind, drift.subject) for drift in find_drift(desired(**job), observed, service_manager)]
+
+
+def unit(**other: object) -> dict[str, UnitState]:
+    return {UNIT: msgspec.structs.replace(RUNNING, **other)}
+
+
+def test_a_worker_in_sync_has_no_drift() -> None:
+    assert kinds(IN_SYNC) == []
+
+
+@pytest.mark.parametrize(
+    ("observed", "kind", "subject"),
+    [
+        ({"interrupted": True}, "interrupted", ""),
+        ({"release": "2" * 40}, "out-of-sync", ""),
+        ({"release": None}, "out-of-sync", ""),
+        ({"applied": {}}, "not-applied", JOB),
+        ({"units": {}}, "not-running", JOB),
+        ({"units": unit(enabled=False)}, "not-enabled", JOB),
+        ({"units": unit(blob="f" * 40)}, "changed-unit", JOB),
+        ({"units": unit(active="failed", result="exit-code")}, "failed", JOB),
+        ({"units": unit(active="inactive", sub="dead")}, "not-running", JOB),
+        ({"units": {**unit(), "gitopsd-x.y.0.service": RUNNING}}, "orphan", "gitopsd-x.y.0.service"),
+    ],
+)
+def test_each_difference_has_its_kind(observed: dict[str, object], kind: str, subject: str) -> None:
+    assert kinds(msgspec.structs.replace(IN_SYNC, **observed)) == [(kind, subject)]
+
+
+def test_edited_files_are_named() -> None:
+    files = [ObservedFile(path, mode, blob) for path, (mode, blob) in FILES.items()]
+    files = [files[0], ObservedFile(files[1].path, "100644", "e" * 40), ObservedFile("extra", "100644", "e" * 40)]
+    observed = msgspec.structs.replace(IN_SYNC, tree="3" * 40, files=tuple(files))
+    assert sorted(kinds(observed)) == [
+        ("changed-file", f"jobs/{JOB}/job.json"), ("extra-file", "extra"), ("missing-file", f"units/{UNIT}"),
+    ]  # fmt: skip
+
+
+def test_supervisor_has_no_unit_files_to_change() -> None:
+    observed = msgspec.structs.replace(IN_SYNC, units=unit(blob=None))
+    assert kinds(observed, "supervisor") == []
+
+
+@pytest.mark.parametrize(
+    ("active", "completed", "found"),
+    [("active", False, []), ("inactive", True, []), ("inactive", False, ["not-running"])],
+)
+def test_a_job_of_the_kind_once_is_done_when_it_has_completed(
+    active: str, found: list[str], *, completed: bool
+) -> None:
+    observed = msgspec.structs.replace(IN_SYNC, units=unit(active=active), completed=(JOB,) if completed else ())
+    assert [kind for kind, _ in kinds(observed, kind="once")] == found
