@@ -42,6 +42,16 @@ def failure(job: Job, before: Unit, now: Unit) -> str | None:
     return None
 
 
+def reload_failure(before: Unit, now: Unit) -> str | None:
+    """Why a job that was told to reload doesn't count as reloaded: it must be the process that it was."""
+    if now.is_up and now.main_pid == before.main_pid:
+        return None
+    return (
+        "it ended when it was told to reload (SIGHUP): its program must handle that signal, or its blueprint say "
+        "`on_change: restart`"
+    )
+
+
 def is_recorded(job: Job, before: Unit, now: Unit) -> bool:
     """Whether what runs now was started by us with the release that is current: only that is remembered."""
     if job.kind == "once":

@@ -58,7 +58,7 @@ def require_owner(layout: Layout, root_commit: str | None) -> Owner | None:
             "owned-by-another",
             f"this worker belongs to environment {owner.environment} of the artifact branch that began with commit "
             f"{owner.root_commit[:12]}, not to the one that began with {root_commit[:12]}: nothing was changed. "
-            "Take it over with `gitopsd worker adopt`",
+            "To take it over, run `gitopsd worker teardown` for it from the repository that owns it, then apply again",
         )
     return owner
 

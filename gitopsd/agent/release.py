@@ -18,6 +18,23 @@ _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX of systemd
 _JOB = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*\.[0-9]+")
 _UNIT = re.compile(rf"gitopsd-({_JOB.pattern})\.(service|timer|path)")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# only this machine is asked
+_URL = re.compile(r"http://(?P<host>(?:127\.0\.0\.1|localhost)(?::(?P<port>[0-9]{1,5}))?)(?P<path>/[!-~]*)?")
+
+
+class Ready(NamedTuple):
+    """How a job shows that it is ready: `notify`, `none`, or an answer on a port of 127.0.0.1, `tcp` or `http`."""
+
+    kind: str
+    port: int = 0
+    url: str = ""
+    host: str = ""  # as the URL has it, for the request's head
+    path: str = "/"
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether nobody but the agent can tell."""
+        return self.kind in ("tcp", "http")
 
 
 class Job(NamedTuple):
@@ -28,6 +45,7 @@ class Job(NamedTuple):
     on_change: str
     user: str
     directories: tuple[str, ...]
+    ready: Ready = Ready("none")
 
 
 class Release(NamedTuple):
@@ -74,6 +92,7 @@ def _parse_job(name: str, value: Any) -> Job:
         on_change=value.get("on_change", "restart"),
         user=value.get("user", "gitopsd-job"),
         directories=_directories(name, value),
+        ready=_ready(name, value.get("ready", {"kind": "none"})),
     )
     if job.kind not in KINDS:
         raise AgentError("unsupported", f"job {name}: kind {job.kind!r} is none of {', '.join(KINDS)}")
@@ -84,6 +103,28 @@ def _parse_job(name: str, value: Any) -> Job:
     if not isinstance(job.user, str) or not _USER.fullmatch(job.user):
         raise AgentError("bad-payload", f"job {name}: {job.user!r} is not a user's name")
     return job
+
+
+def _ready(job: str, value: Any) -> Ready:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind in ("notify", "none"):
+        return Ready(kind)
+    if kind == "tcp":
+        return Ready(kind, port=_port(job, value.get("port")))
+    if kind == "http":
+        url = value.get("url")
+        found = _URL.fullmatch(url) if isinstance(url, str) else None
+        if found is None:
+            raise AgentError("bad-payload", f"job {job}: {url!r} is no address of this machine: ready asks no other")
+        port = _port(job, int(found["port"] or 80))
+        return Ready(kind, port, str(url), found["host"], (found["path"] or "/").partition("#")[0])
+    raise AgentError("unsupported", f"job {job}: ready {kind!r} is none of notify, none, tcp, http")
+
+
+def _port(job: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
+        raise AgentError("bad-payload", f"job {job}: {value!r} is not a port to be ready on")
+    return value
 
 
 def _directories(job: str, value: dict[str, Any]) -> tuple[str, ...]:

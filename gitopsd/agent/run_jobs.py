@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from .decide import RELOAD, RESTART, START
 from .durable import remove
+from .readback import failure, reload_failure
 from .release import job_of_unit
 from .services import NOT_THERE
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from .services import ServiceManager, Unit
 
 LOG_LINES = 20
+_SIGNAL_SECONDS = 0.3  # a program that doesn't handle the signal is gone by then, and seen to be
 
 
 def stop_orphans(manager: ServiceManager, orphans: Sequence[str], progress: Progress, deadline: Deadline) -> list[str]:
@@ -42,7 +45,7 @@ def run_jobs(
     *,
     progress: Progress,
     deadline: Deadline,
-) -> dict[str, Unit]:
+) -> Mapping[str, Unit]:
     """Start, restart and reload what the decision says, all in one go; the units as they are afterwards."""
     jobs = [job for job, action in actions.items() if action in (START, RESTART)]
     services = [job.unit for job in jobs if job.kind == "service"]
@@ -52,10 +55,9 @@ def run_jobs(
             if job.kind == "once":
                 remove(layout.completed(job.name))
         _start(manager, services, once, before, deadline)
-        for job, action in actions.items():
-            problem = manager.reload(job.unit, deadline) if action == RELOAD else None
-            if problem:
-                progress.fail(job.name, problem, manager.log(job.unit, LOG_LINES))
+    reloaded = [job for job, action in actions.items() if action == RELOAD]
+    with progress.timed("units"):
+        _reload(manager, reloaded, progress, deadline)
     with progress.timed("read_back"):
         units = manager.units()
     again = _start_limited(services, units)
@@ -64,6 +66,48 @@ def run_jobs(
         with progress.timed("units"):
             _start(manager, again, [], units, deadline)
             units = manager.units()
+    asked = [job for job in (*jobs, *reloaded) if job.ready.is_asked and job.kind == "service"]
+    if asked:
+        with progress.timed("units"):
+            units = _wait_until_ready(manager, asked, before, progress=progress, deadline=deadline)
+    for job in reloaded:
+        problem = reload_failure(before.get(job.unit, NOT_THERE), units.get(job.unit, NOT_THERE))
+        if problem and job.name not in progress.failed:
+            progress.fail(job.name, problem, manager.log(job.unit, LOG_LINES))
+    return units
+
+
+def _reload(manager: ServiceManager, jobs: Sequence[Job], progress: Progress, deadline: Deadline) -> None:
+    for job in jobs:
+        problem = manager.reload(job.unit, deadline)
+        if problem:
+            progress.fail(job.name, problem, manager.log(job.unit, LOG_LINES))
+    if jobs:
+        time.sleep(_SIGNAL_SECONDS)
+
+
+def _wait_until_ready(
+    manager: ServiceManager,
+    jobs: Sequence[Job],
+    before: Mapping[str, Unit],
+    *,
+    progress: Progress,
+    deadline: Deadline,
+) -> Mapping[str, Unit]:
+    from .ready import wait_until_ready  # noqa: PLC0415 -- most releases ask nobody
+
+    def is_up() -> dict[Job, bool]:
+        units = manager.units()
+        return {job: units.get(job.unit, NOT_THERE).is_up for job in jobs}
+
+    problems = wait_until_ready(jobs, is_up, deadline)
+    units = manager.units()
+    for job, problem in problems.items():
+        if job.name not in progress.failed:
+            now = units.get(job.unit, NOT_THERE)
+            # one that ended says more by how it ended
+            ended = None if now.is_up else failure(job, before.get(job.unit, NOT_THERE), now)
+            progress.fail(job.name, ended or problem, manager.log(job.unit, LOG_LINES))
     return units
 
 

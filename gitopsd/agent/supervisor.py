@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import supervisor_conf, supervisor_daemon
-from .durable import make_directory, replace_file_synced
+from .durable import make_directory, remove, replace_file_synced
 from .errors import AgentError
 from .release import job_of_unit
 from .services import NOT_THERE, Difference, Unit
@@ -45,7 +45,9 @@ class SupervisorManager:
         self._files = supervisor_conf.Files(layout)
 
     def require(self) -> None:
-        supervisor_conf.require_usable_paths(self._layout)
+        problem = supervisor_conf.path_problem(self._layout)
+        if problem:
+            raise AgentError("unsupported", problem)
         if supervisor_daemon.api(self._layout) is None:
             self._require_supervisor()
 
@@ -53,7 +55,8 @@ class SupervisorManager:
         units = {_unit_name(job): NOT_THERE for job in supervisor_conf.programs(self._conf())}
         api = supervisor_daemon.api(self._layout)
         if api is not None:
-            units.update({_unit_name(info["name"]): _parse_process(info) for info in api.getAllProcessInfo()})
+            for info in api.getAllProcessInfo():
+                units[_unit_name(info["name"])] = _parse_process(info, self._restarts(info["name"]))
         return units
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:  # noqa: ARG002 -- for systemd
@@ -71,13 +74,15 @@ class SupervisorManager:
         if api is not None:
             self._stop(api, [_job_name(unit) for unit in units], deadline)
 
-    def install(self, release: Release, gone: Sequence[str], deadline: Deadline) -> None:  # noqa: ARG002 -- the configuration is whole
+    def install(self, release: Release, gone: Sequence[str], deadline: Deadline) -> None:
         wanted = supervisor_conf.render(release, self._layout)
         changed = wanted != self._conf()
         supervisor_daemon.make_directories(self._layout)
         make_directory(self._layout.state, 0o755)
         for job in release.jobs:
             make_directory(self._layout.state / job, 0o755)
+        for unit in gone:
+            remove(self._files.starts / _job_name(unit))
         if changed:
             replace_file_synced(self._files.conf, wanted.encode())
         api = supervisor_daemon.api(self._layout)
@@ -96,6 +101,7 @@ class SupervisorManager:
         jobs = [_job_name(unit) for unit in (*services, *once)]
         self._stop(api, jobs, deadline)
         for job in jobs:
+            self._forget_starts(job)
             # a program that can't even be started shows as such when it is read back
             with suppress(xmlrpc.client.Fault):
                 api.startProcess(job, False)
@@ -146,6 +152,7 @@ class SupervisorManager:
         for name in (*changed, *added):
             _unless(ALREADY_ADDED, api.addProcessGroup, name)
         for name in running:
+            self._forget_starts(name)
             _unless(ALREADY_STARTED, api.startProcess, name, False)
 
     def _stop(self, api: Any, jobs: Sequence[str], deadline: Deadline) -> None:
@@ -155,6 +162,16 @@ class SupervisorManager:
             _unless(NOT_RUNNING, api.stopProcess, job, False)
         if stopping:
             _wait(lambda: all(_states(api).get(job, "STOPPED") in _STOPPED for job in stopping), deadline)
+
+    def _forget_starts(self, job: str) -> None:
+        (self._files.starts / job).write_bytes(b"")
+
+    def _restarts(self, job: str) -> int:
+        """How often supervisor has started the job anew by itself; it keeps no count of its own."""
+        try:
+            return max(0, (self._files.starts / job).stat().st_size - 1)
+        except FileNotFoundError:
+            return 0
 
     def _require_supervisor(self) -> None:
         command = [str(self._layout.supervisor_python), "-c", "import supervisor.supervisord"]
@@ -167,7 +184,7 @@ class SupervisorManager:
             ) from None
 
 
-def _parse_process(info: dict[str, Any]) -> Unit:
+def _parse_process(info: dict[str, Any], restarts: int) -> Unit:
     state, status = str(info["statename"]), int(info["exitstatus"])
     if state == "EXITED":
         words = ("inactive", "dead", "success") if status == 0 else ("failed", "failed", "exit-code")
@@ -178,7 +195,7 @@ def _parse_process(info: dict[str, Any]) -> Unit:
         sub=words[1],
         result=words[2],
         main_pid=int(info["pid"]),
-        restarts=0,
+        restarts=restarts,
         since=float(info["start"]) if info["start"] else None,
         enabled=True,
         blob=None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import AgentError
 from .release import job_of_unit
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 # the kernel's limit on a Unix socket's path, its closing NUL included
 _SOCKET_PATH = 108
 _PID_DIGITS = 8  # supervisord binds `<socket>.<pid>`, then links it
-_CHANNEL_SOCKET = "s/" + "0" * 12
-# supervisord reads these as comments, quotes or expansions, wherever they stand
-_UNSAFE = re.compile(r"[;#%\"'\\\s]")
+_CHANNEL = "s/" + "0" * 12
+# What no quoting gets past supervisord: a comment begins wherever `;` or `#` follows a blank, values lose the blanks
+# at their end, `environment` knows no escape for the quote around its values, and the file is UTF-8 of printable text.
+_UNSAFE = re.compile(r"\s[;#]|\s$|[\"\x00-\x1f\x7f\u0085\u2028\u2029\ud800-\udfff]")
+# counts the starts that supervisord doesn't: a byte is added to the file $0 by each
+_COUNTED = 'printf . >>"$0"; exec "$@"'
 _PROGRAM = re.compile(r"^\[program:(.+)\]$", re.MULTILINE)
 
 
@@ -49,22 +53,24 @@ class Files(NamedTuple):
         return self.directory / "logs"
 
     @property
+    def starts(self) -> Path:
+        """A file for each job, of one byte for each time that it was started since the agent did so."""
+        return self.directory / "starts"
+
+    @property
     def socket(self) -> Path:
         return self.layout.run / "supervisor.sock"
 
 
-def require_usable_paths(layout: Layout) -> None:
-    """AgentError `unsupported` for a root or run that supervisord or a socket can't take."""
+def path_problem(layout: Layout) -> str | None:
+    """Why supervisord, or a socket, can't take the layout's root, run or Python; None when they can."""
     for name, path in (("root", layout.root), ("run", layout.run), ("python", layout.supervisor_python)):
         if _UNSAFE.search(str(path)):
-            raise AgentError(
-                "unsupported", f"the {name} path {str(path)!r} has a character that supervisord can't take"
-            )
-    longest = max(len(f"{Files(layout).socket}.") + _PID_DIGITS, len(str(layout.run / _CHANNEL_SOCKET)))
+            return f"the {name} path {str(path)!r} has a character that supervisord can't take"
+    longest = max(len(os.fsencode(f"{Files(layout).socket}.")) + _PID_DIGITS, len(os.fsencode(layout.run / _CHANNEL)))
     if longest >= _SOCKET_PATH:
-        raise AgentError(
-            "unsupported", f"the path {layout.run} is too long for Unix sockets in it: choose a shorter one"
-        )
+        return f"the path {layout.run} is too long for Unix sockets in it: choose a shorter one"
+    return None
 
 
 def render(release: Release, layout: Layout) -> str:
@@ -77,13 +83,15 @@ def render(release: Release, layout: Layout) -> str:
 def program(job: Job, layout: Layout) -> str:
     files = Files(layout)
     launcher = layout.current / "runtime/launch.py"
+    command = ["/bin/sh", "-c", _COUNTED, str(files.starts / job.name)]
+    command += [str(layout.supervisor_python), "-IB", str(launcher), job.name]
     # Programs never start by themselves: activation starts them, so that each start is a recorded one.
     # once: it may end at once and well; a service is tried again, a second later each time.
     lines = [
         f"[program:{job.name}]",
-        f"command={layout.supervisor_python} -IB {launcher} {job.name}",
-        f"directory={layout.root}",
-        f'environment=GITOPSD_RUN="{layout.run}",STATE_DIRECTORY="{layout.state / job.name}"',
+        f"command={_value(shlex.join(command))}",
+        f"directory={_value(layout.root)}",
+        f'environment=GITOPSD_RUN="{_value(layout.run)}",STATE_DIRECTORY="{_value(layout.state / job.name)}"',
         "autostart=false",
         "autorestart=false" if job.kind == "once" else "autorestart=true",
         "startsecs=0" if job.kind == "once" else "startsecs=1",
@@ -92,7 +100,7 @@ def program(job: Job, layout: Layout) -> str:
         "killasgroup=true",
         "stopwaitsecs=20",
         "redirect_stderr=true",
-        f"stdout_logfile={files.logs / job.name}.log",
+        f"stdout_logfile={_value(_value(files.logs / job.name))}.log",  # expanded twice
         "stdout_logfile_maxbytes=1MB",
         "stdout_logfile_backups=1",
         "",
@@ -115,20 +123,25 @@ def section(conf: str, job: str) -> str | None:
     return conf[start:] if end < 0 else conf[start:end]
 
 
+def _value(text: object) -> str:
+    """For supervisord to find the text itself, where it looks for `%(name)s`."""
+    return str(text).replace("%", "%%")
+
+
 def _daemon(layout: Layout) -> str:
     files = Files(layout)
     lines = [
         "[unix_http_server]",
-        f"file={files.socket}",
+        f"file={_value(files.socket)}",
         "chmod=0700",
         "",
         "[supervisord]",
-        f"pidfile={files.pid}",
-        f"logfile={files.directory}/supervisord.log",
+        f"pidfile={_value(files.pid)}",
+        f"logfile={_value(files.directory)}/supervisord.log",
         "logfile_maxbytes=1MB",
         "logfile_backups=1",
-        f"childlogdir={files.logs}",
-        f"directory={layout.root}",
+        f"childlogdir={_value(files.logs)}",
+        f"directory={_value(layout.root)}",
         "umask=022",
         "",
         "[rpcinterface:supervisor]",

@@ -157,7 +157,7 @@ def _tail(path: Path) -> str:
 
 def make_directories(layout: Layout) -> None:
     files = Files(layout)
-    for path in (files.directory, files.logs):
+    for path in (files.directory, files.logs, files.starts):
         make_directory(path, 0o755)
     layout.run.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     make_directory(layout.run, 0o700)

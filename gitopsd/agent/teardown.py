@@ -23,7 +23,8 @@ def teardown(layout: Layout, manager: ServiceManager, root_commit: str | None, d
     with exclusive(layout, deadline):
         require_owner(layout, root_commit)
         units = manager.remove_all(deadline)
-        removed = [str(path) for path in (layout.root, layout.run) if path.exists()]
+        places = [layout.root] if layout.root in layout.run.parents else [layout.root, layout.run]
+        removed = [str(path) for path in places if path.exists()]
         # the owner goes last but for the directory itself: a teardown that was killed can be repeated by its owner only
         for path in sorted(layout.root.iterdir(), key=lambda path: path in (layout.lock, layout.owner)):
             if path not in (layout.lock, layout.owner):

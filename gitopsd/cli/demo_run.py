@@ -1,8 +1,11 @@
 """The demo: the commands that a user would type, in order, on a real file."""
 
 import base64
+import codecs
 import json
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +17,12 @@ from gitopsd.cli.apply_text import Reporter
 from gitopsd.daemon import status
 from gitopsd.daemon.apply import apply_version
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.workers import job_log
 from gitopsd.daemon.workspace import Workspace, open_workspace
+from gitopsd.model.excerpt import printable
 from gitopsd.repo.initialise import commit_work_tree, initialise, set_parameter, template_folder
 
-_STALLED_SECONDS = 60.0
+_STALLED_SECONDS = 20.0
 _BLOCK = 1 << 20
 
 
@@ -37,15 +42,15 @@ def run_demo(input_file: Path | None, folder: Path) -> int:
         click.echo("  it is there already and goes on")
     else:
         initialise(folder)
-        click.echo(f"  gitopsd init {folder}")
+        click.echo(f"  gitopsd init {shlex.quote(str(folder))}")
     if style != "jsonl" or "format:" in (folder / "gitopsd.yaml").read_text():
         set_parameter(folder, "local", "roundtrip", "format", style)
-        commit_work_tree(folder, f"Read {style}")
+        commit_work_tree(folder, f"Read {style}", only="gitopsd.yaml")
     workspace = open_workspace(str(folder), None, "local")
     _say(2, "Plan and apply: the head of its branch becomes what runs on this machine")
     _apply(workspace)
     _say(3, f"{chosen.name} goes in ({style}), through the file store, and comes out")
-    outcome = _send(chosen, folder / "data", style)
+    outcome = _send(workspace, chosen, folder / "data", style)
     click.echo(
         f"  {outcome.events:,} events, {outcome.size / 1e6:.1f} MB, every one exactly as it was sent, in order, "
         f"after {outcome.seconds:.1f} s"
@@ -84,22 +89,23 @@ def _is_jsonl(path: Path) -> bool:
     """Whether every line of the file is JSON text by itself."""
     with path.open("rb") as lines:
         try:
-            for line in lines:
-                if line.strip():
+            for number, raw in enumerate(lines):
+                line = raw.removeprefix(codecs.BOM_UTF8) if number == 0 else raw
+                if line.rstrip(b"\r\n"):
                     json.loads(line)
         except ValueError:
             return False
     return True
 
 
-def _send(chosen: Path, data: Path, style: str) -> _Outcome:
+def _send(workspace: Workspace, chosen: Path, data: Path, style: str) -> _Outcome:
     """Put the file where the workflow reads, wait for its events where it writes, and compare them one by one."""
     before = {path.name: path.stat().st_size for path in data.joinpath("out").glob("*.jsonl")}
     started = time.monotonic()
     number = sum(1 for _ in data.joinpath("in").iterdir()) + 1
     _put(chosen, data / f"input-{number}", data / "in" / f"input-{number}")
     events = size = 0
-    arriving = _arriving(data / "out", before)
+    arriving = _arriving(workspace, data / "out", before)
     for sent in _sent(chosen, style):
         arrived = _as_sent(next(arriving), style)
         if arrived != sent:
@@ -135,16 +141,17 @@ def _as_sent(event: bytes, style: str) -> bytes:
 def _sent(path: Path, style: str) -> Iterator[bytes]:
     """The lines of the file that become events; blank ones are no JSON, and are text."""
     with path.open("rb") as lines:
-        for raw in lines:
+        for number, raw in enumerate(lines):
             line = raw.removesuffix(b"\n")
-            if style == "jsonl":
-                if line.strip():
-                    yield line
-            else:
+            if number == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if style != "jsonl":
                 yield line.removesuffix(b"\r")
+            elif line.removesuffix(b"\r"):
+                yield line
 
 
-def _arriving(folder: Path, before: dict[str, int]) -> Iterator[bytes]:
+def _arriving(workspace: Workspace, folder: Path, before: dict[str, int]) -> Iterator[bytes]:
     """Lines that are appended to files in the folder, in order; raises ControllerError when none come any more."""
     positions = dict(before)
     pending = b""
@@ -164,17 +171,28 @@ def _arriving(folder: Path, before: dict[str, int]) -> Iterator[bytes]:
             last = time.monotonic()
         elif time.monotonic() - last > _STALLED_SECONDS:
             raise ControllerError(
-                f"nothing more arrived in {folder} for {_STALLED_SECONDS:.0f} s",
-                "`gitopsd workloads` shows the jobs; their logs are below the worker's state directory",
+                f"nothing more arrived in {folder} for {_STALLED_SECONDS:.0f} s{_last_words(workspace)}",
+                f"if a file in {folder.parent / 'in'} can't be read, remove it; `gitopsd workloads` shows the jobs",
             )
         else:
             time.sleep(0.02)
 
 
+def _last_words(workspace: Workspace) -> str:
+    """The last line that each job printed, where it says anything."""
+    words = [
+        f"\n  {printable(lines[-1])}"
+        for job in ("roundtrip.collect.0", "roundtrip.deliver.0")
+        if (lines := job_log(workspace, "local-1", job, 1))
+    ]
+    return "; the jobs last said:" + "".join(words) if words else ""
+
+
 def _next_steps(folder: Path) -> None:
+    gitopsd = "gitopsd" if shutil.which("gitopsd") else shlex.quote(str(Path(sys.argv[0]).resolve()))
     click.secho("\nNext:", bold=True)
-    click.echo(f"  cd {folder}")
-    click.echo("  gitopsd status                       # what should run, and what does")
-    click.echo("  cat workflows/roundtrip.yaml         # change it, commit, then: gitopsd plan && gitopsd apply")
-    click.echo("  gitopsd history                      # the deployments so far")
-    click.echo("  gitopsd worker teardown local-1      # stop all of it")
+    click.echo(f"  cd {shlex.quote(str(folder))}")
+    click.echo(f"  {gitopsd} status                    # what should run, and what does")
+    click.echo(f"  {gitopsd} plan                      # after a change of workflows/roundtrip.yaml: what it would do")
+    click.echo(f"  {gitopsd} apply                     # after `git commit`: do it")
+    click.echo(f"  {gitopsd} worker teardown local-1   # stop all of it")

@@ -38,7 +38,7 @@ def show_diagnostics(diagnostics: tuple[Diagnostic, ...], sources: dict[str, byt
     click.echo(format_diagnostics(diagnostics, sources if isinstance(sources, dict) else {}), err=True)
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     if errors:
-        click.echo(f"\n{errors} error{'s' if errors > 1 else ''}; nothing was written", err=True)
+        click.echo(f"\n{errors} error{'s' if errors > 1 else ''}", err=True)
 
 
 def _say(message: str, hint: str) -> None:

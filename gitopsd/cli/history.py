@@ -53,7 +53,7 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
                     str(one["trigger"]),
                     str(one["time"]),
                     _outcome(one["outcome"]),
-                    str(one["subject"]),
+                    str(one["subject"]).removeprefix(f"Deployment {one['deployment']}: "),
                 ]
                 for one in found
             ],

@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import click
@@ -12,8 +13,8 @@ def init(folder: Path) -> int:
     initialise(folder)
     click.echo(f"{folder}: a workflow repository with its first commit, on the branch main")
     click.echo("Next:")
-    click.echo(f"  cd {folder}")
+    click.echo(f"  cd {shlex.quote(str(folder))}")
     click.echo("  gitopsd plan                 # what would be deployed, and why")
     click.echo("  gitopsd apply                # deploy it: here, on this machine")
-    click.echo("  cp samples/earthquakes.jsonl data/in/ && ls -l data/out")
+    click.echo("  cp samples/earthquakes.jsonl data/in/ && sleep 1 && ls -l data/out")
     return 0

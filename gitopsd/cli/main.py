@@ -73,6 +73,15 @@ def cli(ctx: click.Context, repo: str | None, environment: str | None, config: P
     ctx.obj = Session(repo=repo, environment=environment, config=config, debug=debug)
 
 
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: where classes are being made, Python 3.11 wraps it in a RuntimeError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def main() -> NoReturn:
     """Runs the command line; the exit code says what came of it (DESIGN.md, section 8)."""
     sys.exit(_run(sys.argv[1:]))
@@ -97,6 +106,9 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a kind of e
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED
     except Exception as error:  # noqa: BLE001 - the one catch-all of the command line
+        if _was_interrupted(error):
+            click.echo("interrupted", err=True)
+            return exit_codes.INTERRUPTED
         from gitopsd.cli.failure import show_failure
 
         show_failure(error, debug="--debug" in arguments)

@@ -9,6 +9,7 @@ from gitopsd.cli.failure import show_diagnostics
 from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
+from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import plan_version
 
 
@@ -47,5 +48,8 @@ def plan(
 
 def _write_aside(path: Path, content: bytes) -> None:
     aside = path.with_name(f".{path.name}.new")
-    aside.write_bytes(content)
-    aside.replace(path)
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        raise ControllerError(f"{path}: {error.strerror}", "name a file in a folder that can be written to") from None

@@ -4,7 +4,7 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.status import Deployed, open_deployed, worker_statuses
+from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 
 
 @click.command()
@@ -27,7 +27,7 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
             [
                 [
                     one.worker + (" (leaving)" if one.leaving else ""),
-                    "unreachable" if not one.reachable else "in sync" if not one.drift else "drift",
+                    _state(one),
                     one.desired[:12],
                     one.running[:12] or "-",
                     f"{one.last_attempted.deployment} {'failed' if one.last_attempted.error else 'ok'}"
@@ -43,7 +43,15 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
                 click.echo(f"{one.worker}: {line.removeprefix(one.worker + ': ')}")
             if one.last_attempted and one.last_attempted.error:
                 click.echo(f"{one.worker}: last attempt: {one.last_attempted.error}")
-    return 1 if exit_code and any(one.drift or not one.reachable for one in statuses) else 0
+    return 1 if exit_code and any(_state(one) != "in sync" for one in statuses) else 0
+
+
+def _state(one: WorkerStatus) -> str:
+    if not one.reachable:
+        return "unreachable"
+    if one.error:
+        return "refused"
+    return "drift" if one.drift else "in sync"
 
 
 def _title(deployed: Deployed) -> str:

@@ -1,22 +1,26 @@
-"""Tables on stdout: as wide as the terminal, without borders, and plain where nobody watches."""
+"""Tables on stdout: without borders, as wide as what they hold, so that names stay whole and can be searched for."""
 
-import sys
 from collections.abc import Sequence
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gitopsd.model.excerpt import printable
 
-_UNWATCHED_WIDTH = 200
+_ANY_WIDTH = 10_000
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows of text below their headings; control characters are escaped."""
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else _UNWATCHED_WIDTH, highlight=False).print(table)
+    console = Console(width=_ANY_WIDTH, highlight=False, no_color=True)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())

@@ -1,3 +1,5 @@
+import sys
+
 import click
 import msgspec
 
@@ -86,10 +88,11 @@ def teardown(session: Session, name: str, *, yes: bool) -> int:
     """
     workspace = session.workspace()
     known = known_workers(workspace)
+    described = _described(known.get(name))
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError(f"{described} is not torn down without being asked: add --yes")
     if not yes:
-        click.confirm(
-            f"Stop and remove everything that gitopsd manages on {_described(known.get(name))}?", abort=True, err=True
-        )
+        click.confirm(f"Stop and remove everything that gitopsd manages on {described}?", abort=True, err=True)
     removed = teardown_worker(workspace, known, name)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:

@@ -14,7 +14,7 @@ from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerError
+from gitopsd.fleet.errors import WorkerError, WorkerRefused
 from gitopsd.fleet.fanout import Failed, fan_out
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER
@@ -36,7 +36,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(Struct, frozen=True, kw_only=True):
-    """Release ids, or empty where there is none or it isn't known. `drift` is empty when in sync."""
+    """Release ids, or empty where there is none or it isn't known.
+
+    In sync means reachable, without `error` (what a worker that refused said), and without `drift`.
+    """
 
     worker: str
     group: str
@@ -72,6 +75,7 @@ class Observed:
     service_manager: str
     observation: Observation | None
     error: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +120,7 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
             if not isinstance(outcome, Failed):
                 observation = outcome.result
             elif isinstance(outcome.error, WorkerError):
-                error = outcome.error.message
+                error = outcome.error.message.removeprefix(f"{outcome.worker}: ")
             else:
                 raise outcome.error
             yield Observed(
@@ -126,6 +130,7 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
                 service_manager=targets[outcome.worker].service_manager,
                 observation=observation,
                 error=error,
+                refused=isinstance(outcome, Failed) and isinstance(outcome.error, WorkerRefused),
             )
 
 
@@ -185,7 +190,7 @@ def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
         last_attempted=attempt,
         running=(seen.release or "") if seen else "",
         last_good=good,
-        reachable=seen is not None,
+        reachable=seen is not None or observed.refused,
         error=observed.error,
         drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
         leaving=observed.leaving,

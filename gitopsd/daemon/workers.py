@@ -87,6 +87,13 @@ def probe_workers(workspace: Workspace, names: Sequence[str]) -> Iterator[Probed
                 raise outcome.error
 
 
+def job_log(workspace: Workspace, name: str, job: str, lines: int) -> tuple[str, ...]:
+    """The last lines that a job printed on a worker; none where the worker has no log of it. Raises WorkerError."""
+    target = known_workers(workspace).target(name)
+    with Workers(ssh_settings(workspace)) as workers, workers.connect(target) as connection:
+        return verbs.logs(connection, job, lines).lines
+
+
 def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str) -> TornDown:
     """Raises WorkerError, or ControllerError for a worker that isn't known."""
     target = known.target(name)

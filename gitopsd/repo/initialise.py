@@ -1,5 +1,7 @@
 """A new workflow repository from the template, and commits of its work tree."""
 
+import shutil
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,23 +21,43 @@ def initialise(folder: Path) -> Repository:
     The environment `local` is given `folder/data` to work in. Raises RepositoryError.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RepositoryError(f"{folder} exists and is not an empty directory", "name a new directory")
-    folder.mkdir(parents=True, exist_ok=True)
-    _copy(template_folder(), folder)
-    set_parameter(folder, "local", "roundtrip", "data", str(folder.resolve() / "data"))
-    for name in ("in", "out"):
-        (folder / "data" / name).mkdir(parents=True)
-    pygit2.init_repository(str(folder), initial_head="main")
-    commit_work_tree(folder, "Start from gitopsd's template")
+        raise RepositoryError(
+            f"{folder} exists and is not an empty directory", "name a new one, or `cd` into it if it is your repository"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        aside.chmod(0o755)
+        _copy(template_folder(), aside)
+        set_parameter(aside, "local", "roundtrip", "data", str(folder.resolve() / "data"))
+        for name in ("in", "out"):
+            (aside / "data" / name).mkdir(parents=True)
+        pygit2.init_repository(str(aside), initial_head="main")
+        commit_work_tree(aside, "Start from gitopsd's template")
+        aside.replace(folder)
+    except BaseException:
+        shutil.rmtree(aside)
+        raise
     return open_at(folder)
 
 
-def commit_work_tree(folder: Path, message: str) -> None:
-    """Commit everything in the work tree that is not ignored; nothing when nothing changed."""
-    git = pygit2.Repository(str(folder))
-    git.index.add_all()
-    git.index.write()
-    tree = git.index.write_tree()
+def commit_work_tree(folder: Path, message: str, *, only: str | None = None) -> None:
+    """Commit everything in the work tree that is not ignored, or only one file; nothing when nothing changed.
+
+    Raises RepositoryError where `folder` is no repository.
+    """
+    git = open_at(folder).git if only else pygit2.Repository(str(folder))
+    if only is None:
+        git.index.add_all()
+        git.index.write()
+        tree = git.index.write_tree()
+    else:
+        git.index.add(only)
+        git.index.write()
+        committed = pygit2.Index()
+        committed.read_tree(git.head.peel(pygit2.Tree))
+        committed.add(git.index[only])
+        tree = committed.write_tree(git)
     parents = [] if git.head_is_unborn else [git.head.target]
     if parents and git[parents[0]].peel(pygit2.Tree).id == tree:
         return

@@ -12,7 +12,19 @@ from tests.fleet.machines import Fleet
 from tests.operator import Operator, eventually
 
 LINES_A_MACHINE = 34_000
-LOGS = "/var/log/dpkg.log /var/log/bootstrap.log /var/lib/dpkg/status /var/lib/dpkg/info/*.md5sums /var/lib/dpkg/info/*.list"
+LOGS = "/var/log/dpkg.log /var/log/bootstrap.log /var/lib/dpkg/status /var/lib/dpkg/info/*.md5sums"
+GATHER = f"""
+mkdir -p /srv/in
+cat {LOGS} /var/lib/apt/lists/*_Packages | head -n {LINES_A_MACHINE} > /srv/in/all.log
+"""
+
+FLEET = """\
+groups:
+  edge:
+    mounts: {{/mnt/shared: shared}}
+    workers:
+{workers}
+"""
 
 WORKFLOW = """\
 workflow: logs
@@ -88,13 +100,7 @@ def machines(fleet: StartFleet, tmp_path_factory: pytest.TempPathFactory) -> Fle
     shared.chmod(0o777)
     machines = fleet(names=("edge-1", "edge-2", "edge-3"), shared={"/mnt/shared": shared})
     for machine in machines.values():
-        machine.run(
-            [
-                "sh",
-                "-c",
-                f"mkdir -p /srv/in && (cat {LOGS}; cat /var/lib/apt/lists/*_Packages) | head -n {LINES_A_MACHINE} > /srv/in/all.log",
-            ]
-        )
+        machine.run(["sh", "-c", GATHER])
     return machines
 
 
@@ -113,7 +119,7 @@ def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Opera
     operator.write(
         {
             "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
-            "fleets/production.yaml": f"groups:\n  edge:\n    mounts: {{/mnt/shared: shared}}\n    workers:\n{workers}\n",
+            "fleets/production.yaml": FLEET.format(workers=workers),
             "workflows/logs.yaml": WORKFLOW,
             "blueprints/alarm.yaml": BLUEPRINT,
             "files/alarm.py": SCRIPT,
@@ -135,9 +141,8 @@ def deployed(operator: Operator) -> Operator:
     return operator
 
 
-def test_every_line_of_real_logs_arrives_once_with_the_host_that_it_came_from(
-    deployed: Operator, machines: Fleet
-) -> None:
+@pytest.mark.usefixtures("deployed")
+def test_every_line_of_real_logs_arrives_once_with_the_host_that_it_came_from(machines: Fleet) -> None:
     sent = Counter(
         (machine.name, line)
         for machine in machines.values()
@@ -157,7 +162,7 @@ def test_every_line_of_real_logs_arrives_once_with_the_host_that_it_came_from(
     assert len(both) == 2, "the two replicas that deliver share the work"
 
 
-def test_applying_again_changes_nothing(deployed: Operator, machines: Fleet) -> None:
+def test_applying_again_changes_nothing(deployed: Operator) -> None:
     before = _processes(deployed)
     head = deployed.git("rev-parse", "rendered/production")
     results = deployed.run("apply", "--json").json

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
