@@ -45,7 +45,7 @@ def run_jobs(
     *,
     progress: Progress,
     deadline: Deadline,
-) -> Mapping[str, Unit]:
+) -> dict[str, Unit]:
     """Start, restart and reload what the decision says, all in one go; the units as they are afterwards."""
     jobs = [job for job, action in actions.items() if action in (START, RESTART)]
     services = [job.unit for job in jobs if job.kind == "service"]
@@ -93,7 +93,7 @@ def _wait_until_ready(
     *,
     progress: Progress,
     deadline: Deadline,
-) -> Mapping[str, Unit]:
+) -> dict[str, Unit]:
     from .ready import wait_until_ready  # noqa: PLC0415 -- most releases ask nobody
 
     def is_up() -> dict[Job, bool]:

@@ -189,7 +189,9 @@ def _last_words(workspace: Workspace) -> str:
 
 
 def _next_steps(folder: Path) -> None:
-    gitopsd = "gitopsd" if shutil.which("gitopsd") else shlex.quote(str(Path(sys.argv[0]).resolve()))
+    called = Path(sys.argv[0]).resolve()
+    words = [sys.executable, "-m", "gitopsd"] if called.name == "__main__.py" else [str(called)]
+    gitopsd = "gitopsd" if shutil.which("gitopsd") else shlex.join(words)
     click.secho("\nNext:", bold=True)
     click.echo(f"  cd {shlex.quote(str(folder))}")
     click.echo(f"  {gitopsd} status                    # what should run, and what does")

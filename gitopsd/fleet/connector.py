@@ -67,7 +67,7 @@ class Connector:
             raise WorkerUnreachable(
                 target.name,
                 "banner",
-                f"{target.name} ({where}): connected, but no SSH session came about: {_reason(error)}. Does sshd "
+                f"{target.name}: connected to {where}, but no SSH session came about: {_reason(error)}. Does sshd "
                 "answer there, and has the machine memory and processes to spare?",
             ) from error
         except BaseException:
@@ -96,10 +96,13 @@ class Connector:
             return _connect(connection.host, int(connection.port), seconds)
         except (paramiko.SSHException, EOFError, OSError) as error:
             through = f" through {_name(gateway)}" if gateway else ""
+            # an error number means that somebody said no; ours is the only time limit that comes without one
+            in_time = f" within {seconds:.0f} s" if isinstance(error, TimeoutError) and error.errno is None else ""
+            why = "" if in_time else f": {_reason(error)}"
             raise WorkerUnreachable(
                 target.name,
                 "connect",
-                f"{target.name} ({where}): no connection{through} in at most {seconds:.0f} s: {_reason(error)}. "
+                f"{target.name}: no connection to {where}{through}{in_time}{why}. "
                 "Is the machine up, is the address right, does a firewall let us in?",
             ) from error
 
@@ -199,7 +202,7 @@ def _not_authenticated(target: Target, user: str, where: str, error: Exception) 
     return WorkerUnreachable(
         target.name,
         "auth",
-        f"{target.name} ({where}): not let in as {user}: {_reason(error)}. Is our public key in that user's "
+        f"{target.name}: not let in as {user} by {where}: {_reason(error)}. Is our public key in that user's "
         "~/.ssh/authorized_keys there, and the private one in ssh-agent or named by `ssh: {identity: …}`?",
     )
 
@@ -217,5 +220,5 @@ def _name(gateway: Any) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text) if text else type(error).__name__
+    text = str(getattr(error, "strerror", None) or error).rstrip(". ")
+    return text or type(error).__name__

@@ -106,4 +106,4 @@ def _left(deadline: float) -> float:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return str(error).rstrip(". ") or type(error).__name__

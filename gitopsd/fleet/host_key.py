@@ -89,11 +89,11 @@ def refusal_message(target: Target, where: str, pinned: HostKey | None, offered:
     line = f'host_key: "{offered.line}"'
     if pinned is None:
         return (
-            f"{target.name} ({where}): the fleet file has no host key for it, so nothing was sent. It offers "
+            f"{target.name}: the fleet file has no host key for it, so nothing was sent. {where} offers "
             f"{offered.kind} {offered.fingerprint}: compare that with {check}, then write {line} for it there"
         )
     return (
-        f"{target.name} ({where}): its host key is not the one in the fleet file, so nothing was sent. Expected "
+        f"{target.name}: the host key of {where} is not the one in the fleet file, so nothing was sent. Expected "
         f"{pinned.kind} {pinned.fingerprint}, offered {offered.kind} {offered.fingerprint}. Was the machine "
         f"reinstalled? Then compare with {check} and write {line} for it in the fleet file. "
         "If not, somebody may be answering in its place"

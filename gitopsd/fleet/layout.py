@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gitopsd.agent.layout import Layout as AgentLayout
+from gitopsd.agent.supervisor_conf import path_problem
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,6 +53,24 @@ def layout_of(target: Target, environment: Mapping[str, str] | None = None) -> L
     return Layout(
         root=str(root), run=_run_directory(root), service_manager="supervisor", supervisor_python=sys.executable
     )
+
+
+def layout_problem(layout: Layout) -> str | None:
+    """What keeps a worker from lying there, with the way out, or None. To be asked before anything is written."""
+    if layout.supervisor_python is None:
+        return None
+    agent_layout = AgentLayout(
+        root=Path(layout.root),
+        run=Path(layout.run),
+        service_manager=layout.service_manager,
+        supervisor_python=layout.supervisor_python,
+    )
+    problem = path_problem(agent_layout)
+    if problem is None:
+        return None
+    if path_problem(agent_layout._replace(supervisor_python="/usr/bin/python3")) is None:
+        return f"{problem}: install gitopsd in a directory whose path has letters, digits and `/._-` only"
+    return f"{problem}: set XDG_STATE_HOME to a path of letters, digits and `/._-` only"
 
 
 def _run_directory(root: Path) -> str:

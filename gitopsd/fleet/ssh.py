@@ -86,7 +86,7 @@ class SshWorker:
             raise WorkerUnreachable(
                 name,
                 "exec",
-                f"{self._where()}: connected, but sshd opened no session for `{verb}`: {error}. "
+                f"{name}: connected to {self._where()}, but sshd opened no session for `{verb}`: {error}. "
                 "Has the machine processes to spare, does its MaxSessions allow one?",
             ) from error
         except CutOff as error:
@@ -94,8 +94,8 @@ class SshWorker:
             raise WorkerUnreachable(
                 name,
                 "read",
-                f"{self._where()}: `{verb}` was begun, but {error}. The worker may have done it all the same: "
-                "observing it, or running the same again, is safe",
+                f"{name}: `{verb}` was begun at {self._where()}, but {error}. The worker may have done it all the "
+                "same: observing it, or running the same again, is safe",
             ) from error
 
     def _deliver(self, rights: Rights, deadline: float) -> None:
@@ -106,29 +106,31 @@ class SshWorker:
             raise WorkerRefused(
                 self._target.name,
                 "io",
-                f"{self._where()}: the agent could not be put on the worker, exit code {done.status}: "
+                f"{self._target.name}: the agent could not be put on {self._where()}, exit code {done.status}: "
                 f"{excerpt(done.stderr) or 'no message'}. Has /var/lib space, and is it writable?",
             )
 
     def _require_started(self, done: Exchanged) -> None:
         if done.stdout or done.status in (0, AGENT_MISSING):
             return
+        user = self._connection.user
         if done.stderr.startswith(b"sudo:"):
             raise WorkerRefused(
                 self._target.name,
                 "no-sudo",
-                f"{self._where()}: user {self._connection.user} may not run the agent: {excerpt(done.stderr)}. "
-                "Allow it with `gitopsd worker bootstrap`, or connect as root",
+                f"{self._target.name}: user {user} may not run the agent at {self._where()}: "
+                f"{excerpt(done.stderr).rstrip('. ')}. Let `{user} ALL=(root) NOPASSWD: ALL` be a line in "
+                "/etc/sudoers.d/gitopsd there (`visudo -f` checks it), or connect as root",
             )
         if done.status == _COMMAND_NOT_FOUND:
             raise WorkerRefused(
                 self._target.name,
                 "no-python",
-                f"{self._where()}: a command that the agent needs isn't there: {excerpt(done.stderr)}. Install "
-                "python3 3.9 or newer (Debian's `python3`: `python3-minimal` is not enough)",
+                f"{self._target.name}: a command that the agent needs isn't at {self._where()}: "
+                f"{excerpt(done.stderr).rstrip('. ')}. Install python3 3.9 or newer there (Debian's `python3`: "
+                f"`python3-minimal` is not enough){'' if user == 'root' else ' and sudo'}",
             )
 
     def _where(self) -> str:
         connection = self._connection
-        address = self._target.address if connection is None else f"{connection.host}:{connection.port}"
-        return f"{self._target.name} ({address})"
+        return str(self._target.address) if connection is None else f"{connection.host}:{connection.port}"

@@ -134,7 +134,7 @@ def test_the_demo_delivers_a_file_of_ones_own_exactly(tmp_path: Path) -> None:
     try:
         ran = operator.run("demo", "--dir", str(operator.folder), "--input", str(own))
         assert "5 events" in ran.stdout
-        assert "gitopsd worker teardown" in ran.stdout
+        assert "gitopsd worker teardown local-1" in ran.stdout
         again = operator.run("demo", "--dir", str(operator.folder))
         assert "1,707 events" in again.stdout
     finally:

@@ -43,7 +43,15 @@ def unit_name(job: str) -> str:
     return f"gitopsd-{job}.service"
 
 
-def unit_text(job: str, *, kind: str, notifies: bool, directories: Sequence[str], settings: Mapping[str, Any]) -> str:
+def unit_text(
+    job: str,
+    *,
+    kind: str,
+    notifies: bool,
+    directories: Sequence[str],
+    settings: Mapping[str, Any],
+    on_change: str = "restart",
+) -> str:
     """The unit file. Raises UnitValueError for a setting that isn't allowed or can't be written."""
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
@@ -52,6 +60,8 @@ def unit_text(job: str, *, kind: str, notifies: bool, directories: Sequence[str]
         "StateDirectory": f"gitopsd/state/{job}",
         "RuntimeDirectory": "gitopsd/s",
         "RuntimeDirectoryPreserve": "yes",
+        # a filter must not be ended together with the runner, which has yet to drain it
+        "KillMode": "mixed",
         "TimeoutStopSec": "20s",
         **_HARDENING,
     }
@@ -64,6 +74,8 @@ def unit_text(job: str, *, kind: str, notifies: bool, directories: Sequence[str]
             "RemainAfterExit": "yes",
             "TimeoutStartSec": "infinity",
         }
+    if on_change == "reload":
+        service["ExecReload"] = "/bin/kill -HUP $MAINPID"
     if notifies and kind != "once":
         service["NotifyAccess"] = "main"
     if directories:
