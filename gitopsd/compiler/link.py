@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitopsd.compiler.blueprint_check import check_blueprint
+from gitopsd.compiler.environment import choose_environment
 from gitopsd.compiler.expressions import has_expression
 from gitopsd.compiler.fleet_check import check_fleet
 from gitopsd.compiler.load import missing_path
@@ -40,7 +41,7 @@ def link(parsed: Parsed, environment: str | None) -> tuple[Linked | None, list[D
         *(found for own in parsed.own_blueprints for found in check_blueprint(own, parsed.shipped)),
         *(found for fleet in parsed.fleets.values() for found in check_fleet(fleet)),
     ]
-    chosen, mistakes = _choose_environment(parsed, environment)
+    chosen, mistakes = choose_environment(parsed.environments, environment)
     diagnostics += mistakes
     if chosen is None:
         return None, diagnostics
@@ -60,21 +61,6 @@ def link(parsed: Parsed, environment: str | None) -> tuple[Linked | None, list[D
         blueprints=parsed.blueprints,
         shipped=parsed.shipped,
     ), diagnostics
-
-
-def _choose_environment(parsed: Parsed, wanted: str | None) -> tuple[str | None, list[Diagnostic]]:
-    known = parsed.environments.value.environments
-    if wanted is None and len(known) == 1:
-        return next(iter(known)), []
-    if wanted in known:
-        return wanted, []
-    place = parsed.environments.document.locate_key("environments")
-    if wanted is None:
-        names = ", ".join(f"`{name}`" for name in sorted(known))
-        message, hint = f"the repository has several environments: {names}", "choose one with --env NAME"
-        return None, [Diagnostic(code="which-environment", message=message, location=place, hint=hint)]
-    message, hint = f"there is no environment `{wanted}`", did_you_mean(wanted, known)
-    return None, [Diagnostic(code="unknown-environment", message=message, location=place, hint=hint)]
 
 
 def _check_branches(parsed: Parsed) -> Iterator[Diagnostic]:

@@ -42,7 +42,7 @@ class _Joined:
 def route(
     linked: Linked, systems: Sequence[System], placement: Placement
 ) -> tuple[tuple[RoutedJob, ...], list[Diagnostic]]:
-    """All jobs, in the order of their names."""
+    """All jobs, in the order of workflows, steps and replicas."""
     jobs: list[RoutedJob] = []
     diagnostics: list[Diagnostic] = []
     for system in systems:
@@ -51,7 +51,7 @@ def route(
         for step in system.steps.values():
             for replica in range(step.place.replicas):
                 jobs += _route_replica(linked, system, step, replica, placement)
-    return tuple(sorted(jobs, key=lambda job: job.name)), diagnostics
+    return tuple(jobs), diagnostics
 
 
 def _route_replica(

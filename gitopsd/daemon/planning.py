@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from gitopsd import __version__
 from gitopsd.compiler.compile import Front, compile_back, compile_front
+from gitopsd.compiler.environment import find_branch
+from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, read_state
 from gitopsd.daemon.errors import DiagnosticsError
@@ -45,6 +47,17 @@ def check_source(source: SourceTree, environment: str | None) -> Front:
     if has_errors(front.diagnostics) or front.linked is None:
         raise DiagnosticsError(front.diagnostics, contents)
     return front
+
+
+def branch_of(workspace: Workspace, source: SourceTree) -> ArtifactBranch:
+    """The artifact branch of the chosen environment, by gitopsd.yaml alone. Raises DiagnosticsError."""
+    file = source.files.get(ENVIRONMENTS_FILE)
+    if file is None:
+        raise DiagnosticsError(compile_front({}, None).diagnostics, {})
+    found, mistakes = find_branch(file.data, workspace.environment)
+    if found is None:
+        raise DiagnosticsError(mistakes, {ENVIRONMENTS_FILE: file.data})
+    return artifact_branch(*found)
 
 
 def plan_version(workspace: Workspace, source: SourceTree, *, fetch: bool = True) -> Planned:

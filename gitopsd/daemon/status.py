@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.planning import check_source
+from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.workspace import Workspace
@@ -21,7 +21,7 @@ from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
 from gitopsd.planner.drift import find_drift
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, deployments, list_folder, read_head
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
 
 _OBSERVE_SECONDS = 60.0
@@ -89,10 +89,10 @@ class Deployed:
 def open_deployed(workspace: Workspace) -> Deployed:
     """The artifact branch of the chosen environment, brought up to date with its remote.
 
-    Raises DiagnosticsError where the work tree or source branch doesn't say which branch that is.
+    Whether the source compiles doesn't matter: what is deployed can be looked at all the same. Raises
+    DiagnosticsError where gitopsd.yaml doesn't say which branch that is.
     """
-    front = check_source(workspace.source(), workspace.environment)
-    branch = artifact_branch(front.linked.name if front.linked else "", front.branch)
+    branch = branch_of(workspace, workspace.source())
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     return Deployed(branch=branch, head=read_head(workspace.repository, branch))
 

@@ -1,4 +1,4 @@
-"""What is observed of a worker. Fields that a newer agent adds are ignored, so that either side may be updated first."""
+"""What is observed of a worker. Fields that a newer agent adds are ignored: either side may be updated first."""
 
 import msgspec
 

@@ -14,7 +14,7 @@ OWNER = {"root_commit": "a" * 40, "environment": "production"}
 
 # Speaks sd_notify; a job's own files tell it how to behave.
 LAUNCHER = r"""
-import json, os, pathlib, signal, socket, sys, time
+import json, os, pathlib, signal, socket, sys, threading, time
 release = pathlib.Path(__file__).resolve().parent.parent
 job = sys.argv[1]
 os.chdir(release / "jobs" / job)
@@ -31,11 +31,25 @@ if settings["kind"] == "once":
     (state / "completed").write_text(job)
     sys.exit(0)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def reload(*_):
+    with open(state / "reloads", "a") as reloads:
+        reloads.write("1\n")
+if settings.get("reloads"):
+    signal.signal(signal.SIGHUP, reload)
+def serve(listening):
+    while True:
+        connection, _ = listening.accept()
+        with connection:
+            if settings.get("answer"):
+                connection.recv(4096)
+                connection.sendall(("HTTP/1.1 " + settings["answer"] + "\r\nContent-Length: 0\r\n\r\n").encode())
 time.sleep(settings.get("ready_after", 0))
 if os.environ.get("NOTIFY_SOCKET"):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
         notify.send(b"READY=1")
+if settings.get("listen"):
+    threading.Thread(target=serve, args=(socket.create_server(("127.0.0.1", settings["listen"])),), daemon=True).start()
 while True:
     signal.pause()
 """
@@ -52,6 +66,7 @@ class TestJob:
     on_change: str = "restart"
     user: str = "gitopsd-job"
     directories: tuple[str, ...] = ()
+    ready: dict[str, Any] = field(default_factory=lambda: {"kind": "notify"})
     settings: dict[str, Any] = field(default_factory=dict)
     unit_lines: tuple[str, ...] = ()
 
@@ -67,7 +82,8 @@ class TestJob:
             *([f"ConditionPathExists=!/var/lib/gitopsd/state/{self.name}/completed"] if once else []),
             "[Service]",
             f"ExecStart=/usr/bin/python3 -IB /var/lib/gitopsd/current/runtime/launch.py {self.name}",
-            f"Type={'oneshot' if once else 'notify'}",
+            f"Type={'oneshot' if once else 'notify' if self.ready['kind'] == 'notify' else 'exec'}",
+            *(["ExecReload=/bin/kill -HUP $MAINPID"] if self.on_change == "reload" else []),
             "NotifyAccess=main",
             f"User={self.user}",
             f"StateDirectory=gitopsd/state/{self.name}",
@@ -124,7 +140,7 @@ def release_of(*jobs: TestJob, extra: dict[str, bytes] | None = None) -> TestRel
             "digest": hashlib.sha1(_json(settings) + job.unit_text().encode(), usedforsecurity=False).hexdigest(),
             "unit": job.unit,
             "on_change": job.on_change,
-            "ready": {"kind": "notify"},
+            "ready": job.ready,
             "user": job.user,
             "directories": list(job.directories),
             "secrets": [],

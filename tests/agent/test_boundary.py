@@ -69,7 +69,7 @@ def test_a_layout_that_is_not_safe_is_refused(worker: Worker, layout: dict[str, 
     assert error(worker, "observe", stdin)["code"] == code
 
 
-@pytest.mark.parametrize("root", ["/tmp/a b/c", "/tmp/x;y/c", "/tmp/100%/c", '/tmp/"q/c'])
+@pytest.mark.parametrize("root", ["/tmp/a #b/c", "/tmp/x ;y/c", "/tmp/end ", '/tmp/"q/c', "/tmp/line\u2028/c"])
 def test_a_path_that_supervisord_would_misread_is_refused(worker: Worker, root: str) -> None:
     body, payload = activation(release_of(TestJob(name=JOB)))
     stdin = json.dumps({"protocol": 1, "layout": {**worker.layout, "root": root}, **body}).encode() + b"\n" + payload
@@ -94,6 +94,14 @@ def test_a_run_directory_too_long_for_sockets_is_refused(worker: Worker) -> None
         ({"on_change": "explode"}, "unsupported"),
         ({"unit": "ssh.service"}, "bad-payload"),
         ({"unit": "gitopsd-other.b.0.service"}, "bad-payload"),
+        ({"ready": {"kind": "rumour"}}, "unsupported"),
+        ({"ready": "tcp"}, "unsupported"),
+        ({"ready": {"kind": "tcp", "port": 0}}, "bad-payload"),
+        ({"ready": {"kind": "tcp", "port": True}}, "bad-payload"),
+        ({"ready": {"kind": "http", "url": "http://10.0.0.1:80/"}}, "bad-payload"),
+        ({"ready": {"kind": "http", "url": "http://127.0.0.1:80@evil.example/"}}, "bad-payload"),
+        ({"ready": {"kind": "http", "url": "http://127.0.0.1:99999/"}}, "bad-payload"),
+        ({"ready": {"kind": "http", "url": "http://127.0.0.1/a b"}}, "bad-payload"),
         ({"user": "root; rm"}, "bad-payload"),
         ({"directories": "x"}, "bad-payload"),
         ({"digest": None}, "bad-payload"),

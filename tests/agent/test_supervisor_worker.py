@@ -19,6 +19,8 @@ from tests.agent.worker import Refused, Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.agent.releases import TestRelease
+
 A, B, C = "orders.a.0", "orders.b.0", "orders.c.0"
 UNIT_A, UNIT_B = f"gitopsd-{A}.service", f"gitopsd-{B}.service"
 TWO = release_of(TestJob(name=A), TestJob(name=B))
@@ -152,7 +154,7 @@ def test_another_owner_is_refused_and_nothing_changes(worker: Worker) -> None:
         ("observe", {"owner": other["root_commit"]}),
         ("teardown", {"owner": other["root_commit"]}),
     ):
-        with pytest.raises(Refused, match="environment production") as refused:
+        with pytest.raises(Refused, match=r"environment production.*`gitopsd worker teardown`") as refused:
             worker.call(verb, body, activation(TWO_CHANGED)[1] if verb == "activate" else b"")
         assert refused.value.code == "owned-by-another"
     assert snapshot(worker.root) == before
@@ -172,6 +174,65 @@ def test_a_service_that_is_killed_comes_back(worker: Worker) -> None:
     before = pid(worker.activate(TWO)["observation"], UNIT_A)
     os.kill(before, signal.SIGKILL)
     until(lambda: pid(worker.observe(), UNIT_A) not in (0, before))
+
+
+def test_restarts_are_counted_since_the_job_was_last_deployed(worker: Worker) -> None:
+    def restarts() -> int:
+        return int(worker.observe()["units"][UNIT_A]["restarts"])
+
+    assert worker.activate(TWO)["observation"]["units"][UNIT_A]["restarts"] == 0
+    for count in (1, 2):
+        before = pid(worker.observe(), UNIT_A)
+        os.kill(before, signal.SIGKILL)
+        until(lambda before=before: pid(worker.observe(), UNIT_A) not in (0, before))  # type: ignore[misc]
+        assert restarts() == count
+    worker.activate(release_of(TestJob(name=A), TestJob(name=B, version="2")), TWO)
+    assert restarts() == 2
+    worker.activate(TWO_CHANGED, TWO)
+    assert restarts() == 0
+    worker.activate(release_of(TestJob(name=A, settings={"exit": 3})), TWO)
+    until(lambda: restarts() >= 2)
+
+
+def test_a_reload_reaches_the_running_process(worker: Worker) -> None:
+    def release(version: str) -> TestRelease:
+        return release_of(TestJob(name=A, version=version, on_change="reload", settings={"reloads": True}))
+
+    before = worker.activate(release("1"))["observation"]
+    answer = worker.activate(release("2"))
+    assert (answer["reloaded"], answer["failed"]) == ([A], {})
+    assert pid(answer["observation"], UNIT_A) == pid(before, UNIT_A)
+    assert (worker.root / "state" / A / "reloads").read_text() == "1\n"
+    assert worker.activate(release("2"))["unchanged"] == [A]
+
+
+def test_a_job_that_a_reload_ends_is_reported(worker: Worker) -> None:
+    worker.activate(release_of(TestJob(name=A, on_change="reload")))
+    answer = worker.activate(release_of(TestJob(name=A, version="2", on_change="reload")))
+    assert "must handle that signal" in answer["failed"][A]["message"]
+    assert A not in answer["observation"]["applied"]
+
+
+def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:
+    odd = "it's 100% a\\b;#=,(d) %(here)s $HOME é"
+    python = tmp_path / odd / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    worker = Worker(tmp_path, supervisor_python=str(python), name=odd)
+    worker.agent.rename(tmp_path / odd / "agent.py")
+    worker.agent = tmp_path / odd / "agent.py"
+    try:
+        assert worker.activate(TWO)["started"] == [A, B]
+        assert worker.activate(TWO)["unchanged"] == [A, B]
+        assert worker.activate(TWO_CHANGED, TWO)["restarted"] == [A]
+        assert worker.starts(A) == ["1", "2"]
+        assert f"starting {A} 2" in worker.call("logs", {"job": A, "lines": 5})["lines"]
+    finally:
+        agent = tmp_path / "agent.py"
+        agent.write_bytes(worker.agent.read_bytes())
+        worker.agent = agent
+        worker.close()
 
 
 def test_a_job_that_runs_once_is_not_run_again_until_it_changes(worker: Worker) -> None:
@@ -230,6 +291,7 @@ def test_teardown_leaves_nothing(worker: Worker) -> None:
     assert len(mine) == 3
     answer = worker.teardown()
     assert answer["units"] == [UNIT_A, UNIT_B]
+    assert answer["directories"] == [str(worker.root), str(worker.run)]
     assert not worker.root.exists()
     assert not worker.run.exists()
     until(lambda: not any(alive(process) for process in mine))
@@ -281,7 +343,7 @@ def test_directories_of_jobs_are_made_and_a_refused_one_fails_its_job_only(worke
 def test_every_supported_python_runs_the_agent(tmp_path: Path, version: str) -> None:
     python = interpreter(version)
     if python is None:
-        pytest.skip(f"needs python{version} on PATH")
+        pytest.skip(f"needs python{version} on PATH, or from pyenv or uv")
     worker = Worker(tmp_path, python=python)
     try:
         assert worker.activate(TWO)["started"] == [A, B]

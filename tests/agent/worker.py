@@ -34,6 +34,8 @@ class Worker:
 
     directory: Path
     python: str = sys.executable
+    supervisor_python: str = sys.executable
+    name: str = "worker"
     _run: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,11 +45,11 @@ class Worker:
 
     @property
     def root(self) -> Path:
-        return self.directory / "worker"
+        return self.directory / self.name
 
     @property
     def run(self) -> Path:
-        return self._run / "r"
+        return self._run / self.name
 
     @property
     def layout(self) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class Worker:
             "root": str(self.root),
             "run": str(self.run),
             "service_manager": "supervisor",
-            "supervisor": {"python": sys.executable},
+            "supervisor": {"python": self.supervisor_python},
         }
 
     def request(self, body: dict[str, Any], payload: bytes = b"") -> bytes:

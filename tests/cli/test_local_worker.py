@@ -149,3 +149,13 @@ def _processes(operator: Operator) -> dict[str, int]:
     return {
         one["job"]: one["main_pid"] for one in operator.run("workloads", "--json").json if one["state"] == "running"
     }
+
+
+def test_what_is_deployed_can_be_looked_at_while_the_source_is_broken(operator: Operator) -> None:
+    operator.run("apply")
+    operator.write({"workflows/roundtrip.yaml": "workflow: [\n"})
+    operator.run("plan", expect=1)
+    assert "in sync" in operator.run("status", "--exit-code").stdout
+    assert len(operator.run("workloads", "--json").json) == 2
+    assert len(operator.run("history", "--json").json) == 1
+    operator.git("checkout", "--quiet", "workflows")

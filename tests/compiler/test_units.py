@@ -169,3 +169,18 @@ def broken_unit(folder: Path) -> Path:
     unit = folder / "broken.service"
     unit.write_text(plain_unit() + "\n[Service]\nCPUQuota=50%%\n")
     return unit
+
+
+def test_a_job_that_reloads_is_told_by_a_signal_and_others_are_not() -> None:
+    text = unit_text("a.b.0", kind="service", notifies=False, directories=(), settings={}, on_change="reload")
+    assert set(text.splitlines()) - set(plain_unit().splitlines()) == {
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "Type=exec",
+    }
+    assert "ExecReload" not in plain_unit()
+
+
+@pytest.mark.parametrize("kind", ["service", "once"])
+def test_only_the_main_process_is_asked_to_end(kind: str) -> None:
+    text = unit_text("a.b.0", kind=kind, notifies=True, directories=(), settings={})
+    assert "KillMode=mixed" in text.splitlines()

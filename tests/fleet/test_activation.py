@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitopsd.compiler.render.unit import unit_text
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerRefused
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitopsd.fleet.connection import WorkerConnection
+    from tests.agent.releases import TestRelease
     from tests.fleet.fixtures import StartFleet
     from tests.fleet.machine import Machine
 
 A, B, C = "orders.a.0", "orders.b.0", "orders.c.0"
 TWO = release_of(TestJob(name=A), TestJob(name=B))
+HARDENING = ("Capability", "Lock", "Memory", "NoNew", "Private", "Protect", "Remove", "Restrict", "System", "UMask")
 TWO_CHANGED = release_of(TestJob(name=A, version="2"), TestJob(name=B))
 
 
@@ -188,6 +191,40 @@ def test_a_job_that_is_slow_fails_at_the_deadline_and_is_not_started_again_once_
     assert result.started == (B,)
     until(lambda: active(verbs.observe(worker))[unit(A)] == "active")
     assert activate(worker, release).unchanged == (A, B)
+
+
+def test_ports_are_waited_for_and_one_that_stays_silent_fails_its_job_alone(worker: WorkerConnection) -> None:
+    url = "http://127.0.0.1:7002/ready"
+    release = release_of(
+        TestJob(name=A, ready={"kind": "tcp", "port": 7001}),
+        TestJob(name=B, ready={"kind": "http", "url": url}, settings={"listen": 7002, "answer": "503 Busy"}),
+        TestJob(name=C, ready={"kind": "tcp", "port": 7003}, settings={"listen": 7003, "ready_after": 3}),
+    )
+    result = activate(worker, release, deadline=8)
+    assert result.started == (C,)
+    assert result.failed[A].message == "it does not answer on 127.0.0.1:7001"
+    assert f"starting {A} 1" in result.failed[A].log
+    assert result.failed[B].message == f"it answers {url} with status 503"
+    assert result.observation.applied.keys() == {C}
+
+
+def test_a_reload_reaches_the_running_process(machine: Machine, worker: WorkerConnection) -> None:
+    rendered = unit_text(A, kind="service", notifies=True, directories=(), settings={}, on_change="reload").splitlines()
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in rendered
+
+    def release(version: str) -> TestRelease:
+        # what sends the signal is run in the unit's sandbox
+        sandbox = tuple(line for line in rendered if line.startswith(HARDENING))
+        handles = TestJob(name=A, version=version, on_change="reload", settings={"reloads": True}, unit_lines=sandbox)
+        return release_of(handles, TestJob(name=B, version=version, on_change="reload"))
+
+    before = pids(activate(worker, release("1")).observation)
+    result = activate(worker, release("2"))
+    assert (result.reloaded, result.daemon_reload) == ((A,), False)
+    assert "must handle that signal" in result.failed[B].message
+    assert pids(result.observation)[unit(A)] == before[unit(A)]
+    assert lines(machine, "cat", f"{ROOT}/state/{A}/reloads") == ["1"]
+    assert result.observation.applied.keys() == {A}
 
 
 def test_a_unit_that_systemd_refuses_fails_alone(worker: WorkerConnection) -> None:

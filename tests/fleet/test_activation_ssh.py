@@ -151,6 +151,8 @@ def test_a_user_who_is_not_let_in_is_named(machine: Machine, workers: Workers) -
     with pytest.raises(WorkerUnreachable, match="not let in as nobody") as refused:
         verbs.observe(workers.connect(target_of(machine, user="nobody")))
     assert refused.value.stage == "auth"
+    assert ".." not in refused.value.message
+    assert refused.value.message.count(machine.name) == 1
 
 
 def test_a_machine_without_python_is_told_what_to_install(machine: Machine, workers: Workers) -> None:
@@ -181,6 +183,7 @@ def test_a_user_without_sudo_is_told_so(machine: Machine, workers: Workers) -> N
         verbs.observe(connection)
     assert refused.value.code in ("no-sudo", "no-python")
     assert "sudo" in refused.value.message
+    assert "bootstrap" not in refused.value.message
 
 
 def test_an_ordinary_user_with_sudo_deploys(machine: Machine, workers: Workers) -> None:

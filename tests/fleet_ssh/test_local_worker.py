@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gitopsd.agent.bundle import agent_script
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
-from gitopsd.fleet.layout import layout_of
+from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.local import LocalWorker
 from gitopsd.fleet.target import Target
 from gitopsd.model.facts import Owner
@@ -46,7 +48,10 @@ def test_it_is_activated_observed_and_torn_down(worker: WorkerConnection, tmp_pa
     assert any(A in line for line in verbs.logs(worker, A).lines)
     assert verbs.prune(worker, [ONE.id]).removed == ()
     assert (tmp_path / f"gitopsd/local-aaaaaaaa/agent/{agent_script().sha256}.py").is_file()
-    assert verbs.teardown(worker).units == (unit(A),)
+    gone = verbs.teardown(worker)
+    assert gone.units == (unit(A),)
+    outermost = str(tmp_path / "gitopsd/local-aaaaaaaa")
+    assert [path for path in gone.directories if not path.startswith("/tmp/gitopsd-")] == [outermost]
     assert not (tmp_path / "gitopsd/local-aaaaaaaa/releases").exists()
 
 
@@ -61,6 +66,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     layout = layout_of(TARGET, {"XDG_STATE_HOME": str(tmp_path / "file")})
     with pytest.raises(WorkerRefused, match="Not a directory"):
         LocalWorker(TARGET, layout).call("observe", {"owner": None})
+
+
+def test_a_place_that_supervisord_cannot_take_is_told_before_anything_is_written() -> None:
+    fine = layout_of(TARGET, {"XDG_STATE_HOME": "/home/al b/100%;x"})
+    assert layout_problem(fine) is None
+    assert layout_problem(layout_of(Target(name="edge-1"))) is None
+    bad = layout_of(TARGET, {"XDG_STATE_HOME": '/home/al "b"'})
+    assert "set XDG_STATE_HOME" in (layout_problem(bad) or "")
+    python = msgspec.structs.replace(fine, supervisor_python='/opt/"x"/bin/python')
+    assert "install gitopsd" in (layout_problem(python) or "")
+
+
+def test_a_directory_inside_another_is_not_listed_as_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, Workers() as workers:
+        monkeypatch.setenv("XDG_STATE_HOME", short)
+        with workers.connect(TARGET) as connection:
+            activate(connection, ONE)
+            assert verbs.teardown(connection).directories == (f"{short}/gitopsd/local-aaaaaaaa",)
 
 
 def test_layouts_are_stable_and_fit_their_sockets(tmp_path: Path) -> None:

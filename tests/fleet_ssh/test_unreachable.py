@@ -8,9 +8,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import paramiko
 import pytest
 
-from gitopsd.fleet import verbs
+from gitopsd.fleet import connector, verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import HostKeyMismatch, WorkerUnreachable
 from gitopsd.fleet.target import SshSettings, Target
@@ -35,7 +36,8 @@ def refusal(server: socket.socket, **changes: object) -> WorkerUnreachable:
     with Workers(SETTINGS) as workers, pytest.raises(WorkerUnreachable) as caught:
         verbs.observe(workers.connect(target))
     assert time.monotonic() - start < 20, "its deadlines add up to three seconds"
-    assert caught.value.message.startswith("edge-1")
+    assert caught.value.message.startswith("edge-1: ")
+    assert caught.value.message.count("edge-1") == 1, "who prints it puts the name before it, or not, but once"
     return caught.value
 
 
@@ -48,6 +50,29 @@ def test_a_port_where_nobody_listens() -> None:
     with Workers(SETTINGS) as workers, pytest.raises(WorkerUnreachable, match="refused") as caught:
         verbs.observe(workers.connect(target))
     assert caught.value.stage == "connect"
+    assert caught.value.message.startswith("edge-1: no connection to 127.0.0.1:1: Connection refused. Is")
+
+
+def test_a_connection_that_does_not_come_about_in_time_says_how_long_it_was_waited_for() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        where = full.getsockname()
+        with socket.create_connection(where):  # it is queued, and those after it get no answer
+            message = refusal(full).message
+    assert message.startswith(f"edge-1: no connection to 127.0.0.1:{where[1]} within 1 s. Is")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (paramiko.AuthenticationException("Authentication failed."), "Authentication failed"),
+        (OSError(113, "No route to host"), "No route to host"),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_a_reason_ends_without_a_dot_of_its_own(error: Exception, reason: str) -> None:
+    assert connector._reason(error) == reason
 
 
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" * 50, b"SSH-2.0-x\r\n", b"\0" * 5000])

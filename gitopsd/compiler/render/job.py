@@ -10,6 +10,8 @@ from gitopsd.compiler.blueprint_check import KINDS
 from gitopsd.compiler.expressions import ExpressionError, evaluate, names_used
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
+from gitopsd.compiler.render.actions import check_actions
+from gitopsd.compiler.render.job_error import JobError
 from gitopsd.compiler.render.unit import JOB_USER, unit_name, unit_text
 from gitopsd.compiler.render.unit_settings import UnitValueError, setting_text
 from gitopsd.compiler.route import RoutedJob
@@ -34,23 +36,6 @@ class JobContent:
     unit: str
     entry: dict[str, Any]
     uses_runner: bool
-
-
-class JobError(ValueError):
-    """A blueprint that can't become this job.
-
-    `at` is the way to the cause below `job:` in the blueprint, `parameter` the step's parameter that is the cause;
-    with neither it is the step itself.
-    """
-
-    def __init__(
-        self, code: str, message: str, at: tuple[str | int, ...] = (), hint: str = "", parameter: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.at = at
-        self.hint = hint
-        self.parameter = parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +83,14 @@ class JobRenderer:
             )
         argv = _argv(job, scope)
         role = str(job.runner) if argv is None else "exec" if _is_filter(step.blueprint) else ""
+        with_ = _evaluated(job.with_, scope, "with") if argv is None else {"command": argv}
+        if role == "transform":
+            check_actions(with_.get("actions"))
         return _Evaluated(
             kind=kind,
             role=role,
             argv=argv,
-            with_=_evaluated(job.with_, scope, "with") if argv is None else {"command": argv},
+            with_=with_,
             files=self._files(job, scope),
             settings=_settings(job, scope),
             writes=tuple(_writes(job, scope)),

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.place import Placement
-from gitopsd.compiler.render.job import JobContent, JobError, JobRenderer
+from gitopsd.compiler.render.job import JobContent, JobRenderer
+from gitopsd.compiler.render.job_error import JobError
 from gitopsd.compiler.route import RoutedJob
 from gitopsd.model.artifacts import (
     FLEET_FILE,
