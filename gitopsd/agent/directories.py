@@ -7,7 +7,7 @@ Root makes them below directories that a job's user may own, so every step is ta
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import stat
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 _SYSTEM = ("etc", "usr", "bin", "sbin", "boot", "dev", "proc", "sys", "run", "root")
+_UNFINISHED = 0o1700
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,7 +30,7 @@ def make_missing(path: str, account: Account | None, layout: Layout) -> None:
     problem = refusal(path, layout)
     if problem:
         raise AgentError("bad-payload", f"directory {path!r} {problem}")
-    if os.path.isdir(path):  # noqa: PTH112 -- the hot path of every activation
+    if _is_made(path):  # the hot path of every activation
         return
     names = PurePosixPath(path).parts[1:]
     descriptor = os.open("/", _OPEN)
@@ -58,43 +59,53 @@ def refusal(path: str, layout: Layout) -> str | None:
     return None
 
 
+def _is_made(path: str) -> bool:
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- a Path costs as much as the call
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and not _is_unfinished(found)
+
+
+def _is_unfinished(found: os.stat_result) -> bool:
+    return stat.S_IMODE(found.st_mode) == _UNFINISHED and found.st_uid == os.geteuid()
+
+
 def _enter(parent: int, name: str, path: str, account: Account | None) -> int:
-    """Open a directory below parent, made first if it is missing."""
+    """Open a directory below parent, made first if it is missing.
+
+    One that is not finished yet has a mode that nobody else gives. So whoever finds it after a kill finishes it, and
+    so does another worker that makes the same one on a shared file system right now; nothing is ever replaced.
+    """
     try:
-        return os.open(name, _OPEN, dir_fd=parent)
-    except FileNotFoundError:
-        _make(parent, name, path, account)
+        os.mkdir(name, _UNFINISHED, dir_fd=parent)
+    except FileExistsError:
+        made = False
+    else:
+        made = True
+    try:
+        descriptor = os.open(name, _OPEN, dir_fd=parent)
     except OSError as error:
         raise _blocked(name, path, error) from None
-    try:
-        return os.open(name, _OPEN, dir_fd=parent)
-    except OSError as error:
-        raise _blocked(name, path, error) from None
-
-
-def _make(parent: int, name: str, path: str, account: Account | None) -> None:
-    # aside, then renamed: one that is there has its owner and mode, even if we are killed
-    aside = f".{name[:200]}.gitopsd-new"
-    with suppress(FileNotFoundError):
-        os.rmdir(aside, dir_fd=parent)
-    os.mkdir(aside, 0o700, dir_fd=parent)
-    descriptor = os.open(aside, _OPEN, dir_fd=parent)
-    try:
-        _hand_over(descriptor, path, account)
-    finally:
-        os.close(descriptor)
-    os.rename(aside, name, src_dir_fd=parent, dst_dir_fd=parent)
-    os.fsync(parent)
+    if made or _is_unfinished(os.fstat(descriptor)):
+        try:
+            _hand_over(descriptor, path, account)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.fsync(parent)
+    return descriptor
 
 
 def _hand_over(descriptor: int, path: str, account: Account | None) -> None:
     found = os.fstat(descriptor)
-    # whoever may write the parent may have swapped ours for another: give away nothing that isn't ours and empty
-    if found.st_uid != os.geteuid() or os.listdir(descriptor):
+    if not _is_unfinished(found):
+        return  # another worker has just finished it, or somebody put another in its place: that is not ours to give
+    if os.listdir(descriptor):
         raise AgentError("bad-payload", f"directory {path!r} was replaced while it was made: look who writes there")
-    os.fchmod(descriptor, 0o755)
     if account is not None and account.uid != found.st_uid:
         os.fchown(descriptor, account.uid, account.gid)
+    os.fchmod(descriptor, 0o755)  # last: from here on it is finished
     os.fsync(descriptor)
 
 

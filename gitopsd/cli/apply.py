@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -24,20 +25,20 @@ def apply(session: Session, what: str | None, *, as_json: bool) -> int:
     """
     expected = _read_plan(what)
     revision = (expected.inputs.source_commit if expected else what) or None
+    if expected is not None and session.environment is None:
+        session = replace(session, environment=expected.inputs.environment)
     if expected is not None and revision is None:
         raise click.UsageError(f"{what} is the plan of a work tree with uncommitted edits: commit them and plan again")
     workspace = session.workspace()
-    source = workspace.source_of_commit(revision)
     reporter = Reporter()
     results = []
     try:
         for result in apply_version(
             workspace,
-            source,
+            lambda: workspace.source_of_commit(revision),
+            named=revision is not None,
             expected=expected,
-            planned=reporter.planned,
-            committed=reporter.committed,
-            progress=reporter.progress,
+            reporter=reporter,
         ):
             results.append(result)
             reporter.result(result)

@@ -11,44 +11,62 @@ from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.planning import Planned
 from gitopsd.model.excerpt import printable
 
+_MOST_DRIFT = 5
 _COLOURS = {"in-sync": None, "converged": "green", "failed": "red", "unreachable": "yellow"}
 
 
 class Reporter:
-    """Says each thing once, when it is known; on stderr unless `err` is off."""
+    """Says each thing once, when it is known; on stderr unless `err` is off.
+
+    A reader that goes away (`2>&1 | head`) doesn't stop a rollout half way.
+    """
 
     def __init__(self, *, err: bool = True) -> None:
         self._err = err
+        self._heard = True
         self._applied: Applied | None = None
 
     def planned(self, planned: Planned) -> None:
         if not planned.plan.is_empty:
-            text = format_plan(planned.plan, committed=True).rsplit("\n", 1)[0]
-            click.echo(text + "\n", err=self._err)
+            self._say(format_plan(planned.plan))
+            self._say("")
 
     def committed(self, applied: Applied) -> None:
         self._applied = applied
         head = applied.head.commit.id[:12]
         if applied.committed and not applied.planned.plan.is_empty:
-            click.echo(f"deployment {applied.deployment} committed to {applied.branch.name} ({head})", err=self._err)
+            self._say(f"deployment {applied.deployment} committed to {applied.branch.name} ({head})")
         elif applied.committed:
-            click.echo(f"records committed to {applied.branch.name} ({head}); no release changes", err=self._err)
+            self._say(f"records committed to {applied.branch.name} ({head}); no release changes")
         else:
-            click.echo(f"{applied.branch.name} ({head}) holds this version already", err=self._err)
+            self._say(f"{applied.branch.name} ({head}) holds this version already")
 
-    def progress(self, worker: str, doing: str) -> None:
-        """Nothing: a worker's line comes when it ends. Long rollouts show the order in which workers end."""
+    def warn(self, message: str) -> None:
+        self._say(f"warning: {message}")
 
     def result(self, result: WorkerResult) -> None:
         done = ", ".join(f"{len(jobs)} {what}" for what, jobs in result.touched.items() if jobs)
-        click.secho(f"  {result.worker}: {result.state}", fg=_COLOURS[result.state], nl=False, err=self._err)
-        click.echo(f" ({done})" if done else "", err=self._err)
-        if result.error and not result.failures:
-            click.echo(f"    {printable(result.error)}", err=self._err)
+        line = f"  {result.worker}: {result.state}" + (f" ({done})" if done else "")
+        self._say(line, colour=_COLOURS[result.state])
+        planned = self._applied.planned.plan.changed_workers if self._applied else ()
+        if result.state == "converged" and result.worker not in planned:
+            for drift in result.drift[:_MOST_DRIFT]:
+                self._say(f"    put right: {drift.subject + ': ' if drift.subject else ''}{drift.detail}")
+        if result.error:
+            self._say(f"    {result.error}")
         for job, (message, log) in result.failures.items():
-            click.echo(f"    {job}: {printable(message)}", err=self._err)
-            for line in log:
-                click.echo(f"      | {printable(line)}", err=self._err)
+            self._say(f"    {job}: {message}")
+            for entry in log:
+                self._say(f"      | {entry}")
+
+    def _say(self, text: str, colour: str | None = None) -> None:
+        if not self._heard:
+            return
+        try:
+            for line in text.split("\n"):
+                click.secho(printable(line), fg=colour, err=self._err)
+        except BrokenPipeError:
+            self._heard = False
 
     def summary(self, results: list[WorkerResult]) -> None:
         counts = {state: sum(result.state == state for result in results) for state in _COLOURS}

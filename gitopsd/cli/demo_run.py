@@ -73,11 +73,10 @@ def _apply(workspace: Workspace) -> None:
     results = []
     for result in apply_version(
         workspace,
-        workspace.source_of_commit(),
+        workspace.source_of_commit,
+        named=False,
         expected=None,
-        planned=reporter.planned,
-        committed=reporter.committed,
-        progress=reporter.progress,
+        reporter=reporter,
     ):
         results.append(result)
         reporter.result(result)

@@ -9,7 +9,7 @@ import click
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.fleet.errors import WorkerError
 from gitopsd.model.diagnostic import Diagnostic, Severity
-from gitopsd.model.excerpt import format_diagnostics
+from gitopsd.model.excerpt import format_diagnostics, printable
 from gitopsd.repo.errors import RepositoryError
 
 
@@ -42,10 +42,11 @@ def show_diagnostics(diagnostics: tuple[Diagnostic, ...], sources: dict[str, byt
 
 
 def _say(message: str, hint: str) -> None:
+    first, *more = [printable(line) for line in message.split("\n")]
     click.secho("error: ", fg="red", nl=False, err=True)
-    click.echo(message, err=True)
+    click.echo("\n".join([first, *more]), err=True)
     if hint:
-        click.echo(f"  hint: {hint}", err=True)
+        click.echo(f"  hint: {printable(hint)}", err=True)
 
 
 def print_json(value: object) -> None:

@@ -1,7 +1,9 @@
 """The entry point: a group whose commands are imported only when they are called, and the one boundary for errors."""
 
 import importlib
+import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -84,6 +86,12 @@ def _was_interrupted(error: BaseException | None) -> bool:
 
 def main() -> NoReturn:
     """Runs the command line; the exit code says what came of it (DESIGN.md, section 8)."""
+    # ended by a service manager or a closed terminal, a command stops as cleanly as by Ctrl-C
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    if "--debug" not in sys.argv:
+        logging.getLogger("paramiko").addHandler(logging.NullHandler())
+        logging.getLogger("paramiko").propagate = False
     sys.exit(_run(sys.argv[1:]))
 
 

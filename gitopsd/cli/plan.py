@@ -1,4 +1,5 @@
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -42,14 +43,22 @@ def plan(
     else:
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, {path: file.data for path, file in source.files.items()})
-        click.echo(format_plan(planned.plan, committed=source.commit is not None))
+        click.echo(format_plan(planned.plan))
+        if source.commit is None:
+            click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
+        elif not planned.plan.is_empty:
+            click.echo("`gitopsd apply` makes it so.")
     return exit_codes.CHANGES if detailed_exitcode and not planned.plan.is_empty else 0
 
 
 def _write_aside(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.new")
     try:
-        aside.write_bytes(content)
-        aside.replace(path)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)  # a device or a pipe is written to, not replaced
+            return
+        path = path.resolve()
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
+            aside.write(content)
+        Path(aside.name).replace(path)
     except OSError as error:
         raise ControllerError(f"{path}: {error.strerror}", "name a file in a folder that can be written to") from None

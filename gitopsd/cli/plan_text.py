@@ -14,8 +14,8 @@ _EFFECTS = {
 _MOST_DIFF_LINES = 60
 
 
-def format_plan(plan: Plan, *, committed: bool) -> str:
-    """The changes by worker, the counts, and what to do next."""
+def format_plan(plan: Plan) -> str:
+    """The changes by worker, and the counts."""
     lines: list[str] = []
     worker = ""
     for change in plan.changes:
@@ -25,12 +25,12 @@ def format_plan(plan: Plan, *, committed: bool) -> str:
             worker = change.worker
             lines += ["", f"{worker}"]
         lines += _change_lines(change)
+    with_changes = {change.worker for change in plan.changes if change.action != "unchanged"}
+    for name in plan.changed_workers:
+        if name not in with_changes:
+            lines += ["", name, "  its release changes, and none of its jobs do"]
     lines += ["", _summary(plan)]
     lines.append(f"environment {plan.inputs.environment}, branch {plan.branch}, plan {plan.digest[:12]}")
-    if not committed:
-        lines.append("This is the work tree, with edits that are not committed: commit them to apply this plan.")
-    elif not plan.is_empty:
-        lines.append("`gitopsd apply` makes it so.")
     return "\n".join(lines).lstrip("\n")
 
 

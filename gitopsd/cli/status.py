@@ -5,6 +5,7 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
+from gitopsd.model.excerpt import printable
 
 
 @click.command()
@@ -40,9 +41,9 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
         )
         for one in statuses:
             for line in ([one.error] if one.error else []) + list(one.drift[:10]):
-                click.echo(f"{one.worker}: {line.removeprefix(one.worker + ': ')}")
+                click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
             if one.last_attempted and one.last_attempted.error:
-                click.echo(f"{one.worker}: last attempt: {one.last_attempted.error}")
+                click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
     return 1 if exit_code and any(_state(one) != "in sync" for one in statuses) else 0
 
 

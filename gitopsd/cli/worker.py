@@ -3,11 +3,13 @@ import sys
 import click
 import msgspec
 
+from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.daemon.workers import known_workers, probe_workers, teardown_worker
 from gitopsd.model.artifacts import PlacedWorker
+from gitopsd.model.excerpt import printable
 
 
 @click.group()
@@ -73,7 +75,7 @@ def probe(session: Session, names: tuple[str, ...], *, as_json: bool) -> int:
         )
         for one in found:
             for line in [one.error] if one.error else one.facts.problems if one.facts else ():
-                click.echo(f"{one.worker}: {line.removeprefix(one.worker + ': ')}")
+                click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
     return 1 if any(one.facts is None or one.facts.problems for one in found) else 0
 
 
@@ -92,7 +94,10 @@ def teardown(session: Session, name: str, *, yes: bool) -> int:
     if not yes and not sys.stdin.isatty():
         raise click.UsageError(f"{described} is not torn down without being asked: add --yes")
     if not yes:
-        click.confirm(f"Stop and remove everything that gitopsd manages on {described}?", abort=True, err=True)
+        sure = click.confirm(f"Stop and remove everything that gitopsd manages on {described}?", err=True)
+        if not sure:
+            click.echo("nothing was done", err=True)
+            return exit_codes.FAILED
     removed = teardown_worker(workspace, known, name)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:

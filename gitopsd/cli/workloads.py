@@ -5,6 +5,7 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.daemon import status
+from gitopsd.model.excerpt import printable
 
 
 @click.command()
@@ -38,5 +39,5 @@ def workloads(session: Session, *, as_json: bool) -> int:
         )
     for one in observed:
         if one.error:
-            click.echo(one.error, err=True)
+            click.echo(printable(f"{one.desired.worker}: {one.error}"), err=True)
     return 1 if any(one.error for one in observed) else 0

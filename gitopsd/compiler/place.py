@@ -13,6 +13,7 @@ from hashlib import sha256
 from gitopsd.compiler.colocate import Company, companies
 from gitopsd.compiler.eligible import Eligibility
 from gitopsd.compiler.link import Linked
+from gitopsd.compiler.machines import check_machines
 from gitopsd.compiler.words import short
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic
@@ -37,6 +38,7 @@ class Placement:
 def place(linked: Linked, systems: Sequence[System], state: ArtifactState) -> tuple[Placement | None, list[Diagnostic]]:
     workers = fleet_workers(linked)
     together, diagnostics = companies(linked, systems)
+    diagnostics += check_machines(linked, workers, state)
     eligibility = Eligibility(workers, state.cordoned)
     diagnostics += _too_many(linked, systems)
     for company in together:

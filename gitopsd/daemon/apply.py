@@ -4,27 +4,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.converge import PayloadSource, Progress, State, WorkerResult, converge
-from gitopsd.daemon.errors import ControllerError, StalePlanError
-from gitopsd.daemon.planning import Planned, check_source, plan_front
+from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
+from gitopsd.daemon.errors import ControllerError, StalePlanError, explain
+from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerError, WorkerUnreachable
+from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed, fan_out
 from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.model.plan import Plan
+from gitopsd.model.release import DesiredRelease
 from gitopsd.model.trees import BuiltTree
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
 from gitopsd.repo.commit import write_commit
-from gitopsd.repo.errors import RefMovedError
+from gitopsd.repo.errors import RefMovedError, RepositoryError
 from gitopsd.repo.lock import host_lock
 from gitopsd.repo.publish import publish, write_deployment
 from gitopsd.repo.refs import RefUpdate
+from gitopsd.repo.revision import is_ancestor
 from gitopsd.repo.source import SourceTree
 from gitopsd.repo.trailers import DeploymentTrailers, format_message
 
@@ -52,95 +55,136 @@ class Applied:
         return trailers.deployment if trailers else 0
 
 
+class Reporter(Protocol):
+    """Is told what an apply comes to before it goes on."""
+
+    def planned(self, planned: Planned) -> None:
+        """Before anything is written; again when another writer came first and the plan is now a different one."""
+        ...
+
+    def committed(self, applied: Applied) -> None:
+        """Before any worker is touched."""
+        ...
+
+    def warn(self, message: str) -> None: ...
+
+
 def apply_version(
     workspace: Workspace,
-    source: SourceTree,
+    read_source: Callable[[], SourceTree],
     *,
+    named: bool,
     expected: Plan | None,
-    planned: Callable[[Planned], None],
-    committed: Callable[[Applied], None],
-    progress: Progress,
+    reporter: Reporter,
 ) -> Iterator[WorkerResult]:
     """Commit the version and converge every worker; yields each worker's result as it comes.
 
-    `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved. `planned`
-    and `committed` are told before anything is written, and before any worker is touched.
-    Raises DiagnosticsError, RepositoryError, ControllerError.
+    `read_source` reads the version: under the lock, and again whenever another writer came first, so that the newest
+    wins. `named` says that a person asked for this very version: else one that is older than what is deployed is
+    refused. `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved.
+    Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
-    if source.commit is None:
-        raise ControllerError("only a commit can be applied", "commit the changes first")
-    front = check_source(source, workspace.environment)
-    name = front.linked.name if front.linked else ""
-    with host_lock(workspace.identity, name):
-        applied = _commit(
-            workspace, source, lambda: plan_front(workspace, source, front, fetch=True), expected, planned
-        )
-        committed(applied)
+    environment = branch_of(workspace, read_source()).environment
+    with host_lock(workspace.identity, environment):
+        applied = _commit(workspace, read_source, named=named, expected=expected, reporter=reporter)
+        reporter.committed(applied)
         started = datetime.now(UTC)
         results: list[WorkerResult] = []
+        workers = desired_releases(workspace.repository, applied.head.commit.tree)
         try:
-            for result in converge_fleet(workspace, applied.branch, applied.head, progress):
+            for result in converge_fleet(workspace, applied.branch, applied.head, workers):
                 results.append(result)
                 yield result
         finally:  # also when it is interrupted: what is known by then is the record
-            record_rollout(workspace, applied.branch, applied.head, started, results)
+            try:
+                record_rollout(workspace, applied.branch, applied.head, results, workers, started=started)
+            except RepositoryError as error:
+                reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
 
 
 def _commit(
     workspace: Workspace,
-    source: SourceTree,
-    plan: Callable[[], Planned],
+    read_source: Callable[[], SourceTree],
+    *,
+    named: bool,
     expected: Plan | None,
-    announce: Callable[[Planned], None],
+    reporter: Reporter,
 ) -> Applied:
-    """The artifact branch moved to what the plan renders; planned again whenever another writer came first."""
+    """The artifact branch moved to what the plan renders; read and planned again whenever another writer came first."""
+    announced = ""
     for attempt in range(1, _COMMIT_ATTEMPTS + 1):
         started = time.monotonic()
-        planned = plan()
+        source = read_source()
+        if source.commit is None:
+            raise ControllerError("only a commit can be applied", "commit the changes first")
+        planned = plan_version(workspace, source)
         seconds = {"plan": time.monotonic() - started}
         if expected is not None and expected.digest != planned.plan.digest:
             raise StalePlanError(_what_moved(expected, planned.plan), "plan again, and apply the new plan")
-        if attempt == 1:
-            announce(planned)
+        if not named:
+            _refuse_older(workspace, source.commit, planned.head)
+        if announced != planned.plan.digest:
+            reporter.planned(planned)
+            announced = planned.plan.digest
         head = planned.head
         if head is not None and head.commit.tree == planned.plan.tree:
             return Applied(planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds)
         started = time.monotonic()
         try:
-            _write(workspace, source, planned)
+            commit = _write(workspace, source.commit, planned)
         except RefMovedError:
             if attempt == _COMMIT_ATTEMPTS:
                 raise
             continue
         seconds["commit"] = time.monotonic() - started
-        head = read_head(workspace.repository, planned.branch)
-        if head is None:
-            raise ControllerError(f"{planned.branch.ref} vanished right after it was written", "run this again")
+        head = _head_at(workspace, commit, head)
         return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
     raise AssertionError("unreachable")
 
 
-def _write(workspace: Workspace, source: SourceTree, planned: Planned) -> None:
-    """One commit: a numbered deployment where a release changes, else a mere update of records."""
+def _refuse_older(workspace: Workspace, commit: str, head: ArtifactHead | None) -> None:
+    """A version that others have gone past must be asked for by name: a clone that is behind would roll back."""
+    trailers = head.deployment.trailers if head and head.deployment else None
+    if trailers is None or trailers.source_commit == commit:
+        return
+    deployed, number = trailers.source_commit, trailers.deployment
+    hint = f"bring this clone up to date, or name the version to go back to: `gitopsd apply {commit[:12]}`"
+    if not workspace.repository.has(deployed):
+        raise ControllerError(f"deployment {number} came from commit {deployed[:12]}, which is not in this clone", hint)
+    if is_ancestor(workspace.repository, commit, deployed):
+        raise ControllerError(
+            f"deployment {number} came from commit {deployed[:12]}, which is newer than {commit[:12]}", hint
+        )
+
+
+def _head_at(workspace: Workspace, commit: str, before: ArtifactHead | None) -> ArtifactHead:
+    """The head that was just written, whatever the branch has become since."""
+    written = read_artifact_commit(workspace.repository, commit)
+    deployment = written if written.trailers else before.deployment if before else None
+    return ArtifactHead(commit=written, deployment=deployment, root_commit=before.root_commit if before else written.id)
+
+
+def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
+    """One commit, its id: a numbered deployment where a release changes, else a mere update of records."""
     tree = _with_runtime(planned.rendering)
     repository, branch, head = workspace.repository, planned.branch, planned.head
-    subject = read_artifact_commit(repository, source.commit or "").subject
+    subject = read_artifact_commit(repository, source_commit).subject
     if planned.plan.is_empty and head is not None:
-        message = format_message(f"Records for: {subject}", {"Source-Commit": source.commit or ""})
+        message = format_message(f"Records for: {subject}", {"Source-Commit": source_commit})
         commit = write_commit(repository, tree, parent=head.commit.id, message=message)
         update = RefUpdate(ref=branch.ref, new=commit, old=head.commit.id)
         publish(repository, [update], workspace.remote, reason="gitopsd: records")
-        return
+        return commit
     before = head.deployment.trailers.deployment if head and head.deployment and head.deployment.trailers else 0
     trailers = DeploymentTrailers(
         deployment=before + 1,
-        source_commit=source.commit or "",
+        source_commit=source_commit,
         environment=planned.plan.inputs.environment,
         trigger="manual",
         plan_digest=planned.plan.digest,
         renderer=planned.plan.inputs.renderer,
     )
-    write_deployment(
+    return write_deployment(
         repository,
         branch,
         workspace.remote,
@@ -188,10 +232,9 @@ def ssh_settings(workspace: Workspace) -> SshSettings:
 
 
 def converge_fleet(
-    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, progress: Progress
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
 ) -> Iterator[WorkerResult]:
     """Every worker made equal to the head; results come in the order in which the workers end."""
-    desired = desired_releases(workspace.repository, head.commit.tree)
     fleet = read_fleet(workspace.repository, head.commit.tree)
     targets = [
         target_of(fleet[name], head.root_commit, branch.environment) for name in sorted(desired) if name in fleet
@@ -201,15 +244,15 @@ def converge_fleet(
 
         def work(target: Target) -> WorkerResult:
             with workers.connect(target) as connection:
-                return converge(connection, desired[target.name], blobs, progress, _WORKER_SECONDS)
+                return converge(connection, desired[target.name], blobs, _WORKER_SECONDS)
 
         for outcome in fan_out(targets, work, deadline=_FLEET_SECONDS):
             yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
 
 
 def _failed_result(outcome: Failed) -> WorkerResult:
+    """Only a worker that is away may be caught up with later; a wrong key or a refused login needs a person."""
     error = outcome.error
-    if not isinstance(error, WorkerError):
-        raise error
-    state: State = "unreachable" if isinstance(error, WorkerUnreachable) else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=error.message)
+    away = isinstance(error, WorkerUnreachable) and error.stage not in {"host-key", "auth"}
+    state: State = "unreachable" if away else "failed"
+    return WorkerResult(worker=outcome.worker, state=state, error=explain(error))

@@ -1,7 +1,7 @@
 """One worker made equal to its release: observe → decide → act → read back. Apply and reconcile both come here."""
 
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
@@ -9,7 +9,7 @@ from typing import Literal
 from gitopsd.daemon.releases import Payload, held_blobs, payload
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
-from gitopsd.fleet.errors import WorkerRefused
+from gitopsd.fleet.errors import WorkerError, WorkerRefused
 from gitopsd.fleet.protocol import Activation
 from gitopsd.model.release import DesiredRelease
 from gitopsd.planner.drift import Drift, find_drift
@@ -18,8 +18,6 @@ from gitopsd.repo.repository import Repository
 _MOST_RELEASES = 4
 
 State = Literal["in-sync", "converged", "failed", "unreachable"]
-Progress = Callable[[str, str], None]
-"""Called with a worker's name and what is being done to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,7 @@ class WorkerResult:
 
 
 class PayloadSource:
-    """Reads blobs for many threads; libgit2's repository belongs to one at a time. Equal needs are packed once."""
+    """Reads blobs for many threads: libgit2's repository belongs to one at a time."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -54,25 +52,24 @@ class PayloadSource:
 
 
 def converge(
-    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, progress: Progress, deadline: float
+    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, deadline: float
 ) -> WorkerResult:
     """Raises WorkerError; everything about the jobs themselves is in the result."""
     manager = connection.target.service_manager
-    progress(desired.worker, "observing")
     started = time.monotonic()
     observed = verbs.observe(connection)
     seconds = {"observe": time.monotonic() - started}
     drift = find_drift(desired, observed, manager)
     if not drift:
         return WorkerResult(worker=desired.worker, state="in-sync", seconds=seconds)
-    progress(desired.worker, "activating")
     started = time.monotonic()
     activation = _activate(connection, desired, blobs, observed.releases, deadline)
     seconds["activate"] = time.monotonic() - started
     remaining = find_drift(desired, activation.observation, manager)
     if not remaining and len(activation.observation.releases) > _MOST_RELEASES:
         # the release before stays: returning to it then sends nothing
-        verbs.prune(connection, {desired.id, observed.release or desired.id})
+        with suppress(WorkerError):  # the next activation prunes as well; this one is done
+            verbs.prune(connection, {desired.id, observed.release or desired.id})
     failures = {job: (failure.message, failure.log) for job, failure in activation.failed.items()}
     return WorkerResult(
         worker=desired.worker,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from gitopsd.fleet.errors import WorkerError
 from gitopsd.model.diagnostic import Diagnostic, Location
 
 
@@ -26,6 +27,13 @@ class ControllerError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def explain(error: Exception) -> str:
+    """A failure of one worker in one line, whatever it was: the others go on."""
+    if isinstance(error, WorkerError):
+        return error.message
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 class StalePlanError(ControllerError):

@@ -60,22 +60,16 @@ def branch_of(workspace: Workspace, source: SourceTree) -> ArtifactBranch:
     return artifact_branch(*found)
 
 
-def plan_version(workspace: Workspace, source: SourceTree, *, fetch: bool = True) -> Planned:
+def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
     """The plan for one version against the artifact branch as it is now.
 
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
     front = check_source(source, workspace.environment)
-    return plan_front(workspace, source, front, fetch=fetch)
-
-
-def plan_front(workspace: Workspace, source: SourceTree, front: Front, *, fetch: bool) -> Planned:
-    """As plan_version, for a source that was checked."""
     if front.linked is None:
         raise ValueError("the source didn't link")
     branch = artifact_branch(front.linked.name, front.branch)
-    if fetch:
-        fetch_artifacts(workspace.repository, branch, workspace.remote)
+    fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     state = read_state(workspace.repository, head)
     compiled = compile_back(front, state, runtime_files(), kept_parts(workspace.repository, head))

@@ -1,7 +1,7 @@
 """What became of a deployment: one JSON note on its commit, with an entry for each rollout of it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,12 +19,16 @@ _LONGEST_ERROR = 500
 
 
 class RolloutRecord(Struct, frozen=True, kw_only=True):
-    """One run over the fleet: times in UTC, how many workers ended how, and why for those that are not well."""
+    """One run over the fleet: times in UTC, how many workers ended how, and why for those that are not well.
+
+    `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of.
+    """
 
     started: str
     finished: str
     counts: dict[str, int]
     errors: dict[str, str] = field(default_factory=dict)
+    not_attempted: tuple[str, ...] = ()
 
 
 class RolloutNote(Struct, frozen=True, kw_only=True):
@@ -38,17 +42,28 @@ def record_rollout(
     workspace: Workspace,
     branch: ArtifactBranch,
     head: ArtifactHead,
-    started: datetime,
     results: Sequence[WorkerResult],
+    workers: Collection[str],
+    *,
+    started: datetime,
 ) -> None:
-    """Adds a rollout to the newest deployment's note; one in which nothing was done or wrong leaves none."""
-    if head.deployment is None or all(result.state == "in-sync" for result in results):
+    """Adds a rollout over `workers` to the newest deployment's note.
+
+    One that found everything in sync is kept only where the note doesn't say so already. Raises RepositoryError.
+    """
+    if head.deployment is None:
         return
+    missing = sorted(set(workers) - {result.worker for result in results})
+    if not missing and all(result.state == "in-sync" for result in results):
+        earlier = read_rollouts(workspace.repository, branch, head.deployment).rollouts
+        if earlier and not earlier[-1].errors and not earlier[-1].not_attempted:
+            return
     rollout = RolloutRecord(
         started=_timestamp(started),
         finished=_timestamp(datetime.now(UTC)),
-        counts=dict(sorted(Counter(result.state for result in results).items())),
+        counts=dict(sorted(Counter([*(one.state for one in results), *("not attempted" for _ in missing)]).items())),
         errors={result.worker: _summary(result) for result in results if result.state in {"failed", "unreachable"}},
+        not_attempted=tuple(missing),
     )
 
     def add(present: bytes | None) -> Any:

@@ -8,13 +8,14 @@ from msgspec import Struct
 
 from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.errors import explain
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerError, WorkerRefused
+from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed, fan_out
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER
@@ -119,10 +120,8 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
             observation, error = None, ""
             if not isinstance(outcome, Failed):
                 observation = outcome.result
-            elif isinstance(outcome.error, WorkerError):
-                error = outcome.error.message.removeprefix(f"{outcome.worker}: ")
             else:
-                raise outcome.error
+                error = explain(outcome.error).removeprefix(f"{outcome.worker}: ")
             yield Observed(
                 desired=desired[outcome.worker],
                 group=fleet[outcome.worker].group,
@@ -130,7 +129,7 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
                 service_manager=targets[outcome.worker].service_manager,
                 observation=observation,
                 error=error,
-                refused=isinstance(outcome, Failed) and isinstance(outcome.error, WorkerRefused),
+                refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
             )
 
 
@@ -147,9 +146,9 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
 
 def workloads(observed: Observed) -> list[Workload]:
     """The jobs of one worker's release, and what else runs there under gitopsd's name."""
-    if observed.observation is None:
-        return []
     jobs = observed.desired.record.jobs
+    if observed.observation is None:
+        return [_unseen(observed, name, "unknown") for name in sorted(jobs)]
     by_unit = {job.unit: name for name, job in jobs.items()}
     seen = observed.observation
     found = []
@@ -168,14 +167,14 @@ def workloads(observed: Observed) -> list[Workload]:
                 current=bool(digest) and seen.applied.get(name) == digest,
             )
         )
-    missing = [
-        Workload(
-            worker=observed.desired.worker, job=name, state="missing", main_pid=0, restarts=0, since=None, current=False
-        )
-        for name, job in jobs.items()
-        if job.unit not in seen.units
-    ]
+    missing = [_unseen(observed, name, "missing") for name, job in jobs.items() if job.unit not in seen.units]
     return sorted([*found, *missing], key=lambda workload: workload.job)
+
+
+def _unseen(observed: Observed, job: str, state: str) -> Workload:
+    return Workload(
+        worker=observed.desired.worker, job=job, state=state, main_pid=0, restarts=0, since=None, current=False
+    )
 
 
 def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
@@ -214,8 +213,10 @@ class _Attempts:
     def of(self, worker: str) -> tuple[Attempt | None, int | None]:
         """The worker's last attempt, and the newest deployment after which it was well."""
         attempt: Attempt | None = None
-        for number, _, note in self._records:
+        for number, releases, note in self._records:
             for rollout in reversed(note.rollouts):
+                if worker not in releases or worker in rollout.not_attempted:
+                    continue
                 error = rollout.errors.get(worker, "")
                 attempt = attempt or Attempt(deployment=number, finished=rollout.finished, error=error)
                 if not error:

@@ -8,19 +8,18 @@ from msgspec import Struct
 from gitopsd.compiler.place import fleet_workers
 from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.planning import check_source
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError, explain
+from gitopsd.daemon.planning import branch_of, check_source
 from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerError
 from gitopsd.fleet.fanout import Failed, fan_out
 from gitopsd.fleet.protocol import Probe, TornDown
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.names import did_you_mean
-from gitopsd.repo.artifacts import artifact_branch, read_head
+from gitopsd.repo.artifacts import read_head
 from gitopsd.repo.lock import host_lock
 from gitopsd.repo.publish import fetch_artifacts
 
@@ -53,18 +52,22 @@ class Probed(Struct, frozen=True, kw_only=True):
 
 
 def known_workers(workspace: Workspace) -> KnownWorkers:
-    """Raises DiagnosticsError where the source doesn't say what the fleet is."""
-    front = check_source(workspace.source(), workspace.environment)
-    if front.linked is None:
-        raise ValueError("a checked source is linked")
-    branch = artifact_branch(front.linked.name, front.branch)
+    """The fleet that is deployed will do where the source doesn't compile. Raises DiagnosticsError without either."""
+    source = workspace.source()
+    branch = branch_of(workspace, source)
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     deployed = read_fleet(workspace.repository, head.commit.tree) if head else {}
+    try:
+        linked = check_source(source, workspace.environment).linked
+    except DiagnosticsError:
+        if not deployed:
+            raise
+        linked = None
     return KnownWorkers(
         environment=branch.environment,
         root_commit=head.root_commit if head else None,
-        workers=dict(sorted({**deployed, **fleet_workers(front.linked)}.items())),
+        workers=dict(sorted({**deployed, **(fleet_workers(linked) if linked else {})}.items())),
     )
 
 
@@ -79,12 +82,10 @@ def probe_workers(workspace: Workspace, names: Sequence[str]) -> Iterator[Probed
                 return verbs.probe(connection)
 
         for outcome in fan_out(targets, look, deadline=_PROBE_SECONDS):
-            if not isinstance(outcome, Failed):
-                yield Probed(worker=outcome.worker, facts=outcome.result)
-            elif isinstance(outcome.error, WorkerError):
-                yield Probed(worker=outcome.worker, facts=None, error=outcome.error.message)
+            if isinstance(outcome, Failed):
+                yield Probed(worker=outcome.worker, facts=None, error=explain(outcome.error))
             else:
-                raise outcome.error
+                yield Probed(worker=outcome.worker, facts=outcome.result)
 
 
 def job_log(workspace: Workspace, name: str, job: str, lines: int) -> tuple[str, ...]:
@@ -95,8 +96,13 @@ def job_log(workspace: Workspace, name: str, job: str, lines: int) -> tuple[str,
 
 
 def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str) -> TornDown:
-    """Raises WorkerError, or ControllerError for a worker that isn't known."""
+    """Raises WorkerError, or ControllerError for a worker that isn't known or can't be ours."""
     target = known.target(name)
+    if known.root_commit is None:
+        raise ControllerError(
+            f"nothing was deployed to {known.environment} from this repository, so nothing on {name} is its own",
+            "tear it down from the repository that deployed to it",
+        )
     with (
         host_lock(workspace.identity, known.environment),
         Workers(ssh_settings(workspace)) as workers,

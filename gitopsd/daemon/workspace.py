@@ -6,7 +6,7 @@ from pathlib import Path
 from gitopsd.daemon.configuration import Configuration, read_configuration
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.remote import Remote, find_remote
-from gitopsd.repo.repository import Repository, open_repository
+from gitopsd.repo.repository import Repository, discover, open_repository
 from gitopsd.repo.revision import default_branch, resolve_commit
 from gitopsd.repo.source import SourceTree
 from gitopsd.repo.worktree_source import read_work_tree
@@ -43,10 +43,15 @@ class Workspace:
         return read_commit(self.repository, resolve_commit(self.repository, name))
 
 
+def _around(configuration: Configuration) -> str | None:
+    """The repository around the current directory comes before the configured one."""
+    return None if discover(Path.cwd()) else configuration.repository or None
+
+
 def open_workspace(location: str | None, configuration_path: Path | None, environment: str | None) -> Workspace:
     """Raises RepositoryError or DiagnosticsError."""
     configuration = read_configuration(configuration_path)
-    repository = open_repository(location or configuration.repository or None, Path.cwd())
+    repository = open_repository(location or _around(configuration), Path.cwd())
     return Workspace(
         repository=repository,
         remote=find_remote(repository),

@@ -34,6 +34,18 @@ class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: dict[str, str] = struct_field(default_factory=dict)
     leaving: bool = False
 
+    @property
+    def machine(self) -> tuple[str, ...]:
+        """What is the same for two names of one machine, as far as the fleet file tells."""
+        if self.connection == "ssh":
+            return ("ssh", self.address.lower(), str(self.port))
+        return ("local", self.service_manager, self.name if self.service_manager == "supervisor" else "")
+
+    def is_another_machine(self, other: "PlacedWorker") -> bool:
+        """Whether two descriptions under one name mean two machines: another address with the same key is a move."""
+        same_key = bool(self.host_key) and self.host_key == other.host_key
+        return self.machine != other.machine and not same_key
+
 
 class FleetRecord(Struct, frozen=True, kw_only=True):
     """`fleet.json`."""

@@ -33,7 +33,9 @@ def find_drift(desired: DesiredRelease, observed: Observation, service_manager: 
 
 
 def _release_drift(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
-    if observed.interrupted:
+    if observed.busy:
+        yield Drift(kind="interrupted", subject="", detail="an activation is under way")
+    elif observed.interrupted:
         yield Drift(kind="interrupted", subject="", detail="an activation was cut short")
     if observed.release != desired.id:
         held = observed.release[:12] if observed.release else "no release"

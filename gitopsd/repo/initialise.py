@@ -25,7 +25,7 @@ def initialise(folder: Path) -> Repository:
             f"{folder} exists and is not an empty directory", "name a new one, or `cd` into it if it is your repository"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.resolve().name}.", dir=folder.resolve().parent))
     try:
         aside.chmod(0o755)
         _copy(template_folder(), aside)
@@ -34,11 +34,21 @@ def initialise(folder: Path) -> Repository:
             (aside / "data" / name).mkdir(parents=True)
         pygit2.init_repository(str(aside), initial_head="main")
         commit_work_tree(aside, "Start from gitopsd's template")
-        aside.replace(folder)
+        _move_into_place(aside, folder.resolve())
     except BaseException:
         shutil.rmtree(aside)
         raise
     return open_at(folder)
+
+
+def _move_into_place(aside: Path, folder: Path) -> None:
+    """In one rename, or entry by entry into an empty directory that is there, which may be somebody's current one."""
+    if not folder.exists():
+        aside.replace(folder)
+        return
+    for entry in sorted(aside.iterdir(), key=lambda entry: entry.name == "gitopsd.yaml"):
+        entry.replace(folder / entry.name)
+    aside.rmdir()
 
 
 def commit_work_tree(folder: Path, message: str, *, only: str | None = None) -> None:

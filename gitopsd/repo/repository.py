@@ -48,6 +48,10 @@ class Repository:
             raise unreadable_object(object_id, f"it is not a {kind}")
         return data
 
+    def has(self, object_id: str) -> bool:
+        """Whether the object is here."""
+        return pygit2.Oid(hex=object_id) in self.git.odb
+
     def ref(self, name: str) -> str | None:
         """The commit (or tag object) that a ref points at right now, by its full name; None without such a ref."""
         try:
@@ -76,13 +80,18 @@ def open_repository(location: str | None, cwd: Path) -> Repository:
 
         return open_cached_clone(parse_url(location))
     if location is None:
-        found = pygit2.discover_repository(str(cwd))
+        found = discover(cwd)
         if found is None:
             raise RepositoryError(
                 f"there is no Git repository at or above {cwd}", "change into one, or name one with --repo PATH|URL"
             )
         return open_at(Path(found))
     return open_at(cwd / Path(location).expanduser())
+
+
+def discover(cwd: Path) -> str | None:
+    """The Git folder of the repository at or above `cwd`; None without one."""
+    return pygit2.discover_repository(str(cwd))
 
 
 def open_at(path: Path) -> Repository:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,19 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(AgentError, match="'file' on the way"):
         make_missing(str(tmp_path / "file/out"), None, LAYOUT)
+
+
+def test_workers_that_share_a_file_system_may_make_one_directory_at_once(tmp_path: Path) -> None:
+    paths = [str(tmp_path / "shared" / f"store-{number // 4}") for number in range(400)]
+    with ThreadPoolExecutor(8) as workers:
+        for done in [workers.submit(make_missing, path, None, LAYOUT) for path in paths]:
+            done.result()
+    assert len(list((tmp_path / "shared").iterdir())) == 100
+
+
+def test_a_directory_that_was_left_unfinished_is_finished(tmp_path: Path) -> None:
+    unfinished = tmp_path / "store"
+    unfinished.mkdir()
+    unfinished.chmod(0o1700)
+    make_missing(str(unfinished / "below"), None, LAYOUT)
+    assert oct(unfinished.stat().st_mode & 0o7777) == "0o755"

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gitopsd.compiler.compile import Compiled, compile_back, compile_front
 from gitopsd.compiler.render.release import MAX_RENDERED_BYTES
-from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.excerpt import format_diagnostics
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -50,7 +52,7 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
     state = ArtifactState(
         placement=given.get("placement", {}),
         cordoned=frozenset(given.get("cordoned", ())),
-        fleet=given.get("fleet", {}),
+        fleet=msgspec.convert(given.get("fleet", {}), dict[str, PlacedWorker]),
     )
     return compile_back(front, state, RUNTIME, {}, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES))
 

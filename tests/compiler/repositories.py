@@ -42,7 +42,12 @@ class Repository:
         """The files; another seed gives other orders of files and keys."""
         mixed = random.Random(seed)  # noqa: S311 - orders that can be had again
         workers = {
-            name: {"connection": "local", "labels": {"region": region}, "slots": self.slots}
+            name: {
+                "connection": "local",
+                "service_manager": "supervisor",
+                "labels": {"region": region},
+                "slots": self.slots,
+            }
             for name, region in self.workers.items()
         }
         files: dict[str, Any] = {

@@ -190,7 +190,9 @@ def test_an_adapter_job_says_why_it_is_there() -> None:
 
 def test_a_worker_without_jobs_makes_the_plan_not_empty() -> None:
     before = render(CASE.source())
-    files = edited(CASE, FLEET, "      core-1:", "      core-2: {connection: local}\n      core-1:")
+    files = edited(
+        CASE, FLEET, "      core-1:", "      core-2: {connection: local, service_manager: supervisor}\n      core-1:"
+    )
     found = plan(render(files, before), before)
     assert not changed(found)
     assert found.changed_workers == ("core-2",)

@@ -127,6 +127,7 @@ def _content(routed: RoutedJob, job: Job, evaluated: _Evaluated) -> JobContent:
         notifies=ready["kind"] == "notify",
         directories=directories,
         settings=evaluated.settings,
+        on_change=job.on_change,
     )
     entry = {
         "kind": evaluated.kind,

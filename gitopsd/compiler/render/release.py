@@ -11,6 +11,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from gitopsd.compiler.link import Linked
+from gitopsd.compiler.machines import without_live_machines
 from gitopsd.compiler.place import Placement
 from gitopsd.compiler.render.job import JobContent, JobRenderer
 from gitopsd.compiler.render.job_error import JobError
@@ -116,10 +117,10 @@ def render(
 
 def _workers_with_leaving(placement: Placement, state: ArtifactState) -> dict[str, PlacedWorker]:
     """The fleet, and those that left it: they are given an empty release, so that nothing goes on running there."""
-    leaving = {
-        name: replace(worker, leaving=True) for name, worker in state.fleet.items() if name not in placement.workers
-    }
-    return dict(sorted({**placement.workers, **leaving}.items()))
+    gone = {name: worker for name, worker in state.fleet.items() if name not in placement.workers}
+    leaving = without_live_machines(gone, placement.workers)
+    marked = {name: replace(worker, leaving=True) for name, worker in leaving.items()}
+    return dict(sorted({**placement.workers, **marked}.items()))
 
 
 def _job_files(job: str, content: JobContent) -> dict[str, TreeFile]:
