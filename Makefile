@@ -10,10 +10,10 @@ demo: $(STAMP)  ## send a real file through a workflow on this machine
 	$(BIN)/gitopsd demo
 
 test: $(STAMP)  ## all tests; those that need root and real systemd machines say so when they are skipped
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 fleet: $(STAMP)  ## only the tests on real systemd machines (as root); missing means failed
-	GITOPSD_REQUIRE_FLEET=1 $(BIN)/pytest -m fleet
+	GITOPSD_REQUIRE_FLEET=1 $(BIN)/pytest -n auto --dist loadfile -m fleet
 
 check: lint test  ## what is run before every landing
 

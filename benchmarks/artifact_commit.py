@@ -32,7 +32,7 @@ Grafted = dict[str, tuple[bytes, bool] | Graft]
 
 def render(count: int) -> Files:
     """Files in the shape of releases: 50 jobs of five files a worker, half a kilobyte each, different everywhere."""
-    rng = random.Random(1)  # noqa: S311 - the same files every time
+    rng = random.Random(1)
     files: Files = {}
     for number in range(count):
         job, file = divmod(number, FILES_IN_A_JOB)

@@ -1,4 +1,4 @@
-"""How long a user waits for the shortest commands, beside a bare interpreter: `python -m benchmarks.startup [--runs N]`."""
+"""How long the shortest commands take, beside a bare interpreter: `python -m benchmarks.startup [--runs N]`."""
 
 import argparse
 import os

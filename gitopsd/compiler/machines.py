@@ -8,8 +8,11 @@ from gitopsd.model.diagnostic import Diagnostic, Location, Related
 
 
 def check_machines(linked: Linked, workers: Mapping[str, PlacedWorker], state: ArtifactState) -> list[Diagnostic]:
-    """Two names of one machine would undo each other's releases; a name that changes machines would leave the old
-    one running what nobody remembers."""
+    """Mistakes about machines, against the fleet as it was deployed.
+
+    Two names of one machine would undo each other's releases; a name that changes machines would leave the old one
+    running what nobody remembers.
+    """
     diagnostics: list[Diagnostic] = []
     first_name: dict[tuple[str, ...], str] = {}
     for name, worker in workers.items():
