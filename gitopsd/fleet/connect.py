@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Self
 
 from gitopsd.fleet.connector import Connector
@@ -23,13 +24,15 @@ class Workers:
     def __init__(self, settings: SshSettings | None = None) -> None:
         self._settings = SshSettings() if settings is None else settings
         self._connector: Connector | None = None
+        self._lock = threading.Lock()
 
     def connect(self, target: Target) -> WorkerConnection:
         """A connection that opens on its first call; close it, or use it in a `with`."""
         if target.connection == "local":
             return LocalWorker(target)
-        if self._connector is None:
-            self._connector = Connector(self._settings)
+        with self._lock:  # one of them: jump hosts are shared by all threads
+            if self._connector is None:
+                self._connector = Connector(self._settings)
         return SshWorker(target, self._connector)
 
     def close(self) -> None:
