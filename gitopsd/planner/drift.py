@@ -37,6 +37,8 @@ def _release_drift(desired: DesiredRelease, observed: Observation) -> Iterator[D
         yield Drift(kind="interrupted", subject="", detail="an activation is under way")
     elif observed.interrupted:
         yield Drift(kind="interrupted", subject="", detail="an activation was cut short")
+    if observed.release is None and not desired.record.jobs:
+        return  # a machine that holds nothing runs nothing: one that left and was torn down isn't begun anew
     if observed.release != desired.id:
         held = observed.release[:12] if observed.release else "no release"
         yield Drift(kind="out-of-sync", subject="", detail=f"it holds {held}, and should hold {desired.id[:12]}")

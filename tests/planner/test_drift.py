@@ -88,3 +88,15 @@ def test_a_job_of_the_kind_once_is_done_when_it_has_completed(
 ) -> None:
     observed = msgspec.structs.replace(IN_SYNC, units=unit(active=active), completed=(JOB,) if completed else ())
     assert [kind for kind, _ in kinds(observed, kind="once")] == found
+
+
+def test_a_worker_that_holds_nothing_and_should_run_nothing_is_in_sync() -> None:
+    nothing = msgspec.structs.replace(IN_SYNC, release=None, tree=None, units={}, applied={}, releases=())
+    empty = DesiredRelease(
+        worker="edge-1",
+        id=ID,
+        record=ReleaseRecord(format=1, worker="edge-1", environment="production"),
+        files={"release.json": ("100644", "a" * 40)},
+    )
+    assert find_drift(empty, nothing, "systemd") == ()
+    assert find_drift(desired(), nothing, "systemd") != ()
