@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+from msgspec.structs import replace
+
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
@@ -17,7 +20,9 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed, fan_out
+from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.target import SshSettings, Target
+from gitopsd.model.artifacts import FLEET_FILE, FleetRecord
 from gitopsd.model.plan import Plan
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.trees import BuiltTree
@@ -129,6 +134,7 @@ def _commit(
         head = planned.head
         if head is not None and head.commit.tree == planned.plan.tree:
             return Applied(planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds)
+        _check_layouts(planned.rendering)
         started = time.monotonic()
         try:
             commit = _write(workspace, source.commit, planned)
@@ -140,6 +146,16 @@ def _commit(
         head = _head_at(workspace, commit, head)
         return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
     raise AssertionError("unreachable")
+
+
+def _check_layouts(rendering: Rendering) -> None:
+    """What would keep the built-in worker from being activated is said before anything is committed."""
+    record = rendering.tree.objects[rendering.tree.entries[FLEET_FILE].id].data
+    for name, worker in msgspec.json.decode(record, type=FleetRecord).workers.items():
+        if worker.service_manager == "supervisor":
+            problem = layout_problem(layout_of(target_of(replace(worker, name=name), None, "")))
+            if problem:
+                raise ControllerError(f"{name}: {problem}", "nothing was committed")
 
 
 def _refuse_older(workspace: Workspace, commit: str, head: ArtifactHead | None) -> None:

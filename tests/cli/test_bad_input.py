@@ -141,3 +141,13 @@ def test_mistakes_are_annotations_for_github_and_results_for_sarif(operator: Ope
     results = sarif["runs"][0]["results"]
     assert [result["ruleId"] for result in results] == ["unknown-channel"]
     assert results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == path
+
+
+def test_a_place_that_the_built_in_worker_cannot_use_is_refused_before_anything_is_committed(
+    operator: Operator, tmp_path: Path
+) -> None:
+    odd = Operator(folder=operator.folder, home=tmp_path / 'a "quoted" home')
+    odd.home.mkdir()
+    ran = odd.run("apply", expect=1)
+    assert "set XDG_STATE_HOME" in ran.stderr
+    assert operator.git("branch", "--list", "rendered/local") == ""
