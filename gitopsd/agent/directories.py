@@ -51,7 +51,8 @@ def refusal(path: str, layout: Layout) -> str | None:
     parts = path.split("/")[1:]
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
         return "has an empty part, `.`, `..` or a NUL: write it plainly"
-    if parts[0] in _SYSTEM or parts[0].startswith("lib"):
+    ours = parts[0] == "root" and layout.service_manager == "supervisor"  # jobs run as root themselves there
+    if (parts[0] in _SYSTEM and not ours) or parts[0].startswith("lib"):
         return f"lies below /{parts[0]}, which belongs to the system"
     root = layout.root.parts[1:]
     if tuple(parts[: len(root)]) == root and parts[len(root) : len(root) + 1] != ["data"]:

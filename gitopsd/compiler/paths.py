@@ -3,7 +3,7 @@
 from gitopsd.model.diagnostic import Diagnostic, Location
 
 _SYSTEM_PATHS = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/run", "/sbin", "/sys",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys",
     "/usr", "/var/lib/gitopsd", "/var/run",
 )  # fmt: skip
 _LONGEST_NAME = 255

@@ -119,3 +119,9 @@ def test_a_directory_that_was_left_unfinished_is_finished(tmp_path: Path) -> Non
     unfinished.chmod(0o1700)
     make_missing(str(unfinished / "below"), None, LAYOUT)
     assert oct(unfinished.stat().st_mode & 0o7777) == "0o755"
+
+
+def test_only_the_built_in_worker_of_root_may_use_the_home_of_root() -> None:
+    assert refusal("/root/demo/data", LAYOUT)
+    assert refusal("/root/demo/data", LAYOUT._replace(service_manager="supervisor")) is None
+    assert refusal("/etc/demo", LAYOUT._replace(service_manager="supervisor"))

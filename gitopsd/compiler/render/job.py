@@ -1,6 +1,6 @@
 """One job: its `job.json`, its files, its unit, and what the release says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +120,7 @@ def _content(routed: RoutedJob, job: Job, evaluated: _Evaluated) -> JobContent:
         document["exec"] = evaluated.argv
         document["channels"] = {"inputs": routed.inputs, "outputs": routed.outputs}
     directories = sorted({*routed.directories, *evaluated.writes})
+    _check_home_of_root(routed, directories)
     ready = _ready(job, by_runner=uses_runner)
     unit = unit_text(
         routed.name,
@@ -214,6 +215,14 @@ def _settings(job: Job, scope: Mapping[str, Any]) -> dict[str, Any]:
         except UnitValueError as error:
             raise JobError("bad-unit-setting", str(error), ("unit", name), error.hint) from error
     return settings
+
+
+def _check_home_of_root(routed: RoutedJob, directories: Sequence[str]) -> None:
+    """Under systemd root makes directories for another user; the built-in worker's jobs run as whoever started it."""
+    for path in directories:
+        if routed.worker.service_manager == "systemd" and f"{path}/".startswith("/root/"):
+            mistake = system_path(path, Location(path=""))
+            raise JobError(mistake.code, mistake.message, hint=mistake.hint)
 
 
 def _writes(job: Job, scope: Mapping[str, Any]) -> list[str]:
