@@ -1,5 +1,11 @@
 """A generated repository: real YAML in the shape that people write, exactly as many workers and jobs as asked for."""
 
+import re
+import secrets
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
 STEPS_IN_A_LANE = 3
 REPLICAS = 2
 _LANE_JOBS = STEPS_IN_A_LANE * REPLICAS
@@ -82,3 +88,32 @@ def _workflow(number: int, jobs: int, group: str) -> str:
         ]
     head = [f"workflow: flow-{number:03}", "params:", f"  inbox: {{type: string, default: /srv/in/flow-{number}}}"]
     return "\n".join([*head, "steps:", *steps, "channels:", *channels]) + "\n"
+
+
+def commit(repository: Path, files: Mapping[str, bytes]) -> None:
+    """A new repository at that path with one commit of the files, packed, and the tag `generated` on it."""
+    for path, content in files.items():
+        (repository / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository / path).write_bytes(content)
+    _git(repository, "init", "-q", "-b", "main")
+    _commit_all(repository)
+    _git(repository, "tag", "generated")
+    _git(repository, "repack", "-q", "-a", "-d")
+
+
+def change(repository: Path, number: int) -> None:
+    """Commits an edit to one workflow: where its first step reads from. No two edits are the same."""
+    path = repository / "workflows" / f"flow-{number:03}.yaml"
+    edit = f"/lane-0/edit-{secrets.randbelow(10**12)}/"
+    path.write_text(re.sub(r"/lane-0(/edit-\d+)?/", edit, path.read_text(), count=1))
+    _commit_all(repository)
+
+
+def _commit_all(repository: Path) -> None:
+    author = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    _git(repository, "add", "-A")
+    _git(repository, *author, "commit", "-q", "-m", "generated")
+
+
+def _git(repository: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(repository), *arguments], check=True)

@@ -6,11 +6,11 @@ import os
 import platform
 import pwd
 import re
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .errors import AgentError
+from .features import SYSTEMD_PATH, find_features
 from .records import read_owner
 
 if TYPE_CHECKING:
@@ -19,52 +19,24 @@ if TYPE_CHECKING:
 
 OLDEST_SYSTEMD = 247
 _LEAST_FREE_BYTES = 64 * 1024 * 1024
-_PROBE_SECONDS = 5
-_NUMBER = r"v?(\d+(?:\.\d+)*)"
-
-
-class Probe(NamedTuple):
-    """A feature's name, the command that tells its version, and where in the answer that stands."""
-
-    feature: str
-    command: tuple[str, ...]
-    pattern: str
-
-
-PROBES = (
-    Probe("systemd", ("systemctl", "--version"), rf"systemd {_NUMBER}"),
-    Probe("awk", ("awk", "-W", "version"), rf"(?:awk|Awk) {_NUMBER}"),
-    Probe("curl", ("curl", "--version"), rf"curl {_NUMBER}"),
-    Probe("git", ("git", "--version"), rf"git version {_NUMBER}"),
-    Probe("java", ("java", "-version"), rf'version "{_NUMBER}'),
-    Probe("jq", ("jq", "--version"), rf"jq-{_NUMBER}"),
-    Probe("node", ("node", "--version"), _NUMBER),
-    Probe("perl", ("perl", "-e", "print $^V"), _NUMBER),
-    Probe("podman", ("podman", "--version"), rf"version {_NUMBER}"),
-    Probe("docker", ("docker", "--version"), rf"version {_NUMBER}"),
-    Probe("ruby", ("ruby", "--version"), rf"ruby {_NUMBER}"),
-    Probe("sqlite3", ("sqlite3", "--version"), _NUMBER),
-)
 
 
 def probe(layout: Layout, manager: ServiceManager) -> dict[str, Any]:
     version = platform.python_version()
-    features = {"python3": version, **_features()}
+    path = SYSTEMD_PATH if layout.service_manager == "systemd" else os.environ.get("PATH", SYSTEMD_PATH)
+    found = find_features(path)
+    features = {"python3": _plain(version), **found.versions}
     owner = read_owner(layout)
     return {
         "python": version,
         "features": features,
+        "unanswered": found.unanswered,
         "os": parse_os_release(_read_os_release()),
         "architecture": platform.machine(),
         "user": pwd.getpwuid(os.geteuid()).pw_name,
         "problems": _problems(layout, manager, features),
         "owner": None if owner is None else {"root_commit": owner.root_commit, "environment": owner.environment},
     }
-
-
-def parse_version(pattern: str, answer: str) -> str | None:
-    found = re.search(pattern, answer)
-    return found.group(1) if found else None
 
 
 def parse_os_release(text: str) -> str:
@@ -76,25 +48,10 @@ def parse_os_release(text: str) -> str:
     return "unknown"
 
 
-def _features() -> dict[str, str]:
-    answers = ((item, _ask(item.command)) for item in PROBES)
-    versions = ((item.feature, parse_version(item.pattern, answer)) for item, answer in answers if answer is not None)
-    return {feature: version for feature, version in versions if version is not None}
-
-
-def _ask(command: tuple[str, ...]) -> str | None:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "replace")
+def _plain(version: str) -> str:
+    """Without what marks a version that isn't released: `3.14.0` for `3.14.0rc1`."""
+    found = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    return found.group() if found else "0"
 
 
 def _problems(layout: Layout, manager: ServiceManager, features: dict[str, str]) -> list[str]:

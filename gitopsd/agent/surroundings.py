@@ -27,7 +27,8 @@ def _prepare(layout: Layout, job: Job) -> str | None:
     account = None
     try:
         if layout.service_manager == "systemd":
-            account = make_job_user() if job.user == JOB_USER else find_account(job.user)
+            ours = make_job_user()  # whoever a job runs as, sockets belong to this group
+            account = ours if job.user == JOB_USER else find_account(job.user)
             if account is None:
                 return f"its user {job.user} does not exist on this worker: make it there"
         for path in job.directories:

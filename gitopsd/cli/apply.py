@@ -1,34 +1,32 @@
 from dataclasses import replace
-from pathlib import Path
 
 import click
-import msgspec
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.apply_text import Reporter
 from gitopsd.cli.failure import print_json
+from gitopsd.cli.plan_file import read_plan
 from gitopsd.cli.session import Session
 from gitopsd.daemon.apply import apply_version
 from gitopsd.daemon.errors import StalePlanError
-from gitopsd.model.plan import Plan
 
 
 @click.command()
 @click.argument("what", metavar="[REV|PLANFILE]", required=False)
+@click.option("--confirm-deletes", is_flag=True, help="Also a plan that is held since it deletes so much.")
 @click.option("--json", "as_json", is_flag=True, help="The results as JSON.")
 @click.pass_obj
-def apply(session: Session, what: str | None, *, as_json: bool) -> int:
+def apply(session: Session, what: str | None, *, confirm_deletes: bool, as_json: bool) -> int:
     """Commit what a version renders to, and make every worker equal to it.
 
     Takes the head of the source branch, the version REV, or exactly the plan in PLANFILE.
-    Exit code 0: converged; 1: something failed; 3: the plan is stale; 4: only unreachable workers are left.
+    Exit code 0: converged; 1: something failed, or the plan is held; 3: the plan is stale; 4: only unreachable workers
+    are left.
     """
-    expected = _read_plan(what)
-    revision = (expected.inputs.source_commit if expected else what) or None
+    expected = read_plan(what)
+    revision = expected.inputs.source_commit if expected else what
     if expected is not None and session.environment is None:
         session = replace(session, environment=expected.inputs.environment)
-    if expected is not None and revision is None:
-        raise click.UsageError(f"{what} is the plan of a work tree with uncommitted edits: commit them and plan again")
     workspace = session.workspace()
     reporter = Reporter()
     results = []
@@ -38,6 +36,7 @@ def apply(session: Session, what: str | None, *, as_json: bool) -> int:
             lambda: workspace.source_of_commit(revision),
             named=revision is not None,
             expected=expected,
+            confirm_deletes=confirm_deletes,
             reporter=reporter,
         ):
             results.append(result)
@@ -51,14 +50,3 @@ def apply(session: Session, what: str | None, *, as_json: bool) -> int:
         reporter.summary(results)
     states = {result.state for result in results}
     return exit_codes.FAILED if "failed" in states else exit_codes.UNREACHABLE if "unreachable" in states else 0
-
-
-def _read_plan(what: str | None) -> Plan | None:
-    """The plan in a file of that name; None where `what` is a revision."""
-    if what is None or not Path(what).is_file():
-        return None
-
-    try:
-        return msgspec.json.decode(Path(what).read_bytes(), type=Plan)
-    except msgspec.DecodeError as error:
-        raise click.UsageError(f"{what} is not a plan: {error}; `gitopsd plan REV --out FILE` writes one") from None

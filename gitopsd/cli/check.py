@@ -6,12 +6,8 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.diagnostic_formats import Format, encode_diagnostics
 from gitopsd.cli.failure import show_diagnostics
 from gitopsd.cli.session import Session
-from gitopsd.compiler.compile import compile_back
-from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.planning import check_source
-from gitopsd.model.artifacts import ArtifactState
+from gitopsd.daemon.checking import check_version
 from gitopsd.model.diagnostic import has_errors
-from gitopsd.runner.bundle import runtime_files
 
 
 @click.command()
@@ -24,15 +20,13 @@ from gitopsd.runner.bundle import runtime_files
 def check(session: Session, revision: str | None, style: Literal["text"] | Format, *, as_json: bool) -> int:
     """Check the work tree as it is, or the version REV, without planning against what is deployed.
 
+    Without --env every environment is checked.
+
     Exit code 0: clean; 1: errors.
     """
-    source = session.workspace().source(revision)
-    try:
-        front = check_source(source, session.environment)
-        contents = {path: file.data for path, file in source.files.items()}
-        diagnostics = compile_back(front, ArtifactState(), runtime_files(), {}).diagnostics
-    except DiagnosticsError as error:
-        diagnostics, contents = error.diagnostics, dict(error.sources)
+    workspace = session.workspace()
+    source = workspace.source(revision)
+    diagnostics, contents = check_version(workspace, source)
     chosen = "json" if as_json else style
     if chosen != "text":
         click.echo(encode_diagnostics(diagnostics, chosen), nl=False)

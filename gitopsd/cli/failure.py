@@ -1,8 +1,7 @@
 """Failures as people read them: what happened, and the way out. No traceback unless it was asked for."""
 
-import json
 import sys
-import traceback
+from collections.abc import Mapping
 
 import click
 
@@ -15,6 +14,8 @@ from gitopsd.repo.errors import RepositoryError
 
 def show_failure(error: Exception, *, debug: bool) -> None:
     if debug:
+        import traceback  # noqa: PLC0415 - 2 ms that commands without a failure don't need
+
         traceback.print_exception(error)
     match error:
         case DiagnosticsError():
@@ -33,9 +34,9 @@ def show_failure(error: Exception, *, debug: bool) -> None:
             )
 
 
-def show_diagnostics(diagnostics: tuple[Diagnostic, ...], sources: dict[str, bytes] | object) -> None:
+def show_diagnostics(diagnostics: tuple[Diagnostic, ...], sources: Mapping[str, bytes]) -> None:
     """All of them on stderr, with a count at the end."""
-    click.echo(format_diagnostics(diagnostics, sources if isinstance(sources, dict) else {}), err=True)
+    click.echo(format_diagnostics(diagnostics, sources), err=True)
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     if errors:
         click.echo(f"\n{errors} error{'s' if errors > 1 else ''}", err=True)
@@ -51,5 +52,7 @@ def _say(message: str, hint: str) -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
+    import json  # noqa: PLC0415 - only with --json
+
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")

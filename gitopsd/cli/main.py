@@ -1,7 +1,7 @@
 """The entry point: a group whose commands are imported only when they are called, and the one boundary for errors."""
 
+import gc
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -17,14 +17,24 @@ COMMANDS = {
     "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
     "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
     "demo": ("gitopsd.cli.demo:demo", "Send a real file through a workflow on this machine, end to end."),
+    "explain": (
+        "gitopsd.cli.explain:explain_command",
+        "Show which layer gave each value of a step, and why it runs where it does.",
+    ),
+    "graph": ("gitopsd.cli.graph:graph", "Draw workflows: steps, channels, placement, and what a plan changes."),
     "history": ("gitopsd.cli.history:history", "Show the deployments, newest first."),
     "init": ("gitopsd.cli.init:init", "Make a new workflow repository."),
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
+    "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
+    "vendor": ("gitopsd.cli.vendor:vendor", "Copy modules of other repositories into this one."),
     "worker": ("gitopsd.cli.worker:worker", "Look at workers, and let go of them."),
     "workloads": ("gitopsd.cli.workloads:workloads", "Show what runs: every job as observed on its worker."),
 }
 """Command -> where it is, and its line in `gitopsd --help`, which imports none of them."""
+
+_COLLECT_AFTER = (100_000, 20, 100)
+"""Planning makes millions of objects and hardly a cycle: Python's 700 would have it look for them all the time."""
 
 
 class LazyGroup(click.Group):
@@ -89,10 +99,19 @@ def main() -> NoReturn:
     # ended by a service manager or a closed terminal, a command stops as cleanly as by Ctrl-C
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
-    if "--debug" not in sys.argv:
-        logging.getLogger("paramiko").addHandler(logging.NullHandler())
-        logging.getLogger("paramiko").propagate = False
-    sys.exit(_run(sys.argv[1:]))
+    gc.set_threshold(*_COLLECT_AFTER)
+    if "--debug" in sys.argv:
+        _log_everything()
+    code = _run(sys.argv[1:])
+    gc.freeze()  # the interpreter's last collection would look at all that there is, just before it is gone
+    sys.exit(code)
+
+
+def _log_everything() -> None:
+    import logging
+
+    logging.basicConfig(format="%(name)s: %(message)s")
+    logging.getLogger("gitopsd").setLevel(logging.DEBUG)
 
 
 def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a kind of ending

@@ -1,17 +1,16 @@
 import sys
-import tempfile
 from pathlib import Path
 
 import click
-import msgspec
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import show_diagnostics
+from gitopsd.cli.plan_file import encode_plan, write_plan
 from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
-from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import plan_version
+from gitopsd.repo.source import FileContents
 
 
 @click.command()
@@ -33,32 +32,18 @@ def plan(
     workspace = session.workspace()
     source = workspace.source(revision)
     planned = plan_version(workspace, source)
-    encoded = msgspec.json.format(msgspec.json.encode(planned.plan), indent=2) + b"\n"
     if out is not None:
-        _write_aside(out, encoded)
+        write_plan(out, encode_plan(planned.plan))
     if as_json or style == "json":
-        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.write(encode_plan(planned.plan))
     elif style == "markdown":
         click.echo(format_markdown(planned.plan), nl=False)
     else:
         if planned.diagnostics:
-            show_diagnostics(planned.diagnostics, {path: file.data for path, file in source.files.items()})
+            show_diagnostics(planned.diagnostics, FileContents(planned.source.files))
         click.echo(format_plan(planned.plan))
         if source.commit is None:
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
-        elif not planned.plan.is_empty:
+        elif not planned.plan.is_empty and not planned.plan.held:
             click.echo("`gitopsd apply` makes it so.")
     return exit_codes.CHANGES if detailed_exitcode and not planned.plan.is_empty else 0
-
-
-def _write_aside(path: Path, content: bytes) -> None:
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)  # a device or a pipe is written to, not replaced
-            return
-        path = path.resolve()
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
-            aside.write(content)
-        Path(aside.name).replace(path)
-    except OSError as error:
-        raise ControllerError(f"{path}: {error.strerror}", "name a file in a folder that can be written to") from None

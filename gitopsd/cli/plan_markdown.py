@@ -1,34 +1,62 @@
-"""A plan as Markdown: a table of what changes, and the diffs folded away.
+"""A plan as Markdown: a summary, a table of what changes, the effects on data, and the diffs folded away.
 
 Text from the repository is neutralised: it can't form links, mentions, HTML or the end of its own fence.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from gitopsd.model.excerpt import printable
-from gitopsd.model.plan import Action, JobChange, Plan
+from gitopsd.model.plan import Effect, JobChange, Plan
 
-_ACTIVE = re.compile(r"[\\`*_{}\[\]()<>#+!|@&~$]|:(?=//)|^-")
-_ACTIONS: tuple[Action, ...] = ("create", "update", "move", "delete", "unchanged")
+_ACTIVE = re.compile(r"[\\`*_{}\[\]()<>#+!|@&~$]|:(?=//)|(?<=[Ww]{3})\.|^-")
+_EFFECTS: dict[Effect, str] = {
+    "start": "{} started", "restart": "{} restarted", "reload": "{} reloaded", "stop": "{} stopped",
+}  # fmt: skip
+_MOST_WORKERS = 10
 
 
 def format_markdown(plan: Plan) -> str:
     """Whole Markdown, ending in a newline."""
     changes = [change for change in plan.changes if change.action != "unchanged"]
-    counts = ", ".join(f"{plan.count(action)} {action}" for action in _ACTIONS if plan.count(action))
+    counts = ", ".join(f"{count} {action}" for action, count in plan.counts().items())
     lines = [f"### Plan for `{plan.inputs.environment}`: {counts or 'nothing'}", ""]
+    if plan.held:
+        lines += [f"> **Held:** {neutral(plan.held)}.", ""]
+    lines += [f"- {line}" for line in _summary(plan, changes)]
     if changes:
-        lines += ["| worker | job | change | effect | reason |", "|---|---|---|---|---|"]
+        lines += ["", "| worker | job | change | effect | reason |", "|---|---|---|---|---|"]
         lines += [_row(change) for change in changes]
-    else:
-        lines.append("No changes.")
+    concerned = [change for change in changes if change.data]
+    if concerned:
+        lines += ["", "**Data in flight**", ""]
+        lines += [f"- `{change.job}`: {neutral(change.data)}" for change in concerned]
     for change in changes:
         if change.action == "update" and change.files:
             lines += _diffs(change)
     source = plan.inputs.source_commit[:12] or "the work tree, with edits that are not committed"
     head = plan.inputs.artifact_head[:12] or "nothing deployed yet"
-    lines += ["", f"Plan `{plan.digest[:12]}` of {source} against {head}, gitopsd {plan.inputs.renderer}"]
+    pinned = f", pinned to {plan.inputs.pinned[:12]}," if plan.inputs.pinned else ""
+    lines += ["", f"Plan `{plan.digest[:12]}` of {source}{pinned} against {head}, gitopsd {plan.inputs.renderer}"]
     return "\n".join(lines) + "\n"
+
+
+def _summary(plan: Plan, changes: Sequence[JobChange]) -> Iterator[str]:
+    """What somebody who approves it wants to know first."""
+    if not changes:
+        yield "No job changes."
+    if plan.changed_workers:
+        names = ", ".join(f"`{name}`" for name in plan.changed_workers[:_MOST_WORKERS])
+        more = len(plan.changed_workers) - _MOST_WORKERS
+        yield f"Workers: {len(plan.changed_workers)} ({names}{f' and {more} more' if more > 0 else ''})"
+    effects = Counter([change.effect for change in changes if change.action != "held"])
+    shown = [text.format(effects[effect]) for effect, text in _EFFECTS.items() if effects[effect]]
+    if changes:
+        yield f"Processes: {', '.join(shown) or 'none is touched'}"
+        concerned = sum(bool(change.data) for change in changes)
+        said = f"{concerned} job{'s' if concerned > 1 else ''}, see below" if concerned else "nothing to mention"
+        yield f"Data in flight: {said}"
 
 
 def _row(change: JobChange) -> str:

@@ -1,10 +1,10 @@
 """A plan as text for a terminal."""
 
 from gitopsd.model.excerpt import printable
-from gitopsd.model.plan import Action, JobChange, Plan
+from gitopsd.model.plan import Action, Effect, JobChange, Plan
 
-_SIGNS: dict[Action, str] = {"create": "+", "update": "~", "move": ">", "delete": "-", "unchanged": " "}
-_EFFECTS = {
+_SIGNS: dict[Action, str] = {"create": "+", "update": "~", "move": ">", "delete": "-", "unchanged": " ", "held": "!"}
+_EFFECTS: dict[Effect, str] = {
     "start": "starts",
     "restart": "restarts",
     "reload": "reloads",
@@ -18,28 +18,35 @@ def format_plan(plan: Plan) -> str:
     """The changes by worker, and the counts."""
     lines: list[str] = []
     worker = ""
+    with_changes = set[str]()
     for change in plan.changes:
         if change.action == "unchanged":
             continue
         if change.worker != worker:
             worker = change.worker
-            lines += ["", f"{worker}"]
+            with_changes.add(worker)
+            lines += ["", worker]
         lines += _change_lines(change)
-    with_changes = {change.worker for change in plan.changes if change.action != "unchanged"}
     for name in plan.changed_workers:
         if name not in with_changes:
             lines += ["", name, "  its release changes, and none of its jobs do"]
     lines += ["", _summary(plan)]
-    lines.append(f"environment {plan.inputs.environment}, branch {plan.branch}, plan {plan.digest[:12]}")
+    if plan.held:
+        lines.append(f"Held: {printable(plan.held)}.")
+    pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
+    lines.append(f"environment {plan.inputs.environment}{pinned}, branch {plan.branch}, plan {plan.digest[:12]}")
     return "\n".join(lines).lstrip("\n")
 
 
 def _change_lines(change: JobChange) -> list[str]:
     origin = f" from {change.moved_from}" if change.moved_from else ""
+    effect = f"deleting it {_EFFECTS[change.effect]} it" if change.action == "held" else _EFFECTS[change.effect]
     lines = [
-        f"  {_SIGNS[change.action]} {change.action} {change.job}{origin}: {_EFFECTS[change.effect]}",
+        f"  {_SIGNS[change.action]} {change.action} {change.job}{origin}: {effect}",
         f"      {printable(change.reason)}",
     ]
+    if change.data:
+        lines.append(f"      data: {printable(change.data)}")
     if change.action == "update":
         for file in change.files:
             diff = [printable(line) for line in file.diff.splitlines()]
@@ -50,8 +57,10 @@ def _change_lines(change: JobChange) -> list[str]:
 
 
 def _summary(plan: Plan) -> str:
+    counts = plan.counts()
     if plan.is_empty:
-        return f"No changes: {plan.count('unchanged')} jobs are as this version has them."
-    actions: tuple[Action, ...] = ("create", "update", "move", "delete", "unchanged")
-    counts = ", ".join(f"{plan.count(action)} {action}" for action in actions if plan.count(action))
-    return f"Plan: {counts}."
+        return f"No changes: {counts.get('unchanged', 0)} jobs are as this version has them."
+    shown = ", ".join(f"{count} {action}" for action, count in counts.items()) or "no jobs"
+    concerned = sum(bool(change.data) for change in plan.changes)
+    data = f"; data in flight: see {concerned} job{'s' if concerned > 1 else ''}" if concerned else ""
+    return f"Plan: {shown}{data}."

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from gitopsd.daemon.workspace import Workspace
 
@@ -18,4 +20,6 @@ class Session:
     def workspace(self) -> "Workspace":
         from gitopsd.daemon.workspace import open_workspace  # noqa: PLC0415 - not for `--help` and `init`
 
-        return open_workspace(self.repo, self.config, self.environment)
+        workspace = open_workspace(self.repo, self.config, self.environment)
+        click.get_current_context().call_on_close(workspace.close)
+        return workspace

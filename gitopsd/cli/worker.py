@@ -7,6 +7,7 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
+from gitopsd.daemon.facts import record_facts
 from gitopsd.daemon.workers import known_workers, probe_workers, teardown_worker
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.excerpt import printable
@@ -47,10 +48,14 @@ def list_workers(session: Session, *, as_json: bool) -> int:
 
 @worker.command()
 @click.argument("names", metavar="[WORKER]...", nargs=-1)
+@click.option("--commit", is_flag=True, help="Commit what was found to the artifact branch, for planning.")
 @click.option("--json", "as_json", is_flag=True, help="The facts as JSON.")
 @click.pass_obj
-def probe(session: Session, names: tuple[str, ...], *, as_json: bool) -> int:
+def probe(session: Session, names: tuple[str, ...], *, commit: bool, as_json: bool) -> int:
     """Ask workers (all of them by default) what they are, and whether they can be workers.
+
+    With --commit, plans know of the features that were found from then on. Of workers that don't answer, what was
+    known stays.
 
     Exit code 0: all can; 1: one can't, or didn't answer.
     """
@@ -76,6 +81,12 @@ def probe(session: Session, names: tuple[str, ...], *, as_json: bool) -> int:
         for one in found:
             for line in [one.error] if one.error else one.facts.problems if one.facts else ():
                 click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
+    if commit:
+        recorded = record_facts(workspace, {one.worker: one.facts for one in found if one.facts is not None})
+        for line in recorded.changes:
+            click.echo(f"facts of {line}", err=True)
+        committed = f"committed as {recorded.commit[:12]}: plans go by it from now on"
+        click.echo(committed if recorded.commit else "nothing new was found: there is nothing to commit", err=True)
     return 1 if any(one.facts is None or one.facts.problems for one in found) else 0
 
 

@@ -1,196 +1,225 @@
-"""Pass 4: parameters get their values, ports their channels."""
+"""Pass 5: parameters get their values, and each workflow becomes a system of steps and channels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from msgspec import UnsetType
-
+from gitopsd.compiler.channels import ChannelBinder
 from gitopsd.compiler.constraints import parse_constraint
+from gitopsd.compiler.expand import Expanded, ExpandedStep, Frame
+from gitopsd.compiler.expression_errors import expression_diagnostic
 from gitopsd.compiler.expressions import ExpressionError, evaluate, has_expression, names_used
 from gitopsd.compiler.link import Linked, unknown_parameter
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
-from gitopsd.compiler.parse import Declared
-from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
-from gitopsd.compiler.ports import bind_ports
 from gitopsd.compiler.yaml_places import Pointer
+from gitopsd.compiler.yaml_reader import Document
 from gitopsd.model.diagnostic import Diagnostic
-from gitopsd.model.system import BoundChannel, BoundStep, Endpoint, System
-from gitopsd.model.workflow import FileStoreChannel, Step, Workflow, transport_of
+from gitopsd.model.system import BoundChannel, BoundStep, Deferred, Endpoint, Scope, System
+from gitopsd.model.workflow import Parameter, transport_of
 
 KNOWN_AFTER_PLACEMENT = frozenset({"worker", "job"})
 """Names in expressions that have values only once a replica has its worker."""
 
 
-def bind(linked: Linked) -> tuple[tuple[System, ...], list[Diagnostic]]:
-    """One system for each workflow, in the order of their names."""
-    diagnostics: list[Diagnostic] = []
-    systems = [_Binding(linked, linked.workflows[name], diagnostics).system() for name in sorted(linked.workflows)]
-    return tuple(systems), diagnostics
+def bind(linked: Linked, expanded: Expanded) -> tuple[System, list[Diagnostic]]:
+    binding = _Binding(linked, expanded)
+    steps = {name: binding.step(expanded.steps[name]) for name in sorted(expanded.steps)}
+    system = System(
+        workflow=expanded.workflow, path=expanded.path, steps=steps, channels=binding.channels(expanded, steps)
+    )
+    return system, binding.diagnostics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _User:
+    """A step that uses a blueprint or a module: its key in its frame's declaration, its name in the workflow."""
+
+    frame: Frame
+    key: str
+    name: str
+
+    @property
+    def use(self) -> str:
+        return self.frame.declared.value.steps[self.key].use
+
+
+class _Values:
+    """The parameters of one frame or step while they are being bound; `known` turns false with the first mistake."""
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self.deferred: dict[str, Deferred] = {}
+        self.known = True
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(params=self.params, deferred=self.deferred)
 
 
 class _Binding:
     """Binds one workflow; mistakes are collected, and stand-ins let the pass go on to find the others."""
 
-    def __init__(self, linked: Linked, declared: Declared[Workflow], diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, linked: Linked, expanded: Expanded) -> None:
         self._linked = linked
-        self._workflow = declared.value
-        self._document = declared.document
-        self._diagnostics = diagnostics
-        self._params_known = True
+        self._workflow = expanded.workflow
+        self.diagnostics: list[Diagnostic] = []
+        self._frames: dict[str, _Values] = {}
+        for frame in expanded.frames:  # users come before what they use
+            self._frames[frame.name] = self._module(frame) if frame.parent else self._root(frame)
 
-    def system(self) -> System:
-        params = self._workflow_params()
-        steps = {name: self._step(name, step, params) for name, step in sorted(self._workflow.steps.items())}
-        return System(
-            workflow=self._workflow.workflow,
-            path=self._document.path,
-            steps=steps,
-            channels=self._channels(steps, params),
-        )
-
-    def _report(self, code: str, message: str, way: Pointer, hint: str = "", *, at_key: bool = False) -> None:
-        location = self._document.locate_key(*way) if at_key else self._document.locate(*way)
-        self._diagnostics.append(Diagnostic(code=code, message=message, location=location, hint=hint))
-
-    def _workflow_params(self) -> dict[str, Any]:
-        """The environment's value, else the declaration's default."""
-        name, environment = self._workflow.workflow, self._linked.name
+    def _root(self, frame: Frame) -> _Values:
+        """The environment's values, else the declarations' defaults."""
+        name, environment = self._workflow, self._linked.name
         given = self._linked.environment.params.get(name, {})
-        values: dict[str, Any] = {}
-        for key, parameter in self._workflow.params.items():
+        values = _Values()
+        for key, parameter in frame.declared.value.params.items():
             if key not in given and is_required(parameter):
-                self._params_known = False
-                self._report(
-                    "missing-parameter",
+                self._report("missing-parameter", frame.declared.document,
                     f"the workflow `{name}` needs a value for `{key}`",
                     ("params", key),
                     f"set environments.{environment}.params.{name}.{key} in gitopsd.yaml, or give it a default",
                     at_key=True,
-                )
+                )  # fmt: skip
+                values.known = False
                 continue
             try:
-                values[key] = checked(parameter, given.get(key, parameter.default))
+                values.params[key] = checked(parameter, given.get(key, parameter.default))
             except ParameterError as error:  # of a given value: defaults were checked when the workflow was linked
-                self._params_known = False
-                place = self._linked.environments_document.locate("environments", environment, "params", name, key)
+                values.known = False
+                way = ("environments", environment, "params", name, key)
                 message = f"the parameter `{key}` {error}"
-                self._diagnostics.append(Diagnostic(code="wrong-type", message=message, location=place))
+                self._report("wrong-type", self._linked.environments_document, message, way)
         return values
 
-    def _step(self, name: str, step: Step, workflow_params: Mapping[str, Any]) -> BoundStep:
-        blueprint = self._linked.blueprints[step.use].value
-        values = _Values(workflow=workflow_params)
-        for key in step.with_:
-            if key not in blueprint.params:
-                place = self._document.locate_key("steps", name, "with", key)
-                self._diagnostics.append(unknown_parameter(f"`{step.use}`", key, blueprint.params, place))
-        for key, parameter in blueprint.params.items():
-            if key in step.with_:
-                self._give(name, key, values)
-            elif is_required(parameter):
-                self._report(
-                    "missing-parameter",
-                    f"the step `{name}` gives `{step.use}` no value for `{key}`",
-                    ("steps", name),
-                    f"add `{key}` under `with:`" + (f": {parameter.description}" if parameter.description else ""),
-                    at_key=True,
-                )
-            else:
-                values.params[key] = checked(parameter, parameter.default)
-        self._check_constraints(name, step)
-        inputs, outputs, mistakes = bind_ports(self._workflow, self._document, name, blueprint)
-        self._diagnostics += mistakes
-        return BoundStep(
-            name=name,
-            use=step.use,
-            blueprint=blueprint,
-            place=step.place,
-            params=values.params,
-            deferred=values.deferred,
-            workflow_params=workflow_params,
-            inputs=inputs,
-            outputs=outputs,
-        )
+    def _module(self, frame: Frame) -> _Values:
+        if frame.parent is None:
+            raise ValueError("the frame of a module has a parent")
+        return self._given(_User(frame=frame.parent, key=frame.key, name=frame.name), frame.declared.value.params)
 
-    def _give(self, name: str, key: str, values: "_Values") -> None:
-        step = self._workflow.steps[name]
-        raw = step.with_[key]
+    def _given(self, user: _User, declared: Mapping[str, Parameter]) -> _Values:
+        """The values that a step gives to what it uses, else the declarations' defaults."""
+        frame, key, use = user.frame, user.key, user.use
+        given = frame.declared.value.steps[key].with_
+        values = _Values()
+        for name in given:
+            if name not in declared:
+                place = frame.declared.document.locate_key("steps", key, "with", name)
+                self.diagnostics.append(unknown_parameter(f"`{use}`", name, declared, place))
+        for name, parameter in declared.items():
+            if name in given:
+                self._give(user, name, parameter, values)
+            elif is_required(parameter):
+                values.known = False
+                self._report("missing-parameter", frame.declared.document,
+                    f"the step `{key}` gives `{use}` no value for `{name}`",
+                    ("steps", key),
+                    f"add `{name}` under `with:`" + (f": {parameter.description}" if parameter.description else ""),
+                    at_key=True,
+                )  # fmt: skip
+            else:
+                values.params[name] = checked(parameter, parameter.default)
+        return values
+
+    def _give(self, user: _User, name: str, parameter: Parameter, values: _Values) -> None:
+        frame, key = user.frame, user.key
+        around = self._frames[frame.name]
+        raw = frame.declared.value.steps[key].with_[name]
+        way = ("steps", key, "with", name)
         try:
             if has_expression(raw):
                 names = names_used(raw)
-                if names & KNOWN_AFTER_PLACEMENT:
-                    values.deferred[key] = raw
-                    return
-                if "params" in names and not self._params_known:
+                if "params" in names and not around.known:
+                    values.known = False
                     return  # what is wrong with them has been said
-                scope = {
-                    "params": values.workflow,
-                    "environment": {"name": self._linked.name},
-                    "step": {"name": name, "workflow": self._workflow.workflow},
-                }
-                raw = evaluate(raw, scope)
-            values.params[key] = checked(self._linked.blueprints[step.use].value.params[key], raw)
+                if names & KNOWN_AFTER_PLACEMENT or ("params" in names and around.deferred):
+                    values.deferred[name] = Deferred(raw=raw, parameter=parameter, scope=around.scope)
+                    return
+                raw = evaluate(raw, {"params": around.params, **self._fixed(user.name)})
+            values.params[name] = checked(parameter, raw)
         except ExpressionError as error:
-            self._report("bad-expression", f"`{key}`: {error}", ("steps", name, "with", key))
+            values.known = False
+            self.diagnostics.append(expression_diagnostic(error, frame.declared.document, way, f"`{name}`: "))
         except ParameterError as error:
-            message = f"the parameter `{key}` of `{step.use}` {error}"
-            self._report("wrong-type", message, ("steps", name, "with", key))
+            values.known = False
+            message = f"the parameter `{name}` of `{user.use}` {error}"
+            self._report("wrong-type", frame.declared.document, message, way)
 
-    def _check_constraints(self, name: str, step: Step) -> None:
-        for index, constraint in enumerate(step.place.constraints):
-            if parse_constraint(constraint) is None:
-                self._report(
-                    "bad-constraint",
-                    f"the constraint `{constraint[:80]}` can't be read",
-                    ("steps", name, "place", "constraints", index),
-                    "write `label.KEY == VALUE` or `label.KEY != VALUE`",
-                )
+    def _fixed(self, step: str) -> dict[str, Any]:
+        """What every expression of a step may ask for besides parameters."""
+        return {
+            "environment": {"name": self._linked.name},
+            "step": {"name": step, "workflow": self._workflow},
+        }
 
-    def _channels(self, steps: Mapping[str, BoundStep], params: Mapping[str, Any]) -> dict[str, BoundChannel]:
+    def step(self, step: ExpandedStep) -> BoundStep:
+        blueprint = step.blueprint.value
+        values = self._given(_User(frame=step.frame, key=step.key, name=step.name), blueprint.params)
+        self._check_constraints(step)
+        return BoundStep(
+            name=step.name,
+            use=step.use,
+            blueprint=blueprint,
+            blueprint_path=step.blueprint.path,
+            library=step.library,
+            place=step.place,
+            origin=step.origin,
+            chain=step.frame.chain,
+            scopes=tuple(self._frames[frame.name].scope for frame, _ in reversed(_placers(step)) if frame.parent),
+            params=values.params,
+            deferred=values.deferred,
+            inputs=step.inputs,
+            outputs=step.outputs,
+        )
+
+    def _check_constraints(self, step: ExpandedStep) -> None:
+        for frame, key in _placers(step):
+            place = frame.declared.value.steps[key].place
+            for index, constraint in enumerate(place.constraints):
+                if parse_constraint(constraint) is None:
+                    self._report("bad-constraint", frame.declared.document,
+                        f"the constraint `{constraint[:80]}` can't be read",
+                        ("steps", key, "place", "constraints", index),
+                        "write `label.KEY == VALUE` or `label.KEY != VALUE`",
+                    )  # fmt: skip
+
+    def channels(self, expanded: Expanded, steps: Mapping[str, BoundStep]) -> dict[str, BoundChannel]:
         producers, consumers = _ends(steps, "outputs"), _ends(steps, "inputs")
         channels: dict[str, BoundChannel] = {}
-        for name, channel in sorted(self._workflow.channels.items()):
-            path, segment_bytes = "", 0
-            if isinstance(channel, FileStoreChannel):
-                path = self._channel_path(name, channel, params)
-                segment_bytes = 0 if isinstance(channel.segment_bytes, UnsetType) else channel.segment_bytes
+        for name, channel in sorted(expanded.channels.items()):
+            around = self._frames[channel.frame.name]
+            scope = {"params": around.params, "environment": {"name": self._linked.name}}
+            binder = ChannelBinder(
+                self._linked, name, channel, scope if around.known else None, deferred=around.deferred.keys()
+            )
+            settings = binder.settings()
+            self.diagnostics += binder.diagnostics
             channels[name] = BoundChannel(
                 name=name,
-                transport=transport_of(channel),
+                transport=transport_of(channel.channel),
                 producers=tuple(producers.get(name, ())),
                 consumers=tuple(consumers.get(name, ())),
-                path=path,
-                segment_bytes=segment_bytes,
+                origin=channel.origin,
+                path=settings.path,
+                options=settings.options,
+                secrets=settings.secrets,
             )
         return channels
 
-    def _channel_path(self, name: str, channel: FileStoreChannel, params: Mapping[str, Any]) -> str:
-        way = ("channels", name, "path")
-        try:
-            if not self._params_known and "params" in names_used(channel.path):
-                return ""
-            path = evaluate(channel.path, {"params": params, "environment": {"name": self._linked.name}})
-        except ExpressionError as error:
-            self._report("bad-expression", f"`path`: {error}", way)
-            return ""
-        if not isinstance(path, str) or not is_plain_absolute(path):
-            what = f"the path of the channel `{name}`"
-            self._diagnostics.append(not_absolute(what, str(path), self._document.locate(*way)))
-        elif is_system_path(path):
-            self._diagnostics.append(system_path(path, self._document.locate(*way)))
-        else:
-            return path
-        return ""
+    def _report(
+        self, code: str, document: Document, message: str, way: Pointer, hint: str = "", *, at_key: bool = False
+    ) -> None:
+        location = document.locate_key(*way) if at_key else document.locate(*way)
+        self.diagnostics.append(Diagnostic(code=code, message=message, location=location, hint=hint))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Values:
-    """Parameters of one step while they are being bound; `workflow` are those of the workflow around it."""
-
-    workflow: Mapping[str, Any]
-    params: dict[str, Any] = field(default_factory=dict)
-    deferred: dict[str, Any] = field(default_factory=dict)
+def _placers(step: ExpandedStep) -> list[tuple[Frame, str]]:
+    """The step and the steps that use the modules around it, with the frames that they are declared in."""
+    found = [(step.frame, step.key)]
+    frame = step.frame
+    while frame.parent:
+        found.append((frame.parent, frame.key))
+        frame = frame.parent
+    return found
 
 
 def _ends(steps: Mapping[str, BoundStep], side: str) -> dict[str, list[Endpoint]]:

@@ -1,17 +1,17 @@
 """What a blueprint must be beyond its declaration, whether a step uses it or not."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType
 
-from gitopsd.compiler.expressions import ExpressionError, has_expression, names_used
+from gitopsd.compiler.expression_errors import expression_diagnostic
+from gitopsd.compiler.expressions import expression_mistakes, has_expression
 from gitopsd.compiler.features import parse_requirement
 from gitopsd.compiler.load import missing_path
 from gitopsd.compiler.parameters import parameter_mistakes
 from gitopsd.compiler.parse import Declared
 from gitopsd.compiler.paths import is_below, path_outside
-from gitopsd.compiler.render.unit_settings import SETTINGS, UnitValueError, setting_text
+from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS, UnitValueError, setting_text
 from gitopsd.compiler.yaml_places import Pointer
 from gitopsd.compiler.yaml_reader import Document
 from gitopsd.model.blueprint import Blueprint, Job, ReadyCheck, ShippedFile
@@ -23,7 +23,7 @@ SCOPE = frozenset({"params", "worker", "step", "job", "environment"})
 """Names that expressions under `job:` may use."""
 
 
-def check_blueprint(declared: Declared[Blueprint], shipped: Mapping[str, bytes]) -> Iterator[Diagnostic]:
+def check_blueprint(declared: Declared[Blueprint], shipped: Collection[str]) -> Iterator[Diagnostic]:
     document, job = declared.document, declared.value.job
     yield from parameter_mistakes(declared.value.params, document)
     yield from _check_requirements(declared)
@@ -33,7 +33,8 @@ def check_blueprint(declared: Declared[Blueprint], shipped: Mapping[str, bytes])
     yield from _check_unit(job, document)
     yield from _check_files(job, document, shipped)
     written = {"kind": job.kind, "exec": job.exec, "with": job.with_, "writes": job.writes, "unit": job.unit}
-    yield from _check_expressions({**written, "files": job.files}, document, ("job",))
+    for error in expression_mistakes({**written, "files": job.files}, SCOPE):
+        yield expression_diagnostic(error, document, ("job",))
 
 
 def _check_requirements(declared: Declared[Blueprint]) -> Iterator[Diagnostic]:
@@ -116,20 +117,19 @@ def _check_unit(job: Job, document: Document) -> Iterator[Diagnostic]:
     for name, value in job.unit.items():
         way = ("job", "unit", name)
         try:
-            if name not in SETTINGS or not has_expression(value):
+            if name not in {**SETTINGS, **PRIVILEGES} or not has_expression(value):
                 setting_text(name, value)
         except UnitValueError as error:
-            known = name in SETTINGS
-            writes = "name the directories under `writes:`" if name == "ReadWritePaths" else ""
+            known = name in {**SETTINGS, **PRIVILEGES}
             yield Diagnostic(
                 code="bad-unit-setting",
                 message=str(error),
                 location=document.locate(*way) if known else document.locate_key(*way),
-                hint=error.hint or writes or did_you_mean(name, SETTINGS),
+                hint=error.hint or did_you_mean(name, [*SETTINGS, *PRIVILEGES]),
             )
 
 
-def _check_files(job: Job, document: Document, shipped: Mapping[str, bytes]) -> Iterator[Diagnostic]:
+def _check_files(job: Job, document: Document, shipped: Collection[str]) -> Iterator[Diagnostic]:
     for name, content in job.files.items():
         place = document.locate_key("job", "files", name)
         if not is_below(name):
@@ -154,20 +154,3 @@ def _folders(path: str) -> set[str]:
     """`a` and `a/b` for `a/b/c`."""
     parts = path.split("/")
     return {"/".join(parts[:length]) for length in range(1, len(parts))}
-
-
-def _check_expressions(value: Any, document: Document, at: Pointer) -> Iterator[Diagnostic]:
-    if isinstance(value, str):
-        try:
-            unknown = sorted(names_used(value) - SCOPE)
-            message = f"there is no `{unknown[0]}` here: {did_you_mean(unknown[0], SCOPE)}" if unknown else ""
-        except ExpressionError as error:
-            message = str(error)
-        if message:
-            yield Diagnostic(code="bad-expression", message=message, location=document.locate(*at))
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _check_expressions(item, document, (*at, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _check_expressions(item, document, (*at, index))

@@ -1,108 +1,119 @@
-"""Pass 5: the graph of channels: every one has a producer and a consumer, and no two share a place on disk."""
+"""Pass 6: the graph of channels: every one has a producer and a consumer, and no two share a place on disk."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 
+from gitopsd.compiler.expand import used_here
 from gitopsd.compiler.link import Linked
-from gitopsd.compiler.yaml_reader import Document
-from gitopsd.model.diagnostic import Diagnostic, Location, Related
-from gitopsd.model.system import BoundChannel, System
+from gitopsd.compiler.loops import first_loop
+from gitopsd.model.diagnostic import Diagnostic, Related
+from gitopsd.model.names import did_you_mean
+from gitopsd.model.system import BoundChannel, Store, System, WorkflowSummary
 
 
-def check(linked: Linked, systems: Sequence[System]) -> list[Diagnostic]:
+def check(linked: Linked, system: System) -> list[Diagnostic]:
+    """What can be wrong with one workflow by itself."""
+    diagnostics: list[Diagnostic] = []
+    for channel in system.channels.values():
+        diagnostics += _check_ends(linked, system, channel)
+    return [*diagnostics, *_check_loops(linked, system), *_check_groups(linked, system)]
+
+
+def _check_groups(linked: Linked, system: System) -> Iterator[Diagnostic]:
+    for step in system.steps.values():
+        if step.place.group not in linked.groups:
+            placed_at = step.chain[0] if step.chain else step.origin
+            yield Diagnostic(
+                code="unknown-group",
+                message=f"there is no worker group `{step.place.group}` in {linked.environment.fleet}",
+                location=linked.locate(placed_at, "place", "group"),
+                hint=did_you_mean(step.place.group, linked.groups),
+            )
+
+
+def check_stores(linked: Linked, summaries: Sequence[WorkflowSummary]) -> list[Diagnostic]:
+    """The directories of file-stores over all workflows: no two may be the same, nor lie one inside the other."""
     diagnostics: list[Diagnostic] = []
     stores = _Stores(linked)
-    for system in systems:
-        document = linked.workflows[system.workflow].document
-        for channel in system.channels.values():
-            diagnostics += _check_ends(channel, document)
-            if channel.path:
-                diagnostics += stores.add(system, channel)
-        diagnostics += _check_loops(system, document)
+    for summary in summaries:
+        for store in summary.stores:
+            diagnostics += stores.add(summary.workflow, store)
     return diagnostics
 
 
-def _check_ends(channel: BoundChannel, document: Document) -> Iterator[Diagnostic]:
+def _check_ends(linked: Linked, system: System, channel: BoundChannel) -> Iterator[Diagnostic]:
+    if channel.producers and channel.consumers:
+        return
     if not channel.producers:
         nobody = "no step writes to" if channel.consumers else "no step writes to or reads from"
-        yield Diagnostic(
-            code="channel-without-producer",
-            message=f"{nobody} the channel `{channel.name}`",
-            location=document.locate_key("channels", channel.name),
-            related=_ends_as_places(document, channel, "in"),
-            hint=f"bind a step's output to it: `out: {channel.name}`, or remove the channel",
-        )
-    elif not channel.consumers:
-        yield Diagnostic(
-            code="channel-without-consumer",
-            message=f"no step reads from the channel `{channel.name}`",
-            location=document.locate_key("channels", channel.name),
-            related=_ends_as_places(document, channel, "out"),
-            hint=f"bind a step's input to it: `in: {channel.name}`, or remove the channel",
-        )
+        message = f"{nobody} the channel `{channel.name}`"
+        side, bound = "in", "output to it: `out:"
+    else:
+        message = f"no step reads from the channel `{channel.name}`"
+        side, bound = "out", "input to it: `in:"
+    yield Diagnostic(
+        code="channel-without-consumer" if channel.producers else "channel-without-producer",
+        message=message,
+        location=linked.locate_key(channel.origin),
+        related=_ends_as_places(linked, system, channel, side),
+        hint=f"bind a step's {bound} {channel.origin.pointer[-1]}`, or remove the channel",
+    )
 
 
-def _ends_as_places(document: Document, channel: BoundChannel, side: str) -> tuple[Related, ...]:
+def _ends_as_places(linked: Linked, system: System, channel: BoundChannel, side: str) -> tuple[Related, ...]:
     ends, verb = (channel.consumers, "reads from") if side == "in" else (channel.producers, "writes to")
+    steps = [system.steps[end.step] for end in ends]
     return tuple(
-        Related(message=f"`{end.step}` {verb} it", location=document.locate("steps", end.step, side)) for end in ends
+        related
+        for step in steps
+        for related in (
+            Related(message=f"`{step.name}` {verb} it", location=linked.locate(step.origin, side)),
+            *used_here(linked, step.chain),
+        )
     )
 
 
 class _Stores:
-    """The directories of file-stores: no two may be the same, nor lie one inside the other."""
+    """The stores so far, by path and by the directories above."""
 
     def __init__(self, linked: Linked) -> None:
         self._linked = linked
-        self._stores: dict[str, tuple[System, BoundChannel]] = {}
+        self._stores: dict[str, tuple[str, Store]] = {}
         self._inside: dict[str, str] = {}
         """A directory that holds a store -> that store's path."""
 
-    def add(self, system: System, channel: BoundChannel) -> Iterator[Diagnostic]:
-        path = channel.path
+    def add(self, workflow: str, store: Store) -> Iterator[Diagnostic]:
+        path = store.path
         above = [path[:end] for end, character in enumerate(path) if character == "/" and end > 0]
         clash = next((one for one in (path, *above) if one in self._stores), self._inside.get(path))
-        self._stores.setdefault(path, (system, channel))
+        self._stores.setdefault(path, (workflow, store))
         for directory in above:
             self._inside.setdefault(directory, path)
         if clash is not None:
-            other_system, other_channel = self._stores[clash]
-            other = f"{other_system.workflow}.{other_channel.name}"
+            other_workflow, other_store = self._stores[clash]
+            other = f"{other_workflow}.{other_store.channel}"
+            place = self._linked.locate(other_store.origin, "path")
             yield Diagnostic(
                 code="path-clash",
-                message=f"the channels `{system.workflow}.{channel.name}` and `{other}` would share a directory",
-                location=self._place(system, channel),
-                related=(Related(message=f"`{other}` lies here", location=self._place(other_system, other_channel)),),
+                message=f"the channels `{workflow}.{store.channel}` and `{other}` would share a directory",
+                location=self._linked.locate(store.origin, "path"),
+                related=(Related(message=f"`{other}` lies here", location=place),),
                 hint="give each file-store channel a directory of its own",
             )
 
-    def _place(self, system: System, channel: BoundChannel) -> Location:
-        return self._linked.workflows[system.workflow].document.locate("channels", channel.name, "path")
 
-
-def _check_loops(system: System, document: Document) -> list[Diagnostic]:
+def _check_loops(linked: Linked, system: System) -> Iterator[Diagnostic]:
     """A step whose events come back to itself would never be done; the whole way is named."""
     onward: Mapping[str, list[str]] = {
         step.name: sorted({end.step for channel in step.outputs.values() for end in system.channels[channel].consumers})
         for step in system.steps.values()
     }
-    loop = _first_loop(onward)
-    if not loop:
-        return []
-    return [
-        Diagnostic(
+    loop = first_loop(onward)
+    if loop:
+        first = system.steps[loop[0]]
+        yield Diagnostic(
             code="channel-loop",
             message=f"events would go round in a circle: {' → '.join(loop)}",
-            location=document.locate_key("steps", loop[0]),
+            location=linked.locate_key(first.origin),
+            related=tuple(used_here(linked, first.chain)),
             hint="break the circle: write to another channel",
         )
-    ]
-
-
-def _first_loop(onward: Mapping[str, list[str]]) -> list[str]:
-    try:
-        TopologicalSorter(onward).prepare()
-    except CycleError as error:
-        # graphlib walks from a step to what comes before it
-        return list(reversed(error.args[1]))
-    return []

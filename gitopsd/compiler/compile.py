@@ -1,27 +1,79 @@
-"""The pipeline: load → parse → link → bind → check → place → route → render.
+"""The pipeline: load → parse → link → expand → bind → check → place → route → render.
 
 Each pass takes and returns frozen values, and gives every mistake that it can find; the next one runs only when there
 was no error. Nothing here reads a file, a clock, the environment or the network.
+
+From expand to check each workflow is by itself, and so it is from route to render: what came of one is remembered by
+everything that it follows from. So a version costs what changed in it; placing alone sees all workflows at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 from gitopsd.compiler.bind import bind
-from gitopsd.compiler.check import check
+from gitopsd.compiler.check import check, check_stores
+from gitopsd.compiler.colocate import check_together
+from gitopsd.compiler.expand import expand
 from gitopsd.compiler.link import Linked, link
-from gitopsd.compiler.load import load
+from gitopsd.compiler.load import OWN, load
 from gitopsd.compiler.parse import parse
-from gitopsd.compiler.place import place
-from gitopsd.compiler.render.release import MAX_RENDERED_BYTES, Rendering, render
+from gitopsd.compiler.place import Placement, fleet_workers, place
+from gitopsd.compiler.policy import check_fleet_policy, check_policy
+from gitopsd.compiler.render.release import CompiledWorkflow, Kept, Rendering, assemble
+from gitopsd.compiler.render.workflow import RenderedWorkflow, WorkflowText, render_workflow, too_much
 from gitopsd.compiler.route import route
-from gitopsd.model.artifacts import ArtifactState
+from gitopsd.compiler.summarise import summarise
+from gitopsd.compiler.vendored import check_vendored
+from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, has_errors, in_order
 from gitopsd.model.environments import artifact_branch
-from gitopsd.model.trees import Graft
+from gitopsd.model.memory import Forgetful, Memory, memory_key
+from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.source import Files
+from gitopsd.model.system import System, WorkflowSummary
+from gitopsd.model.trees import BuiltTree, build_tree
+
+MAX_RENDERED_BYTES = 512 << 20
+"""Of all jobs' files together, each counted where it is used."""
+
+_NOTHING = Forgetful()
 
 T = TypeVar("T")
+
+
+class Flow:
+    """One workflow after check. Its system is made when it is asked for: most are known by their summary."""
+
+    def __init__(self, linked: Linked, name: str) -> None:
+        self._linked = linked
+        self.name = name
+        self.key = _flow_key(linked, name)
+        self.summary: WorkflowSummary | None = None
+        self._system: System | None = None
+
+    def check(self) -> list[Diagnostic]:
+        """Expands, binds and checks the workflow; gives what is wrong with it."""
+        expanded, diagnostics = expand(self._linked, self._linked.workflows[self.name])
+        if has_errors(tuple(diagnostics)):
+            return diagnostics
+        system, more = bind(self._linked, expanded)
+        diagnostics += more
+        if not has_errors(tuple(diagnostics)):
+            diagnostics += [*check(self._linked, system), *check_together(self._linked, system)]
+        self._system = system
+        return diagnostics
+
+    @property
+    def system(self) -> System:
+        """Of a workflow without errors."""
+        if self._system is None:
+            self.check()
+        if self._system is None:
+            raise ValueError(f"{self.name} was checked before")
+        return self._system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +82,13 @@ class Compiled:
 
     diagnostics: tuple[Diagnostic, ...]
     rendering: Rendering | None = None
+    placement: Placement | None = None
+    flows: tuple[Flow, ...] = ()
+
+    @property
+    def moved(self) -> Mapping[str, str]:
+        """Jobs that are placed elsewhere than before, with the reason."""
+        return self.placement.moved if self.placement else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +97,7 @@ class Front:
 
     diagnostics: tuple[Diagnostic, ...]
     linked: Linked | None = None
+    flows: tuple[Flow, ...] = ()
 
     @property
     def branch(self) -> str:
@@ -67,46 +127,230 @@ class _Stop(Exception):  # noqa: N818 - not an error: the end of a pipeline
     """A pass found an error, so the next one doesn't run."""
 
 
-def compile_front(files: Mapping[str, bytes], environment: str | None) -> Front:
-    """load, parse and link: all that is needed to know which artifact branch to plan against."""
+def compile_front(files: Files, environment: str | None, memory: Memory = _NOTHING) -> Front:
+    """From load to check: all that can be said of the source by itself, and which artifact branch to plan against."""
     report = _Report()
-    linked = None
+    linked: Linked | None = None
     try:
         loaded = report.take(load(files))
+        report.take((None, check_vendored(files)))  # before what somebody edited in a copy is taken for the original
         if loaded is not None:
-            parsed = report.take(parse(loaded))
+            parsed = report.take(parse(loaded, memory))
             if parsed is not None:
-                linked = report.take(link(parsed, environment))
+                linked = report.take(link(parsed, environment, memory))
+        if linked is None:
+            return Front(diagnostics=report.ordered())
+        flows = report.take(_check_flows(linked, memory))
     except _Stop:
-        return Front(diagnostics=report.ordered())
-    return Front(diagnostics=report.ordered(), linked=linked)
+        return Front(diagnostics=report.ordered(), linked=linked)
+    return Front(diagnostics=report.ordered(), linked=linked, flows=flows)
 
 
 def compile_back(
     front: Front,
     state: ArtifactState,
     runtime_files: Mapping[str, tuple[bytes, bool]],
-    kept: Mapping[str, Graft],
+    kept: Kept,
+    memory: Memory = _NOTHING,
     *,
     max_bytes: int = MAX_RENDERED_BYTES,
 ) -> Compiled:
-    """From bind to render, for a front without errors."""
+    """From place to render, for a front without errors. `kept` are files of the artifact branch that are put back."""
     report = _Report(list(front.diagnostics))
-    if front.linked is None:
+    if front.linked is None or has_errors(front.diagnostics):
         return Compiled(diagnostics=report.ordered())
-    linked = front.linked
+    linked, flows = front.linked, front.flows
     try:
-        systems = report.take(bind(linked))
-        report.take((None, check(linked, systems)))
-        placement = report.take(place(linked, systems, state))
-        rendering = None
-        if placement is not None:
-            routed = report.take(route(linked, systems, placement))
-            rendering = report.take(
-                render(
-                    linked, placement, routed, state=state, runtime_files=runtime_files, kept=kept, max_bytes=max_bytes
-                )
-            )
+        workers = fleet_workers(linked)
+        summaries = [flow.summary for flow in flows if flow.summary]
+        report.take((None, _check_policy(linked, summaries, workers, state.policy)))
+        placement = report.take(place(linked, workers, summaries, state))
+        if placement is None:
+            return Compiled(diagnostics=report.ordered())
+        back = _Back(
+            linked,
+            placement,
+            policy=state.policy,
+            runtime=build_tree(runtime_files),
+            memory=memory,
+            max_bytes=max_bytes,
+        )
+        compiled = report.take(back.compile(flows))
+        rendering = assemble(
+            linked.name, compiled, placement, state=state, runtime=back.runtime, kept=kept, memory=memory
+        )
     except _Stop:
-        return Compiled(diagnostics=report.ordered())
-    return Compiled(diagnostics=report.ordered(), rendering=rendering)
+        return Compiled(diagnostics=report.ordered(), flows=flows)
+    return Compiled(diagnostics=report.ordered(), rendering=rendering, placement=placement, flows=flows)
+
+
+def _check_flows(linked: Linked, memory: Memory) -> tuple[tuple[Flow, ...], list[Diagnostic]]:
+    """Every workflow, in the order of their names."""
+    diagnostics: list[Diagnostic] = []
+    flows = [Flow(linked, name) for name in sorted(linked.workflows)]
+    for flow in flows:
+        flow.summary = memory.recall(flow.key, WorkflowSummary)
+        if flow.summary is None:
+            mistakes = flow.check()
+            diagnostics += mistakes
+            if not mistakes:
+                flow.summary = summarise(flow.system)
+                memory.keep(flow.key, flow.summary)
+    if not diagnostics:
+        diagnostics += check_stores(linked, [flow.summary for flow in flows if flow.summary])
+    return tuple(flows), diagnostics
+
+
+def _check_policy(
+    linked: Linked,
+    summaries: Sequence[WorkflowSummary],
+    workers: Mapping[str, PlacedWorker],
+    policy: PolicyRecord | None,
+) -> list[Diagnostic]:
+    if policy is None:
+        return []
+    fleet = linked.fleet
+    return [
+        *check_policy(policy, summaries, linked.locate_key),
+        *check_fleet_policy(
+            policy,
+            workers,
+            lambda name: fleet.document.locate_key("groups", workers[name].group, "workers", name),
+        ),
+    ]
+
+
+def _flow_key(linked: Linked, name: str) -> str:
+    """Stands for everything that a workflow's system follows from."""
+    environment = linked.environment
+    parts: list[str] = []
+    pending: list[tuple[str, str]] = [(OWN, linked.workflows[name].path)]
+    seen: set[tuple[str, str]] = set()
+    while pending:
+        library, path = pending.pop()
+        if (library, path) in seen:
+            continue
+        seen.add((library, path))
+        parts.append(f"{library} {path} {linked.documents[path].content.blob}")
+        outline = linked.outlines.get(path)
+        if outline is None:
+            continue  # a blueprint of gitopsd's own
+        shipped = linked.libraries[library].shipped
+        parts += [f"{library} {file} {shipped[file].blob}" for file in outline.ships]
+        for use in outline.uses:
+            used = linked.find(use, library)
+            if used:
+                parts.append(f"{library} {use} {used.declared.path}")
+                pending.append((used.library, used.declared.path))
+    values = [environment.params.get(name, {}), environment.transports]
+    given = msgspec.json.encode(values, order="sorted").decode()
+    return memory_key("flow", linked.name, name, given, sorted(parts), linked.environment.fleet, linked.groups)
+
+
+class _Back:
+    """Routes and renders each workflow, or remembers what came of it."""
+
+    def __init__(
+        self,
+        linked: Linked,
+        placement: Placement,
+        *,
+        policy: PolicyRecord | None,
+        runtime: BuiltTree,
+        memory: Memory,
+        max_bytes: int,
+    ) -> None:
+        self._linked = linked
+        self._placement = placement
+        self._policy = policy
+        self.runtime = runtime
+        self._memory = memory
+        self._max_bytes = max_bytes
+        self._workers = {name: _seen_by_jobs(worker) for name, worker in placement.workers.items()}
+
+    def compile(self, flows: Sequence[Flow]) -> tuple[list[CompiledWorkflow], list[Diagnostic]]:
+        compiled: list[CompiledWorkflow] = []
+        diagnostics: list[Diagnostic] = []
+        size = 0
+        for flow in flows:
+            workflow, mistakes = self._workflow(flow)
+            diagnostics += mistakes
+            if workflow is None:
+                continue
+            compiled.append(workflow)
+            size += workflow.rendered.size
+            if size > self._max_bytes:
+                location = self._linked.documents[self._linked.workflows[flow.name].path].document.locate_key("steps")
+                error = too_much(size, self._max_bytes)
+                message = f"{flow.name}: {error}"
+                diagnostics.append(Diagnostic(code=error.code, message=message, location=location, hint=error.hint))
+                break
+        return compiled, diagnostics
+
+    def _workflow(self, flow: Flow) -> tuple[CompiledWorkflow | None, list[Diagnostic]]:
+        if flow.summary is None:
+            raise ValueError(f"{flow.name} was checked before")
+        key = self._key(flow.summary, flow.key)
+        rendered = self._memory.recall(key, RenderedWorkflow)
+        text: WorkflowText | None = None
+        if rendered is None:
+            text, mistakes = self._render(flow)
+            if mistakes or text is None:
+                return None, mistakes
+            rendered = text.rendered
+            self._memory.keep(key, rendered)
+        return CompiledWorkflow(
+            name=flow.name,
+            digest=flow.summary.digest,
+            key=key,
+            rendered=rendered,
+            text=_once(lambda: self._text(flow), text),
+        ), []
+
+    def _text(self, flow: Flow) -> WorkflowText:
+        text, mistakes = self._render(flow)
+        if text is None:
+            raise ValueError(f"{flow.name} rendered before, and now: {mistakes}")
+        return text
+
+    def _render(self, flow: Flow) -> tuple[WorkflowText | None, list[Diagnostic]]:
+        routed, mistakes = route(self._linked, flow.system, self._placement)
+        if mistakes:
+            return None, mistakes
+        text, mistakes = render_workflow(
+            self._linked,
+            routed,
+            compiled=flow.summary.digest if flow.summary else "",
+            runtime=self.runtime,
+            policy=self._policy,
+            max_bytes=self._max_bytes,
+        )
+        return (None if mistakes else text), mistakes
+
+    def _key(self, summary: WorkflowSummary, flow_key: str) -> str:
+        """Stands for everything that a workflow's rendering follows from."""
+        placed = self._placement.jobs
+        where = [placed[jobs[0]] for company in summary.companies for jobs in company.jobs]
+        policy = self._policy
+        settings = ("*",) if policy is None or policy.unit_settings is None else policy.unit_settings
+        allowed = (policy.users if policy else (), settings)
+        described = [self._workers[name] for name in sorted(set(where))]
+        return memory_key("rendered", flow_key, self.runtime.id, where, described, *allowed, str(self._max_bytes))
+
+
+def _seen_by_jobs(worker: PlacedWorker) -> str:
+    """What rendering asks of a worker."""
+    shown = [worker.name, worker.group, worker.service_manager, worker.labels, worker.mounts]
+    return msgspec.json.encode(shown, order="sorted").decode()
+
+
+def _once(make: Callable[[], T], made: T | None) -> Callable[[], T]:
+    """`make`, called at most once, and not at all where the value is there."""
+    values = [] if made is None else [made]
+
+    def get() -> T:
+        if not values:
+            values.append(make())
+        return values[0]
+
+    return get

@@ -19,6 +19,6 @@ def decode(document: Document, declaration: type[T]) -> tuple[T | None, list[Dia
     try:
         return msgspec.convert(document.value, declaration), []
     except msgspec.ValidationError as refusal:
-        from gitopsd.compiler.explain import explain  # noqa: PLC0415 - jsonschema is loaded only when something is wrong
+        from gitopsd.compiler.explain import explain  # noqa: PLC0415 - only when something is wrong
 
         return None, explain(document, declaration, refusal)

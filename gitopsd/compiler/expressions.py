@@ -1,32 +1,35 @@
 """`${{ … }}`: one typed expression, without access to files, clock, network or secrets.
 
-A plain path such as `params.inbox`, by far the commonest, is looked up here; everything else is Jinja2's, see sandbox.
+A plain path such as `params.inbox`, by far the commonest, is looked up here; everything else is the sandbox's.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from gitopsd.model.names import did_you_mean
+from gitopsd.compiler.expression_values import (
+    MAX_RESULT,
+    MAX_SOURCE,
+    OPENING,
+    Budget,
+    ExpressionError,
+    as_text,
+    unknown_entry,
+    unknown_name,
+)
 
 if TYPE_CHECKING:
     from gitopsd.compiler.sandbox import Compiled
 
-OPENING = "${{"
-MAX_SOURCE = 1_000
-"""The longest expression, in characters: what it nests is bounded by it."""
-MAX_RESULT = 262_144
-"""What the expressions of one value may come to: characters of text and items of lists and mappings."""
+__all__ = [
+    "MAX_RESULT", "OPENING", "ExpressionError", "evaluate", "expression_mistakes", "has_expression", "names_used",
+]  # fmt: skip
+
+T = TypeVar("T")
 
 _PATH = re.compile(r"[a-z]+(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
-_LARGEST = 2**63 - 1
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
-
-
-class ExpressionError(ValueError):
-    """An expression that doesn't parse, names something unknown, or can't be evaluated; the message says which."""
 
 
 def has_expression(value: Any) -> bool:
@@ -40,11 +43,30 @@ def has_expression(value: Any) -> bool:
 
 def names_used(value: Any) -> frozenset[str]:
     """The top-level names (`params`, `worker`, …) of the expressions inside the value. Raises ExpressionError."""
+    names: set[str] = set()
+    _map_texts(value, lambda text: names.update(*(part.program.names for part in _expressions(text))))
+    return frozenset(names)
+
+
+def expression_mistakes(value: Any, known: Collection[str]) -> Iterator[ExpressionError]:
+    """What is wrong with the expressions inside the value, as far as can be told without their values.
+
+    `known` are the top-level names that there will be. At most one error for each text.
+    """
     if isinstance(value, str):
-        names = [part.names for part in _parse(value) if not isinstance(part, str)] if OPENING in value else ()
-        return frozenset[str]().union(*names)
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return frozenset[str]().union(*map(names_used, items))
+        try:
+            for part in _expressions(value):
+                for name, start in part.program.names.items():
+                    if name not in known:
+                        yield unknown_name(name, known, start).placed(part.start, len(part.source))
+                        return
+        except ExpressionError as error:
+            yield error
+        return
+    for key, item in value.items() if isinstance(value, Mapping) else enumerate(value) if _is_list(value) else ():
+        for mistake in expression_mistakes(item, known):
+            mistake.at = (key, *mistake.at)
+            yield mistake
 
 
 def evaluate(value: Any, scope: Mapping[str, Any]) -> Any:
@@ -52,70 +74,46 @@ def evaluate(value: Any, scope: Mapping[str, Any]) -> Any:
 
     Raises ExpressionError.
     """
-    return _evaluate(value, scope, _Budget())
+    budget = Budget()
+    return _map_texts(value, lambda text: _evaluate_text(text, scope, budget))
 
 
-class _Budget:
-    """What may still come out of the expressions of one value."""
-
-    def __init__(self) -> None:
-        self._left = MAX_RESULT
-
-    def spend(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise ExpressionError(f"its expressions come to more than {MAX_RESULT:,} characters and items")
-
-    def admit(self, value: Any) -> Any:
-        """The result of one expression as a JSON value."""
-        match value:
-            case str():
-                self.spend(len(value))
-                return str(value)
-            case bool() | None:
-                return value
-            case int() | float():
-                if not isfinite(value) or abs(value) > _LARGEST:
-                    raise ExpressionError("the number is too large")
-                return value
-            case Mapping():
-                self.spend(len(value))
-                return {self.admit(str(key)): self.admit(item) for key, item in value.items()}
-            case list() | tuple():
-                self.spend(len(value))
-                return [self.admit(item) for item in value]
-            case _:
-                raise ExpressionError("the expression gives something that is not text, a number, a list or a mapping")
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
-def _evaluate(value: Any, scope: Mapping[str, Any], budget: _Budget) -> Any:
+def _map_texts(value: Any, change: Callable[[str], T]) -> Any:
+    """The value with every text that holds an expression changed. Errors get the way to where they came up."""
     if isinstance(value, str):
-        return _evaluate_text(value, scope, budget) if OPENING in value else value
+        return change(value) if OPENING in value else value
     if isinstance(value, Mapping):
-        return {key: _evaluate(item, scope, budget) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_evaluate(item, scope, budget) for item in value]
+        return {key: _map_item(key, item, change) for key, item in value.items()}
+    if _is_list(value):
+        return [_map_item(index, item, change) for index, item in enumerate(value)]
     return value
 
 
-def _evaluate_text(text: str, scope: Mapping[str, Any], budget: _Budget) -> Any:
-    results = [part if isinstance(part, str) else budget.admit(part.run(scope)) for part in _parse(text)]
-    return results[0] if len(results) == 1 else "".join(map(as_text, results))
+def _map_item(key: str | int, item: Any, change: Callable[[str], T]) -> Any:
+    try:
+        return _map_texts(item, change)
+    except ExpressionError as error:
+        error.at = (key, *error.at)
+        raise
 
 
-def as_text(value: Any) -> str:
-    """A result as a part of text. Raises ExpressionError for what has no one way to be written."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case None:
-            raise ExpressionError("an expression inside text gives nothing")
-        case _:
-            raise ExpressionError("a list or mapping can't be put into text: make the expression the whole value")
+def _evaluate_text(text: str, scope: Mapping[str, Any], budget: Budget) -> Any:
+    parts = _parse(text)
+    results: list[Any] = []
+    for part in parts:
+        if isinstance(part, str):
+            results.append(part)
+            continue
+        try:
+            result = budget.admit(part.program.run(scope, budget))
+            results.append(result if len(parts) == 1 else as_text(result))
+        except ExpressionError as error:
+            raise error.placed(part.start, len(part.source)) from error.__cause__
+    return results[0] if len(results) == 1 else "".join(results)
 
 
 class _Path:
@@ -125,65 +123,74 @@ class _Path:
 
     def __init__(self, source: str) -> None:
         self._path = source.split(".")
-        self.names = frozenset(self._path[:1])
+        self.names = {self._path[0]: 0}
 
-    def run(self, scope: Mapping[str, Any]) -> Any:
-        check_names(self.names, scope)
+    def run(self, scope: Mapping[str, Any], budget: Budget) -> Any:
+        del budget  # nothing is made
+        if self._path[0] not in scope:
+            raise unknown_name(self._path[0], scope, 0)
         value: Any = scope
+        start = 0
         for name in self._path:
             if not isinstance(value, Mapping) or name not in value:
-                raise ExpressionError(unknown_entry(value, name))
+                raise unknown_entry(value, name, start, start + len(name))
             value = value[name]
+            start += len(name) + 1
         return value
 
 
-def check_names(names: frozenset[str], scope: Mapping[str, Any]) -> None:
-    """Raises ExpressionError for a name that the scope doesn't have."""
-    for name in sorted(names - scope.keys()):
-        raise ExpressionError(f"there is no `{name}` here: {did_you_mean(name, scope)}")
+class _Expression(NamedTuple):
+    """One expression of a text: what it says without the spaces around it, and where in the text that starts."""
+
+    source: str
+    start: int
+    program: "_Path | Compiled"
 
 
-def unknown_entry(value: Any, name: str) -> str:
-    """The message for `value.name` where there is none."""
-    if isinstance(value, Mapping):
-        return f"there is no `{name}` here: {did_you_mean(name, map(str, value)) or 'it is empty'}"
-    return f"there is no `{name}` on `{str(value)[:40]}`"
+def _expressions(text: str) -> Iterator[_Expression]:
+    return (part for part in _parse(text) if isinstance(part, _Expression)) if OPENING in text else iter(())
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str) -> tuple["str | _Path | Compiled", ...]:
+def _parse(text: str) -> tuple[str | _Expression, ...]:
     """Literal text and expressions, in turn. Raises ExpressionError."""
-    return tuple(part if is_text else _expression(part) for is_text, part in _split(text) if part or not is_text)
+    parts: list[str | _Expression] = []
+    position = 0
+    while (opening := text.find(OPENING, position)) >= 0:
+        if opening > position:
+            parts.append(text[position:opening])
+        inside = opening + len(OPENING)
+        closing = _end_of_expression(text, opening)
+        source = text[inside:closing].strip()
+        if not source:
+            raise ExpressionError("there is nothing between `${{` and `}}`", start=opening, end=closing + 2)
+        start = text.index(source, inside)
+        try:
+            parts.append(_Expression(source, start, _program(source)))
+        except ExpressionError as error:
+            raise error.placed(start, len(source)) from error.__cause__
+        position = closing + 2
+    if position < len(text):
+        parts.append(text[position:])
+    return tuple(parts)
 
 
 @lru_cache(maxsize=4096)
-def _expression(source: str) -> "_Path | Compiled":
-    if not source.strip():
-        raise ExpressionError("there is nothing between `${{` and `}}`")
+def _program(source: str) -> "_Path | Compiled":
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"an expression has {len(source):,} characters; the limit is {MAX_SOURCE:,}")
-    if _PATH.fullmatch(source.strip()):
-        return _Path(source.strip())
+    if _PATH.fullmatch(source):
+        return _Path(source)
     from gitopsd.compiler.sandbox import compile_expression  # noqa: PLC0415 - Jinja2 is loaded only when it is needed
 
     return compile_expression(source)
 
 
-def _split(text: str) -> Iterator[tuple[bool, str]]:
-    """(whether it is literal text, the text or the expression's source)."""
-    position = 0
-    while (start := text.find(OPENING, position)) >= 0:
-        yield True, text[position:start]
-        end = _end_of_expression(text, start + len(OPENING))
-        yield False, text[start + len(OPENING) : end]
-        position = end + 2
-    yield True, text[position:]
-
-
-def _end_of_expression(text: str, position: int) -> int:
+def _end_of_expression(text: str, opening: int) -> int:
     """Where the closing `}}` stands; inside quotes and brackets braces mean something else."""
     open_brackets: list[str] = []
     quote = ""
+    position = opening + len(OPENING)
     while position < len(text):
         character = text[position]
         if quote:
@@ -198,4 +205,5 @@ def _end_of_expression(text: str, position: int) -> int:
         elif text.startswith("}}", position) and not open_brackets:
             return position
         position += 1
-    raise ExpressionError("`${{` is never closed: add `}}`" + (", and check its quotes" if quote else ""))
+    hint = "add `}}`" + (", and check its quotes" if quote else ", and check its brackets" if open_brackets else "")
+    raise ExpressionError("`${{` is never closed", hint=hint, start=opening, end=len(text))

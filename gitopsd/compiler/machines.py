@@ -16,7 +16,6 @@ def check_machines(linked: Linked, workers: Mapping[str, PlacedWorker], state: A
     diagnostics: list[Diagnostic] = []
     first_name: dict[tuple[str, ...], str] = {}
     for name, worker in workers.items():
-        here = _place(linked, worker)
         other = first_name.setdefault(worker.machine, name)
         if other != name:
             first = Related(message=f"`{other}` is the same machine", location=_place(linked, workers[other]))
@@ -24,7 +23,7 @@ def check_machines(linked: Linked, workers: Mapping[str, PlacedWorker], state: A
                 Diagnostic(
                     code="same-machine",
                     message=f"the workers `{other}` and `{name}` are one machine",
-                    location=here,
+                    location=_place(linked, worker),
                     related=(first,),
                     hint="remove one of the two: a machine has one release",
                 )
@@ -35,7 +34,7 @@ def check_machines(linked: Linked, workers: Mapping[str, PlacedWorker], state: A
                 Diagnostic(
                     code="worker-replaced",
                     message=f"the worker `{name}` was {_described(before)}, and would be {_described(worker)}",
-                    location=here,
+                    location=_place(linked, worker),
                     hint="give the other machine a name of its own: what runs on the first is stopped as that leaves",
                 )
             )

@@ -1,65 +1,127 @@
-"""Pass 2: each YAML file becomes the declaration that it holds."""
+"""Pass 2: each YAML file becomes the declaration that it holds.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A file that was found to be sound before is known by its blob id: its outline is enough to link it, and its declaration
+is decoded from memory, or read again, when a later pass asks for it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files as package_files
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+
 from gitopsd.compiler.declaration import decode
-from gitopsd.compiler.load import ENVIRONMENTS_FILE, Loaded
+from gitopsd.compiler.load import ENVIRONMENTS_FILE, LibraryFiles, Loaded
 from gitopsd.compiler.yaml_reader import Document, read_yaml
-from gitopsd.model.blueprint import Blueprint
+from gitopsd.model.blueprint import Blueprint, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.environments import Environments
 from gitopsd.model.fleet import Fleet
-from gitopsd.model.workflow import Workflow
+from gitopsd.model.memory import Forgetful, Memory, memory_key
+from gitopsd.model.source import Content, Files, Text
+from gitopsd.model.trees import object_id
+from gitopsd.model.workflow import Module, Workflow
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared(Generic[T]):
-    """A declaration, and the document that it was read from."""
+class Outline(Struct, frozen=True, array_like=True):
+    """What linking needs of a sound file: its declared name, what its steps use, which files it ships.
 
-    value: T
-    document: Document
+    `groups` are the worker groups of a fleet file.
+    """
+
+    name: str
+    uses: tuple[str, ...] = ()
+    ships: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class Declared(Generic[T]):
+    """A declaration and the document that it was read from, each made when it is first asked for."""
+
+    def __init__(self, path: str, content: Content, kind: type[T], memory: Memory) -> None:
+        self.path = path
+        self.content = content
+        self._kind = kind
+        self._memory = memory
+        self._key = memory_key("declaration", kind.__name__, content.blob)
+        self._document: Document | None = None
+        self._value: T | None = None
+
+    @property
+    def document(self) -> Document:
+        if self._document is None:
+            self._document = read_yaml(self.path, self.content.data)[0]
+        return self._document
+
+    @property
+    def value(self) -> T:
+        """Only of a file that `read` found to be sound, in this process or before."""
+        if self._value is None:
+            self._value = self._memory.recall(self._key, self._kind)
+        if self._value is None:
+            mistakes = self.read()
+            if mistakes or self._value is None:
+                raise ValueError(f"{self.path} is not sound")
+        return self._value
+
+    def read(self) -> list[Diagnostic]:
+        """Reads the file; gives what is wrong with it."""
+        document, mistakes = read_yaml(self.path, self.content.data)
+        self._document = document
+        if mistakes and document.value is None:
+            return mistakes  # said already why it can't be read
+        value, more = decode(document, self._kind)
+        if value is not None and not mistakes:
+            self._value = value
+            self._memory.keep(self._key, value)
+        return [*mistakes, *more]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """What `use:` can name, by declared name, and the files that its blueprints ship by path below its folder."""
+
+    folder: str
+    modules: Mapping[str, Declared[Module]] = field(default_factory=dict)
+    blueprints: Mapping[str, Declared[Blueprint]] = field(default_factory=dict)
+    shipped: Files = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """Every declaration of a source tree: fleets by path, the others by name; blueprints as `use:` names them."""
+    """Every declaration of a source tree: fleets by path, libraries by folder, the others by name.
+
+    `outlines` are by path.
+    """
 
     environments: Declared[Environments]
+    files: Files
     workflows: Mapping[str, Declared[Workflow]]
-    blueprints: Mapping[str, Declared[Blueprint]]
+    libraries: Mapping[str, Library]
     fleets: Mapping[str, Declared[Fleet]]
-    shipped: Mapping[str, bytes]
-
-    @property
-    def own_blueprints(self) -> list[Declared[Blueprint]]:
-        """Those of the repository itself, without the ones that ship with gitopsd."""
-        return [declared for use, declared in self.blueprints.items() if use.startswith("blueprints/")]
+    outlines: Mapping[str, Outline]
 
 
-def parse(loaded: Loaded) -> tuple[Parsed | None, list[Diagnostic]]:
-    diagnostics: list[Diagnostic] = []
-    environments = _declare(ENVIRONMENTS_FILE, loaded.environments, Environments, diagnostics)
-    workflows = _declare_all(loaded.declarations["workflows"], Workflow, diagnostics)
-    blueprints = _declare_all(loaded.declarations["blueprints"], Blueprint, diagnostics)
-    fleets = _declare_all(loaded.declarations["fleets"], Fleet, diagnostics)
-    named_workflows = _by_name(workflows, "workflow", diagnostics)
-    named_blueprints = _by_name(blueprints, "blueprint", diagnostics)
+def parse(loaded: Loaded, memory: Memory) -> tuple[Parsed | None, list[Diagnostic]]:
+    reader = _Reader(memory)
+    environments = reader.declare(ENVIRONMENTS_FILE, loaded.environments, Environments, lambda _: Outline(""))
+    workflows = reader.named(loaded.workflows, Workflow, "workflow", _workflow_outline)
+    fleets = reader.declare_all(loaded.fleets, Fleet, lambda fleet: Outline("", groups=tuple(sorted(fleet.groups))))
+    libraries = {folder: reader.library(folder, files) for folder, files in loaded.libraries.items()}
     if environments is None:
-        return None, diagnostics
-    own = {f"blueprints/{name}": declared for name, declared in named_blueprints.items()}
+        return None, reader.diagnostics
     return Parsed(
         environments=environments,
-        workflows=named_workflows,
-        blueprints={**standard_blueprints(), **own},
+        files=loaded.files,
+        workflows=workflows,
+        libraries=libraries,
         fleets=fleets,
-        shipped=loaded.shipped,
-    ), diagnostics
+        outlines=reader.outlines,
+    ), reader.diagnostics
 
 
 @cache
@@ -69,47 +131,76 @@ def standard_blueprints() -> Mapping[str, Declared[Blueprint]]:
     for entry in package_files("gitopsd.compiler").joinpath("std").iterdir():
         if entry.name.endswith(".yaml"):
             name = f"std/{entry.name.removesuffix('.yaml')}"
-            document, mistakes = read_yaml(name, entry.read_bytes())
-            value, more = decode(document, Blueprint)
-            if value is None or mistakes:
-                raise AssertionError(f"{name} ships broken: {[*mistakes, *more]}")
-            found[name] = Declared(value=value, document=document)
+            data = entry.read_bytes()
+            found[name] = Declared(name, Text(blob=object_id("blob", data), data=data), Blueprint, Forgetful())
     return dict(sorted(found.items()))
 
 
-def _declare(path: str, content: bytes, kind: type[T], diagnostics: list[Diagnostic]) -> Declared[T] | None:
-    document, mistakes = read_yaml(path, content)
-    diagnostics += mistakes
-    if mistakes and document.value is None:
-        return None  # said already why it can't be read
-    value, mistakes = decode(document, kind)
-    diagnostics += mistakes
-    return None if value is None else Declared(value=value, document=document)
+class _Reader:
+    """Reads declarations and gathers what is wrong with them."""
 
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.diagnostics: list[Diagnostic] = []
+        self.outlines: dict[str, Outline] = {}
 
-def _declare_all(contents: Mapping[str, bytes], kind: type[T], diagnostics: list[Diagnostic]) -> dict[str, Declared[T]]:
-    declared = {path: _declare(path, content, kind, diagnostics) for path, content in contents.items()}
-    return {path: value for path, value in declared.items() if value is not None}
+    def library(self, folder: str, files: LibraryFiles) -> Library:
+        return Library(
+            folder=folder,
+            modules=self.named(files.modules, Module, "module", _workflow_outline),
+            blueprints=self.named(files.blueprints, Blueprint, "blueprint", _blueprint_outline),
+            shipped=files.shipped,
+        )
 
-
-def _by_name(
-    declared: Mapping[str, Declared[Any]], key: str, diagnostics: list[Diagnostic]
-) -> dict[str, Declared[Any]]:
-    """By declared name; two files that declare one name clash."""
-    named: dict[str, Declared[Any]] = {}
-    for one in declared.values():
-        name = getattr(one.value, key)
-        if name in named:
-            first = Related(message=f"`{name}` is declared here first", location=named[name].document.locate(key))
-            diagnostics.append(
-                Diagnostic(
-                    code="name-clash",
-                    message=f"the {key} `{name}` is declared twice",
-                    location=one.document.locate(key),
-                    related=(first,),
-                    hint="rename one of them",
+    def named(
+        self, contents: Files, kind: type[T], key: str, outline: Callable[[T], Outline]
+    ) -> dict[str, Declared[T]]:
+        """By declared name; two files that declare one name clash."""
+        found: dict[str, Declared[T]] = {}
+        for path, one in self.declare_all(contents, kind, outline).items():
+            name = self.outlines[path].name
+            if name in found:
+                first = Related(message=f"`{name}` is declared here first", location=found[name].document.locate(key))
+                self.diagnostics.append(
+                    Diagnostic(
+                        code="name-clash",
+                        message=f"the {key} `{name}` is declared twice",
+                        location=one.document.locate(key),
+                        related=(first,),
+                        hint="rename one of them",
+                    )
                 )
-            )
-        else:
-            named[name] = one
-    return named
+            else:
+                found[name] = one
+        return found
+
+    def declare_all(self, contents: Files, kind: type[T], outline: Callable[[T], Outline]) -> dict[str, Declared[T]]:
+        declared = {path: self.declare(path, content, kind, outline) for path, content in contents.items()}
+        return {path: one for path, one in declared.items() if one is not None}
+
+    def declare(
+        self, path: str, content: Content, kind: type[T], outline: Callable[[T], Outline]
+    ) -> Declared[T] | None:
+        declared = Declared(path, content, kind, self._memory)
+        key = memory_key("outline", kind.__name__, content.blob)
+        known = self._memory.recall(key, Outline)
+        if known is None:
+            mistakes = declared.read()
+            self.diagnostics += mistakes
+            if mistakes:
+                return None
+            known = outline(declared.value)
+            self._memory.keep(key, known)
+        self.outlines[path] = known
+        return declared
+
+
+def _workflow_outline(declared: Workflow | Module) -> Outline:
+    steps: Iterable[Any] = declared.steps.values()
+    name = declared.workflow if isinstance(declared, Workflow) else declared.module
+    return Outline(name, tuple(sorted({step.use for step in steps})))
+
+
+def _blueprint_outline(declared: Blueprint) -> Outline:
+    ships = {content.from_ for content in declared.job.files.values() if isinstance(content, ShippedFile)}
+    return Outline(declared.blueprint, (), tuple(sorted(ships)))

@@ -1,8 +1,9 @@
-"""Pass 6: every replica to a worker.
+"""Pass 7: every replica to a worker.
 
 Stable: what was placed and is still eligible stays. The rest goes where the fewest replicas of the same step are, then
-where the fewest jobs are, ties broken by rendezvous hashing, so that neither the order of files nor a worker that
-comes or goes moves more than it must. Steps joined by a `worker` channel are placed together.
+where the fewest jobs are (with the strategy `pack`: where the most are), ties broken by rendezvous hashing, so that
+neither the order of files nor a worker that comes or goes moves more than it must. Steps joined by a `worker` channel
+are placed together.
 """
 
 from collections import Counter
@@ -10,15 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from gitopsd.compiler.colocate import Company, companies
 from gitopsd.compiler.eligible import Eligibility
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.machines import check_machines
 from gitopsd.compiler.words import short
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic
-from gitopsd.model.names import did_you_mean
-from gitopsd.model.system import System
+from gitopsd.model.system import Company, WorkflowSummary
 
 MAX_JOBS = 100_000
 """More is taken for a slip of the pen: it would be rendered in memory before anybody could see it."""
@@ -29,41 +28,51 @@ _WORD = 2**64 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Job -> worker, for every step of every workflow, and the workers that were there to choose from."""
+    """Job -> worker, for every step of every workflow, and the workers that were there to choose from.
+
+    `moved`: jobs that are no longer where they were, with the reason.
+    """
 
     workers: Mapping[str, PlacedWorker]
     jobs: Mapping[str, str]
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
-def place(linked: Linked, systems: Sequence[System], state: ArtifactState) -> tuple[Placement | None, list[Diagnostic]]:
-    workers = fleet_workers(linked)
-    together, diagnostics = companies(linked, systems)
-    diagnostics += check_machines(linked, workers, state)
-    eligibility = Eligibility(workers, state.cordoned)
-    diagnostics += _too_many(linked, systems)
-    for company in together:
-        diagnostics += _check_groups(linked, company)
+def place(
+    linked: Linked,
+    workers: Mapping[str, PlacedWorker],
+    summaries: Sequence[WorkflowSummary],
+    state: ArtifactState,
+) -> tuple[Placement | None, list[Diagnostic]]:
+    diagnostics = [*check_machines(linked, workers, state), *_too_many(linked, summaries)]
     if diagnostics:
         return None, diagnostics
-    load = _Load(workers)
-    moving: list[tuple[Company, int]] = []
+    together = [company for summary in summaries for company in summary.companies]
+    eligibility = Eligibility(workers, state)
+    load = Load(workers)
+    moving: list[tuple[Company, tuple[str, ...]]] = []
+    moved: dict[str, str] = {}
     for company in together:
         fitting = eligibility.fitting(company)
-        for replica in range(company.replicas):
-            stays = _stays(company, replica, fitting, state, load)
+        for jobs in company.jobs:
+            stays = _stays(company, jobs, fitting, state, load)
             if stays:
-                load.put(company, replica, stays)
+                load.put(company, jobs, stays)
             else:
-                moving.append((company, replica))
+                moving.append((company, jobs))
     left_over: dict[str, tuple[Company, int]] = {}
-    for company, replica in moving:
-        worker = _best(company, replica, eligibility.open(company), load)
+    for company, jobs in moving:
+        worker = best(company, jobs, eligibility.open(company), load)
         if worker is None:
             left_over[company.name] = (company, left_over.get(company.name, (company, 0))[1] + 1)
-        else:
-            load.put(company, replica, worker)
+            continue
+        load.put(company, jobs, worker)
+        for job in jobs:
+            origin = state.placement.get(job, worker)
+            if origin != worker:
+                moved[job] = _why_moved(company, origin, workers, eligibility)
     diagnostics += [_no_worker(linked, company, count, eligibility, load) for company, count in left_over.values()]
-    return None if diagnostics else Placement(workers=workers, jobs=dict(sorted(load.jobs.items()))), diagnostics
+    return None if diagnostics else Placement(workers=workers, jobs=load.jobs, moved=moved), diagnostics
 
 
 def fleet_workers(linked: Linked) -> dict[str, PlacedWorker]:
@@ -90,20 +99,21 @@ def fleet_workers(linked: Linked) -> dict[str, PlacedWorker]:
 
 
 @dataclass(slots=True)
-class _Load:
+class Load:
     """What has been put on the workers so far."""
 
     workers: Mapping[str, PlacedWorker]
     jobs: dict[str, str] = field(default_factory=dict)
     per_worker: Counter[str] = field(default_factory=Counter)
-    per_company: dict[str, Counter[str]] = field(default_factory=dict)
+    replicas: dict[str, list[str]] = field(default_factory=dict)
+    """Company -> the workers of its replicas."""
     _draws: dict[str, int] = field(default_factory=dict)
 
-    def put(self, company: Company, replica: int, worker: str) -> None:
-        for job in company.jobs(replica):
+    def put(self, company: Company, jobs: Sequence[str], worker: str) -> None:
+        for job in jobs:
             self.jobs[job] = worker
-        self.per_worker[worker] += len(company.steps)
-        self.per_company.setdefault(company.name, Counter())[worker] += 1
+        self.per_worker[worker] += len(jobs)
+        self.replicas.setdefault(company.name, []).append(worker)
 
     def has_room(self, worker: str, company: Company) -> bool:
         return self.per_worker[worker] + len(company.steps) <= self.workers[worker].slots
@@ -115,59 +125,65 @@ class _Load:
         return self._draws[name]
 
 
-def _stays(company: Company, replica: int, fitting: frozenset[str], state: ArtifactState, load: _Load) -> str | None:
+def _stays(
+    company: Company, jobs: Sequence[str], fitting: frozenset[str], state: ArtifactState, load: Load
+) -> str | None:
     """The worker where the replica is now, if it may stay; a company that was apart gathers where its first step is."""
-    for job in company.jobs(replica):
+    for job in jobs:
         worker = state.placement.get(job, "")
         if worker in fitting and load.has_room(worker, company):
             return worker
     return None
 
 
-def _best(company: Company, replica: int, candidates: Sequence[str], load: _Load) -> str | None:
-    of_company: Mapping[str, int] = load.per_company.get(company.name, {})
-    ranks = {
-        name: (of_company.get(name, 0), load.per_worker[name]) for name in candidates if load.has_room(name, company)
-    }
+def best(company: Company, jobs: Sequence[str], candidates: Sequence[str], load: Load) -> str | None:
+    """The worker that a replica goes to; None where all are full."""
+    ranks = {name: rank(company, name, load) for name in candidates if load.has_room(name, company)}
     if not ranks:
         return None
     least = min(ranks.values())
-    job = load.draw(company.jobs(replica)[0])
+    job = load.draw(jobs[0])
     # rendezvous: each pair has a draw of its own, so a worker that comes or goes changes no other pair's
     return min(
-        (((job ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name, rank in ranks.items() if rank == least
+        (((job ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name, order in ranks.items() if order == least
     )[1]
 
 
-def _too_many(linked: Linked, systems: Sequence[System]) -> Iterator[Diagnostic]:
-    jobs = sum(step.place.replicas for system in systems for step in system.steps.values())
+def rank(company: Company, worker: str, load: Load) -> tuple[int, int]:
+    """The lowest is taken: the fewest replicas of the company, then the fewest jobs; packing, the most jobs."""
+    jobs = load.per_worker[worker]
+    return (0, -jobs) if company.packs else (load.replicas.get(company.name, []).count(worker), jobs)
+
+
+def _why_moved(company: Company, origin: str, workers: Mapping[str, PlacedWorker], eligibility: Eligibility) -> str:
+    if origin not in workers:
+        return f"`{origin}` is not in the fleet any more"
+    group = company.group
+    if workers[origin].group != group:
+        return f"`{origin}` is in the group `{workers[origin].group}`, and the step is placed in `{group}`"
+    refusal = eligibility.refusals(company)[origin]
+    if refusal and refusal != "it is cordoned":
+        return f"`{origin}` can't take it any more: {refusal}"
+    beside = " with the steps that a `worker` channel keeps beside it" if len(company.steps) > 1 else ""
+    return f"`{origin}` has no room for it{beside}"
+
+
+def _too_many(linked: Linked, summaries: Sequence[WorkflowSummary]) -> Iterator[Diagnostic]:
+    counts = [sum(step.replicas for step in summary.steps) for summary in summaries]
+    jobs = sum(counts)
     if jobs <= MAX_JOBS:
         return
-    largest = max(systems, key=lambda system: sum(step.place.replicas for step in system.steps.values()))
-    step = max(largest.steps.values(), key=lambda step: step.place.replicas)
+    largest = summaries[counts.index(max(counts))]
+    step = max(largest.steps, key=lambda step: step.replicas)
     yield Diagnostic(
         code="too-many-jobs",
         message=f"all replicas of all steps come to {jobs:,} jobs; the limit is {MAX_JOBS:,}",
-        location=linked.workflows[largest.workflow].document.locate_key("steps", step.name, "place", "replicas"),
+        location=linked.locate_key(step.origin, "place", "replicas"),
         hint="ask for fewer replicas, or split the repository",
     )
 
 
-def _check_groups(linked: Linked, company: Company) -> Iterator[Diagnostic]:
-    groups = linked.fleet.value.groups
-    for step in company.steps:
-        if step.place.group not in groups:
-            yield Diagnostic(
-                code="unknown-group",
-                message=f"there is no worker group `{step.place.group}` in {linked.environment.fleet}",
-                location=linked.workflows[company.system.workflow].document.locate(
-                    "steps", step.name, "place", "group"
-                ),
-                hint=did_you_mean(step.place.group, groups),
-            )
-
-
-def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: Eligibility, load: _Load) -> Diagnostic:
+def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: Eligibility, load: Load) -> Diagnostic:
     """Names every worker of the group with the reason why it can't take more; workers with one reason together."""
     workers_by_reason: dict[str, list[str]] = {}
     for name, reason in eligibility.refusals(company).items():
@@ -177,11 +193,11 @@ def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: El
         f"{short(', '.join(names), 1000)}: {reason}" for reason, names in sorted(workers_by_reason.items())
     )
     step = company.steps[0]
-    count = "" if left_over == company.replicas else f"{left_over} of the {company.replicas} replicas of "
+    count = "" if left_over == len(company.jobs) else f"{left_over} of the {len(company.jobs)} replicas of "
     needs = f" (which needs {len(company.steps)} slots with the steps beside it)" if len(company.steps) > 1 else ""
     return Diagnostic(
         code="no-eligible-worker",
         message=f"no worker can take {count}the step `{step.name}`{needs}: {reasons or 'the group has no workers'}",
-        location=linked.workflows[company.system.workflow].document.locate_key("steps", step.name, "place"),
-        hint=f"change the step's `place`, or the workers of `{step.place.group}` in {linked.environment.fleet}",
+        location=linked.locate_key(step.placed_at, "place"),
+        hint=f"change the step's `place`, or the workers of `{step.group}` in {linked.environment.fleet}",
     )

@@ -1,38 +1,51 @@
 """Which channel each port of a step is bound to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UnsetType
 
 from gitopsd.compiler.yaml_places import Pointer
 from gitopsd.compiler.yaml_reader import Document
-from gitopsd.model.blueprint import Blueprint, Port
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.names import did_you_mean
-from gitopsd.model.workflow import Workflow, bound_ports
-
-Ports = dict[str, str]
+from gitopsd.model.workflow import PortBinding, bound_ports
 
 
-def bind_ports(
-    workflow: Workflow, document: Document, step: str, blueprint: Blueprint
-) -> tuple[Ports, Ports, list[Diagnostic]]:
-    """Port -> channel for both sides, those ports left out that something is wrong with."""
-    inputs = _Side(workflow, document, step, "in", blueprint.in_)
-    outputs = _Side(workflow, document, step, "out", blueprint.out)
-    return inputs.bound, outputs.bound, [*inputs.mistakes, *outputs.mistakes]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortOwner:
+    """The workflow or module that a step is in, whose channels its ports are bound to."""
+
+    document: Callable[[], Document]
+    name: str
+    channels: Mapping[str, Any]
 
 
-class _Side:
-    """The `in` or the `out` of one step."""
+class PortBinder:
+    """The `in` or the `out` of one step.
 
-    def __init__(self, workflow: Workflow, document: Document, step: str, side: str, ports: Mapping[str, Port]) -> None:
-        self._workflow = workflow
-        self._document = document
+    `optional` has every port that the step's blueprint or module declares on this side, and whether it may be left
+    open. `bound` is port -> channel, without those ports that `mistakes` are about.
+    """
+
+    def __init__(
+        self,
+        owner: PortOwner,
+        *,
+        step: str,
+        use: str,
+        side: str,
+        binding: PortBinding | UnsetType,
+        optional: Mapping[str, bool],
+    ) -> None:
+        self._owner = owner
         self._step = step
+        self._use = use
         self._side = side
-        self._ports = ports
-        declared = workflow.steps[step]
-        self._binding = declared.in_ if side == "in" else declared.out
-        self.bound: Ports = {}
+        self._ports = optional
+        self._binding = binding
+        self.bound: dict[str, str] = {}
         mistakes = list(self._bind())
         misnamed = any(mistake.code == "unknown-port" for mistake in mistakes)
         self.mistakes = mistakes if misnamed else [*mistakes, *self._open_ports()]
@@ -43,15 +56,15 @@ class _Side:
 
     def _bind(self) -> Iterator[Diagnostic]:
         ports_by_channel: dict[str, str] = {}
-        for port, channel in sorted(bound_ports(self._binding).items()):
+        for port, channel in sorted(self._given().items()):
             if port not in self._ports:
                 yield self._unknown_port(port)
-            elif channel not in self._workflow.channels:
-                known = self._workflow.channels
+            elif channel not in self._owner.channels:
+                known = self._owner.channels
                 yield Diagnostic(
                     code="unknown-channel",
-                    message=f"there is no channel `{channel}` in the workflow `{self._workflow.workflow}`",
-                    location=self._document.locate(*self._way(port)),
+                    message=f"there is no channel `{channel}` in the {self._owner.name}",
+                    location=self._owner.document().locate(*self._way(port)),
                     hint=did_you_mean(channel, known) or f"add it: `channels: {{{channel}: {{transport: worker}}}}`",
                 )
             elif channel in ports_by_channel:
@@ -60,33 +73,41 @@ class _Side:
                 ports_by_channel[channel] = port
                 self.bound[port] = channel
 
+    def _given(self) -> dict[str, str]:
+        """A bare channel name binds the port `default`, or the only port where that has another name."""
+        if isinstance(self._binding, str) and "default" not in self._ports and len(self._ports) == 1:
+            return dict.fromkeys(self._ports, self._binding)
+        return bound_ports(self._binding)
+
     def _unknown_port(self, port: str) -> Diagnostic:
-        use = self._workflow.steps[self._step].use
         gives = "reads no events" if self._side == "in" else "gives no events"
         return Diagnostic(
             code="unknown-port",
-            message=f"`{use}` has no port `{port}` on its `{self._side}` side" if self._ports else f"`{use}` {gives}",
-            location=self._document.locate_key(*self._way(port)),
+            message=f"`{self._use}` has no port `{port}` on its `{self._side}` side"
+            if self._ports
+            else f"`{self._use}` {gives}",
+            location=self._owner.document().locate_key(*self._way(port)),
             hint=did_you_mean(port, self._ports) or f"remove `{self._side}:`",
         )
 
     def _bound_twice(self, channel: str, first: str, second: str) -> Diagnostic:
+        document = self._owner.document()
         return Diagnostic(
             code="channel-bound-twice",
             message=f"the step `{self._step}` binds its ports `{first}` and `{second}` to one channel, `{channel}`",
-            location=self._document.locate(*self._way(second)),
-            related=(Related(message=f"`{first}` is bound here", location=self._document.locate(*self._way(first))),),
+            location=document.locate(*self._way(second)),
+            related=(Related(message=f"`{first}` is bound here", location=document.locate(*self._way(first))),),
             hint="give each port a channel of its own",
         )
 
     def _open_ports(self) -> Iterator[Diagnostic]:
-        given = bound_ports(self._binding)
-        for port, declared in sorted(self._ports.items()):
-            if port not in given and not declared.optional:
+        given = self._given()
+        for port, optional in sorted(self._ports.items()):
+            if port not in given and not optional:
                 yield Diagnostic(
                     code="open-port",
                     message=f"the port `{port}` of the step `{self._step}` is left open",
-                    location=self._document.locate_key("steps", self._step),
+                    location=self._owner.document().locate_key("steps", self._step),
                     hint=f"bind it: `{self._side}: CHANNEL`"
                     if port == "default"
                     else f"bind it: `{self._side}: {{{port}: CHANNEL}}`",

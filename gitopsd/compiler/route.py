@@ -1,8 +1,9 @@
-"""Pass 7: what each port of each replica is joined to; adapter jobs where a port doesn't speak its transport."""
+"""Pass 8: what each port of each replica is joined to; adapter jobs where a port doesn't speak its transport."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gitopsd.compiler.expand import LONGEST_JOB, name_too_long
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.place import Placement
 from gitopsd.compiler.transports import TRANSPORTS
@@ -17,7 +18,10 @@ Ports = dict[str, list[WireEnd]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedJob:
-    """A job on its worker with its ends of channels. `step` is None for an adapter; `reason` says why that is there."""
+    """A job on its worker with its ends of channels.
+
+    `step` is None for an adapter; `reason` says why that is there. `secrets` are those that its channels need.
+    """
 
     name: str
     workflow: str
@@ -27,6 +31,7 @@ class RoutedJob:
     inputs: Ports
     outputs: Ports
     directories: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -37,20 +42,16 @@ class _Joined:
     inputs: Ports = field(default_factory=dict)
     outputs: Ports = field(default_factory=dict)
     directories: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
 
 
-def route(
-    linked: Linked, systems: Sequence[System], placement: Placement
-) -> tuple[tuple[RoutedJob, ...], list[Diagnostic]]:
-    """All jobs, in the order of workflows, steps and replicas."""
+def route(linked: Linked, system: System, placement: Placement) -> tuple[tuple[RoutedJob, ...], list[Diagnostic]]:
+    """All jobs of one workflow, in the order of steps and replicas."""
     jobs: list[RoutedJob] = []
-    diagnostics: list[Diagnostic] = []
-    for system in systems:
-        diagnostics += _check_shared_paths(linked, system, placement)
-        diagnostics += _check_adapter_names(linked, system)
-        for step in system.steps.values():
-            for replica in range(step.place.replicas):
-                jobs += _route_replica(linked, system, step, replica, placement)
+    diagnostics = [*_check_shared_paths(linked, system, placement), *_check_adapter_names(linked, system)]
+    for step in system.steps.values():
+        for replica in range(step.place.replicas):
+            jobs += _route_replica(linked, system, step, replica, placement)
     return tuple(jobs), diagnostics
 
 
@@ -71,6 +72,7 @@ def _route_replica(
             if _speaks(step, side, port, channel):
                 ends[port] = [_direct_end(attachment, side)]
                 joined.directories += TRANSPORTS[channel.transport].directories(channel)
+                joined.secrets += channel.secrets
             else:
                 inner, adapter = _adapt(attachment, side, port, worker)
                 ends[port] = [inner]
@@ -84,6 +86,7 @@ def _route_replica(
         inputs=joined.inputs,
         outputs=joined.outputs,
         directories=tuple(sorted(set(joined.directories))),
+        secrets=tuple(sorted(set(joined.secrets))),
     )
     return [job, *adapters]
 
@@ -115,6 +118,7 @@ def _adapt(attachment: Attachment, side: str, port: str, worker: PlacedWorker) -
         inputs={"default": [outer if reader else worker_input(inner_name, socket)]},
         outputs={"default": [worker_output(inner_name, [socket]) if reader else outer]},
         directories=TRANSPORTS[channel.transport].directories(channel),
+        secrets=channel.secrets,
         reason=(
             f"`{step.name}` doesn't speak {channel.transport} on its port `{port}`, "
             f"so this {'reader' if reader else 'writer'} joins it to `{channel.name}`"
@@ -130,41 +134,42 @@ def adapter_step(step: str, side: str, channel: str) -> str:
 
 def _check_adapter_names(linked: Linked, system: System) -> Iterator[Diagnostic]:
     """An adapter is named after step and channel; a step or another adapter of that very name would be the same job."""
-    document = linked.workflows[system.workflow].document
-    needed_by: dict[str, tuple[str, str]] = {}
+    needed_by: dict[str, tuple[BoundStep, str]] = {}
     for step in system.steps.values():
         for side, ports in (("in", step.inputs), ("out", step.outputs)):
             for port, channel in ports.items():
                 if _speaks(step, side, port, system.channels[channel]):
                     continue
                 name = adapter_step(step.name, side, channel)
-                place = document.locate_key("steps", step.name, side)
-                if name in system.steps:
+                place = linked.locate_key(step.origin, side)
+                longest = job_name(system.workflow, name, step.place.replicas - 1)
+                if len(longest) > LONGEST_JOB:
+                    yield name_too_long(longest, place)
+                elif name in system.steps:
                     yield Diagnostic(
                         code="name-clash",
                         message=f"the step `{name}` has the name of an adapter job that `{step.name}` needs",
-                        location=document.locate_key("steps", name),
+                        location=linked.locate_key(system.steps[name].origin),
                         related=(Related(message="the adapter is needed here", location=place),),
                         hint="rename the step",
                     )
                 elif name in needed_by:
                     other_step, other_side = needed_by[name]
-                    other = document.locate_key("steps", other_step, other_side)
+                    other = linked.locate_key(other_step.origin, other_side)
                     yield Diagnostic(
                         code="name-clash",
-                        message=f"`{step.name}` and `{other_step}` would both need an adapter job `{name}`",
+                        message=f"`{step.name}` and `{other_step.name}` would both need an adapter job `{name}`",
                         location=place,
                         related=(Related(message="the other one is needed here", location=other),),
                         hint="rename one of the steps or channels",
                     )
-                needed_by[name] = (step.name, side)
+                needed_by[name] = (step, side)
 
 
 def _check_shared_paths(linked: Linked, system: System, placement: Placement) -> Iterator[Diagnostic]:
     """A channel that crosses workers needs a path which all of them see as one."""
-    document = linked.workflows[system.workflow].document
     for channel in system.channels.values():
-        if not TRANSPORTS[channel.transport].crosses_workers():
+        if not TRANSPORTS[channel.transport].needs_shared_path():
             continue
         names = {
             placement.jobs[job_name(system.workflow, end.step, replica)]
@@ -180,7 +185,7 @@ def _check_shared_paths(linked: Linked, system: System, placement: Placement) ->
                     f"the channel `{channel.name}` joins {len(names)} workers, "
                     f"but `{channel.path}` is not declared as shared on {shown}"
                 ),
-                location=document.locate("channels", channel.name, "path"),
+                location=linked.locate(channel.origin, "path"),
                 hint=(
                     f"if it is one file system there, say so in {linked.environment.fleet}: "
                     f"`mounts: {{{channel.path}: shared}}` in each group; else place the steps on one worker"

@@ -1,126 +1,144 @@
-"""Expressions that are more than a path: Jinja2's, sandboxed. Imported only when there is one.
+"""Expressions that are more than a path. Imported only when there is one.
 
-Only what an expression needs is left in: operators, comparisons, conditionals, a short list of filters and of methods
-of text. Whatever could make a small expression cost much time or memory is refused or capped.
+Jinja2 parses, and what it parsed is evaluated here step by step, so that nothing runs which isn't listed: no attribute
+of Python, no call but of a method of text, and a budget for everything that is gone through or made.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, Undefined, meta
-from jinja2.exceptions import SecurityError, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.lexer import Lexer
+from jinja2.parser import Parser
 
-from gitopsd.compiler.expressions import MAX_RESULT, OPENING, ExpressionError, as_text, check_names, unknown_entry
+from gitopsd.compiler.expression_evaluation import Evaluation
+from gitopsd.compiler.expression_filters import FILTERS, TESTS
+from gitopsd.compiler.expression_values import Budget, ExpressionError, unknown_name
+from gitopsd.model.names import did_you_mean
 
-_FILTERS = (
-    "abs", "default", "first", "float", "int", "last", "length", "lower", "max", "min", "round", "sort", "string",
-    "trim", "upper",
-)  # fmt: skip
-_TEXT_METHODS = frozenset(
-    {"endswith", "lower", "removeprefix", "removesuffix", "split", "startswith", "strip", "upper"}
-)
-_LARGE_NUMBER = 1 << 64
+_MAX_TOKENS = 256
+_MAX_BRACKETS = 16
+"""With these two, neither parsing nor evaluating comes near Python's own limit on recursion."""
+_TOO_DEEP = "the expression is nested too deeply"
+
+_ALL_FILTERS = frozenset({"default", *FILTERS})
+_ALL_TESTS = frozenset({"defined", "undefined", *TESTS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """An expression ready to run; `names` are the top-level names in it."""
+    """An expression ready to run; `names` are the top-level names in it, with where each stands first."""
 
-    function: Callable[..., Any]
-    names: frozenset[str]
+    __slots__ = ("_root", "_source", "names")
 
-    def run(self, scope: Mapping[str, Any]) -> Any:
+    def __init__(self, source: str, root: nodes.Expr) -> None:
+        self._source = source
+        self._root = root
+        found = [node for node in _walk(root) if isinstance(node, nodes.Name)]
+        self.names = {node.name: node.lineno for node in reversed(found)}
+
+    def run(self, scope: Mapping[str, Any], budget: Budget) -> Any:
         """Raises ExpressionError."""
-        check_names(self.names, scope)
+        for name, start in self.names.items():
+            if name not in scope:
+                raise unknown_name(name, scope, start)
         try:
-            result = self.function(**scope)
-            if isinstance(result, Undefined):
-                result._fail_with_undefined_error()  # noqa: SLF001 - the documented way to raise what Undefined would
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ExpressionError(str(error) or type(error).__name__) from error
-        except (RecursionError, MemoryError) as error:
-            raise ExpressionError("the expression takes too much to evaluate") from error
-        return result
+            return Evaluation(scope, budget, self._source, _token_length).value(self._root)
+        except RecursionError as error:
+            raise ExpressionError(_TOO_DEEP) from error
 
 
 def compile_expression(source: str) -> Compiled:
     """Raises ExpressionError."""
     try:
-        names = meta.find_undeclared_variables(_ENVIRONMENT.parse(f"{OPENING}{source}}}}}"))
-        function = _ENVIRONMENT.compile_expression(source, undefined_to_none=False)
-    except TemplateError as error:
-        raise ExpressionError(f"{error.message}") from error
-    except (RecursionError, MemoryError, SyntaxError) as error:  # the last: Python's own limit on nesting
-        raise ExpressionError("the expression is nested too deeply") from error
-    return Compiled(function=function, names=frozenset(names))
+        _check_shape(source)
+        parser = Parser(_ENVIRONMENT, source, state="variable")
+        root = parser.parse_expression()
+        if not parser.stream.eos:
+            parser.fail(f"`{parser.stream.current.value}` is not expected here")
+    except TemplateSyntaxError as error:
+        start = min(error.lineno, len(source))
+        raise ExpressionError(_in_words(error), start=start, end=start + _token_length(source, start)) from error
+    except RecursionError as error:  # called from deep inside something else
+        raise ExpressionError(_TOO_DEEP) from error
+    for node in _walk(root):
+        _check_node(node)
+    return Compiled(source, root)
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
+class _OffsetLexer(Lexer):
+    """Gives offsets instead of numbers of lines, so that errors and nodes know where they stand."""
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """`a.b` is the entry `b` of a mapping, or one of the few methods of text; never a Python attribute."""
-        if isinstance(obj, Mapping):
-            return obj[attribute] if attribute in obj else self._unknown(obj, attribute)
-        if isinstance(obj, str) and attribute in _TEXT_METHODS:
-            return getattr(obj, attribute)
-        return self._unknown(obj, attribute)
+    def tokeniter(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> Iterator[tuple[int, str, str]]:
+        offset = 0
+        try:
+            for _, kind, text in super().tokeniter(source, name, filename, state):
+                yield offset, kind, text
+                offset += len(text)
+        except TemplateSyntaxError as error:
+            raise TemplateSyntaxError(f"{error.message}", offset) from error
 
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Mapping) and argument not in obj:
-            return self._unknown(obj, str(argument))
-        return obj[argument] if isinstance(obj, Mapping | list | tuple | str) else self._unknown(obj, str(argument))
 
-    def _unknown(self, obj: Any, attribute: str) -> Any:
-        return self.undefined(unknown_entry(obj, attribute), obj=obj, name=attribute)
+class _OffsetEnvironment(Environment):
+    @property
+    def lexer(self) -> Lexer:
+        return _LEXER
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if operator == "+" and type(left) is type(right):
-            if isinstance(left, str | list) and len(left) + len(right) > MAX_RESULT:
-                raise SecurityError("the result is too long")
-            return super().call_binop(context, operator, left, right)
-        if not numbers or (operator == "**" and (abs(right) > 64 or abs(left) > 1 << 32)):
-            raise SecurityError(
-                f"`{operator}` is for numbers of a reasonable size; join text by writing it side by side"
+
+_ENVIRONMENT = _OffsetEnvironment()
+_LEXER = _OffsetLexer(_ENVIRONMENT)
+
+
+def _tokens(source: str) -> list[tuple[int, str, str]]:
+    return [token for token in _LEXER.tokeniter(source, None, state="variable") if token[1] != "whitespace"]
+
+
+def _check_shape(source: str) -> None:
+    tokens = _tokens(source)
+    if len(tokens) > _MAX_TOKENS:
+        raise ExpressionError(f"the expression has {len(tokens)} words and signs; the limit is {_MAX_TOKENS}")
+    depth = 0
+    for _, kind, text in tokens:
+        if kind == "operator":
+            depth += (text in "([{") - (text in ")]}")
+        if depth > _MAX_BRACKETS:
+            raise ExpressionError(_TOO_DEEP)
+
+
+def _token_length(source: str, start: int) -> int:
+    """Of the token at `start`; up to the end where none begins there."""
+    try:
+        return next((len(text) for offset, _, text in _tokens(source) if offset == start), len(source) - start)
+    except TemplateSyntaxError:
+        return min(1, len(source) - start)
+
+
+def _in_words(error: TemplateSyntaxError) -> str:
+    message = str(error.message)
+    if message.startswith(("Unexpected end of template", "unexpected 'end of template'")) or "end of" in message:
+        return "the expression ends too early"
+    return message.partition(" at ")[0] if message.startswith("unexpected char") else message
+
+
+def _walk(root: nodes.Node) -> Iterator[nodes.Node]:
+    left = [root]
+    while left:
+        node = left.pop()
+        yield node
+        left += reversed(list(node.iter_child_nodes()))
+
+
+def _check_node(node: nodes.Node) -> None:
+    """Filters and tests are known names; arguments are written one by one."""
+    for kind, known, word in ((nodes.Filter, _ALL_FILTERS, "filter"), (nodes.Test, _ALL_TESTS, "test")):
+        if isinstance(node, kind) and node.name not in known:
+            start = node.lineno
+            raise ExpressionError(
+                f"there is no {word} `{node.name[:60]}`",
+                hint=did_you_mean(node.name, known),
+                start=start,
+                end=start + len(node.name) if word == "filter" else start,
             )
-        if abs(left) > _LARGE_NUMBER or abs(right) > _LARGE_NUMBER:
-            raise SecurityError("the number is too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _basename(path: Any) -> str:
-    return str(path).rstrip("/").rsplit("/", 1)[-1]
-
-
-def _join(items: Any, separator: str = "") -> str:
-    """Jinja2's `join`, bounded in what it can come to."""
-    texts = [as_text(item) for item in items]
-    if sum(map(len, texts)) + len(texts) * len(separator) > MAX_RESULT:
-        raise ExpressionError(f"the joined text comes to more than {MAX_RESULT:,} characters")
-    return separator.join(texts)
-
-
-def _replace(text: Any, old: str, new: str) -> str:
-    """Jinja2's `replace`, bounded in what it can come to."""
-    if len(str(text)) + str(text).count(old) * len(new) > MAX_RESULT:
-        raise ExpressionError(f"the text comes to more than {MAX_RESULT:,} characters")
-    return str(text).replace(old, new)
-
-
-def _environment() -> _Sandbox:
-    environment = _Sandbox(
-        variable_start_string=OPENING,
-        variable_end_string="}}",
-        undefined=StrictUndefined,
-        optimized=False,  # or what the sandbox intercepts could run while compiling
-    )
-    environment.globals.clear()
-    environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.filters |= {"basename": _basename, "join": _join, "replace": _replace}
-    return environment
-
-
-_ENVIRONMENT = _environment()
+    if isinstance(node, nodes.Call | nodes.Filter | nodes.Test) and (node.dyn_args or node.dyn_kwargs):
+        raise ExpressionError("arguments can't be unpacked from a list or mapping")

@@ -7,11 +7,10 @@ and the number of nodes are checked before anything is built from them.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import isinf
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -23,7 +22,9 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from gitopsd.compiler.yaml_places import Places, Pointer, event_location, find_places
+from gitopsd.compiler.mistakes import MAX_MISTAKES, first_mistakes
+from gitopsd.compiler.words import short
+from gitopsd.compiler.yaml_places import Places, Pointer, event_location, find_places, read_events
 from gitopsd.model.diagnostic import Diagnostic, Location, Related
 
 MAX_DEPTH = 40
@@ -32,7 +33,6 @@ MAX_NODES = 500_000
 _NOT_TEXT = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML doesn't allow, and the line breaks that YAML 1.1 and 1.2 disagree about (U+0085, U+2028, U+2029)."""
 
-_NUMBER_STARTS = frozenset("0123456789+-.")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -41,6 +41,7 @@ _WORDS = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_SPECIAL_STARTS = frozenset("0123456789+-.").union(word[:1] for word in _WORDS)
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: `_places` is kept in the instance once it was asked for
@@ -58,6 +59,10 @@ class Document:
     def locate_key(self, *pointer: str | int) -> Location:
         """The place of the key that leads to the pointer, or of its nearest ancestor."""
         return self._places.key(pointer)
+
+    def locate_within(self, pointer: Pointer, start: int, end: int) -> Location:
+        """The place of a part of the text at the pointer, by offsets in it; all of it where that can't be told."""
+        return self._places.within(pointer, start, end)
 
     @cached_property
     def _places(self) -> Places:
@@ -82,14 +87,18 @@ def read_yaml(path: str, content: bytes) -> tuple[Document, list[Diagnostic]]:
     if unfit:
         return _unusable(path, _not_text(path, text, unfit.start()))
     try:
-        composer = _Composer(path, YAML(typ="safe").parse(text))
-        value = composer.compose()
+        composer, value = read_events(text, partial(_composed, path))
     except _Refused as refused:
         return _unusable(path, refused.diagnostic)
     except YAMLError as error:
         return _unusable(path, _syntax_error(path, text, error))
     document = Document(path=path, value=value, text=text)
-    return document, [_duplicate(document, pointer, place) for pointer, place in composer.duplicates]
+    return document, first_mistakes(_duplicate(document, *twice) for twice in composer.duplicates)
+
+
+def _composed(path: str, events: Iterator[Any]) -> tuple["_Composer", Any]:
+    composer = _Composer(path, events)
+    return composer, composer.compose()
 
 
 def _unusable(path: str, diagnostic: Diagnostic) -> tuple[Document, list[Diagnostic]]:
@@ -132,13 +141,19 @@ def _syntax_error(path: str, text: str, error: YAMLError) -> Diagnostic:
     at_tab = bool(mark) and text[mark.index : mark.index + 1] == "\t"
     return Diagnostic(
         code="yaml-syntax",
-        message=marked.problem or " ".join(str(error).split()) or "this is not YAML",
+        message=marked.problem or short(" ".join(str(error).split()), 200) or "this is not YAML",
         location=place,
         related=context,
-        hint="indent with spaces instead of tabs"
-        if at_tab
-        else "check the indentation, quotes and brackets here and on the line before",
+        hint=_syntax_hint(marked.problem, at_tab=at_tab),
     )
+
+
+def _syntax_hint(problem: str | None, *, at_tab: bool) -> str:
+    if at_tab:
+        return "indent with spaces instead of tabs"
+    if problem == "found unexpected ':'":
+        return "put quotes around text that holds a colon"
+    return "check the indentation, quotes and brackets here and on the line before"
 
 
 def _mark_location(path: str, mark: Any) -> Location:
@@ -147,10 +162,11 @@ def _mark_location(path: str, mark: Any) -> Location:
 
 
 def _duplicate(document: Document, pointer: Pointer, place: Location) -> Diagnostic:
-    first = Related(message=f"`{pointer[-1]}` is here first", location=document.locate_key(*pointer))
+    key = short(pointer[-1])
+    first = Related(message=f"`{key}` is here first", location=document.locate_key(*pointer))
     return Diagnostic(
         code="duplicate-key",
-        message=f"the key `{pointer[-1]}` stands twice in one mapping",
+        message=f"the key `{key}` stands twice in one mapping",
         location=place,
         related=(first,),
         hint="keep one of the two",
@@ -186,14 +202,17 @@ class _Composer:
         return _Refused(code, message, event_location(self._path, event), hint)
 
     def _value(self, event: Any) -> Any:
-        self._check(event)
-        if type(event) is ScalarEvent:
+        self._nodes += 1
+        if event.anchor is not None or event.ctag is not None or self._nodes > MAX_NODES:
+            self._check(event)
+        kind = type(event)
+        if kind is ScalarEvent:
             return self._scalar(event)
         if len(self._way) >= MAX_DEPTH:
             raise self._refusal(
                 event, "yaml-too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten the structure"
             )
-        return self._sequence() if type(event) is SequenceStartEvent else self._mapping()
+        return self._sequence() if kind is SequenceStartEvent else self._mapping()
 
     def _sequence(self) -> list[Any]:
         items: list[Any] = []
@@ -215,7 +234,7 @@ class _Composer:
             key = self._key(event)
             twice = key in entries
             self._way[-1] = key
-            if twice:
+            if twice and len(self.duplicates) <= MAX_MISTAKES:
                 self.duplicates.append(((*self._way,), event_location(self._path, event)))
             value = self._value(next(self._events))
             if not twice:
@@ -224,7 +243,9 @@ class _Composer:
         return entries
 
     def _key(self, event: Any) -> str:
-        self._check(event)
+        self._nodes += 1
+        if event.anchor is not None or event.ctag is not None or self._nodes > MAX_NODES:
+            self._check(event)
         if type(event) is not ScalarEvent or not event.value:
             message = "a key must be text, and not empty"
             raise self._refusal(event, "yaml-key", message, "write `key: value` with a name")
@@ -233,17 +254,18 @@ class _Composer:
                 event, "yaml-merge-key", "merge keys (`<<`) are not allowed",
                 "write the keys out, or share them through a blueprint or parameters",
             )  # fmt: skip
-        return str(event.value)
+        key: str = event.value
+        return key
 
     def _check(self, event: Any) -> None:
-        self._nodes += 1
+        """Of the few events that could be refused; a lone `!` is fine."""
         if event.anchor is not None:
             raise self._refusal(
                 event, "yaml-alias", "anchors and aliases are not allowed",
                 "write the value out, or share it through a parameter",
             )  # fmt: skip
         if event.ctag is not None and str(event.tag) != "!":
-            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            tag = short(str(event.tag).replace("tag:yaml.org,2002:", "!!"))
             raise self._refusal(event, "yaml-tag", f"the tag `{tag}` is not allowed", "remove the tag")
         if self._nodes > MAX_NODES:
             raise self._refusal(
@@ -255,10 +277,10 @@ class _Composer:
         text: str = event.value
         if not event.implicit[0] or event.ctag is not None:
             return text
+        if text[:1] not in _SPECIAL_STARTS:
+            return text
         if text in _WORDS:
             return _WORDS[text]
-        if text[0] not in _NUMBER_STARTS:
-            return text
         number: int | float
         if _INTEGER.fullmatch(text):
             # converting takes quadratic time, so the length comes first

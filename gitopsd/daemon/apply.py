@@ -6,26 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-import msgspec
-from msgspec.structs import replace
-
 from gitopsd.compiler.render.release import Rendering
-from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
-from gitopsd.daemon.errors import ControllerError, StalePlanError, explain
+from gitopsd.daemon.errors import ControllerError, HeldPlanError, explain
+from gitopsd.daemon.expected_plan import check_expected
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
+from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed, fan_out
 from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.target import SshSettings, Target
-from gitopsd.model.artifacts import FLEET_FILE, FleetRecord
 from gitopsd.model.plan import Plan
 from gitopsd.model.release import DesiredRelease
-from gitopsd.model.trees import BuiltTree
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
@@ -81,17 +78,21 @@ def apply_version(
     named: bool,
     expected: Plan | None,
     reporter: Reporter,
+    confirm_deletes: bool = False,
 ) -> Iterator[WorkerResult]:
     """Commit the version and converge every worker; yields each worker's result as it comes.
 
     `read_source` reads the version: under the lock, and again whenever another writer came first, so that the newest
     wins. `named` says that a person asked for this very version: else one that is older than what is deployed is
     refused. `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved.
+    `confirm_deletes` says that a plan which is held for what it deletes is meant.
     Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
     environment = branch_of(workspace, read_source()).environment
     with host_lock(workspace.identity, environment):
-        applied = _commit(workspace, read_source, named=named, expected=expected, reporter=reporter)
+        applied = _commit(
+            workspace, read_source, named=named, expected=expected, confirmed=confirm_deletes, reporter=reporter
+        )
         reporter.committed(applied)
         started = datetime.now(UTC)
         results: list[WorkerResult] = []
@@ -113,6 +114,7 @@ def _commit(
     *,
     named: bool,
     expected: Plan | None,
+    confirmed: bool,
     reporter: Reporter,
 ) -> Applied:
     """The artifact branch moved to what the plan renders; read and planned again whenever another writer came first."""
@@ -124,16 +126,19 @@ def _commit(
             raise ControllerError("only a commit can be applied", "commit the changes first")
         planned = plan_version(workspace, source)
         seconds = {"plan": time.monotonic() - started}
-        if expected is not None and expected.digest != planned.plan.digest:
-            raise StalePlanError(_what_moved(expected, planned.plan), "plan again, and apply the new plan")
+        if expected is not None:
+            check_expected(expected, planned.plan)
         if not named:
             _refuse_older(workspace, source.commit, planned.head)
         if announced != planned.plan.digest:
             reporter.planned(planned)
             announced = planned.plan.digest
+        if planned.plan.held and not confirmed:
+            raise HeldPlanError(planned.plan.held)
         head = planned.head
         if head is not None and head.commit.tree == planned.plan.tree:
             return Applied(planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds)
+        refuse_what_cannot_run(planned.summaries)
         _check_layouts(planned.rendering)
         started = time.monotonic()
         try:
@@ -150,12 +155,11 @@ def _commit(
 
 def _check_layouts(rendering: Rendering) -> None:
     """What would keep the built-in worker from being activated is said before anything is committed."""
-    record = rendering.tree.objects[rendering.tree.entries[FLEET_FILE].id].data
-    for name, worker in msgspec.json.decode(record, type=FleetRecord).workers.items():
+    for worker in rendering.workers.values():
         if worker.service_manager == "supervisor":
-            problem = layout_problem(layout_of(target_of(replace(worker, name=name), None, "")))
+            problem = layout_problem(layout_of(target_of(worker, None, "")))
             if problem:
-                raise ControllerError(f"{name}: {problem}", "nothing was committed")
+                raise ControllerError(f"{worker.name}: {problem}", "nothing was committed")
 
 
 def _refuse_older(workspace: Workspace, commit: str, head: ArtifactHead | None) -> None:
@@ -182,8 +186,8 @@ def _head_at(workspace: Workspace, commit: str, before: ArtifactHead | None) -> 
 
 def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
     """One commit, its id: a numbered deployment where a release changes, else a mere update of records."""
-    tree = _with_runtime(planned.rendering)
     repository, branch, head = workspace.repository, planned.branch, planned.head
+    tree = planned.rendering.tree(CommittedReleases(repository=repository, tree=head.commit.tree) if head else None)
     subject = read_artifact_commit(repository, source_commit).subject
     if planned.plan.is_empty and head is not None:
         message = format_message(f"Records for: {subject}", {"Source-Commit": source_commit})
@@ -199,6 +203,7 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
         trigger="manual",
         plan_digest=planned.plan.digest,
         renderer=planned.plan.inputs.renderer,
+        source_tree=planned.plan.inputs.source_tree,
     )
     return write_deployment(
         repository,
@@ -209,36 +214,6 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
         subject=f"Deployment {before + 1}: {subject}",
         trailers=trailers,
     )
-
-
-def _with_runtime(rendering: Rendering) -> BuiltTree:
-    """The rendered tree with the runtime's objects, which every worker's release shares, no longer as grafts."""
-    return BuiltTree(
-        id=rendering.tree.id,
-        entries=rendering.tree.entries,
-        objects={**rendering.runtime.objects, **rendering.tree.objects},
-        grafts=rendering.tree.grafts - {rendering.runtime.id},
-    )
-
-
-def _what_moved(expected: Plan, actual: Plan) -> str:
-    labels = {
-        "environment": "the environment",
-        "source_tree": "the source",
-        "artifact_head": "the artifact branch",
-        "renderer": "the version of gitopsd",
-    }
-    moved = [
-        f"{label} ({_short(getattr(expected.inputs, key))} then, {_short(getattr(actual.inputs, key))} now)"
-        for key, label in labels.items()
-        if getattr(expected.inputs, key) != getattr(actual.inputs, key)
-    ]
-    return "the plan is stale: " + (", ".join(moved) or "what it renders to") + " moved; nothing was applied"
-
-
-def _short(value: str) -> str:
-    is_id = len(value) == 40
-    return value[:12] if is_id else value or "none"
 
 
 def ssh_settings(workspace: Workspace) -> SshSettings:

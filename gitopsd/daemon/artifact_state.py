@@ -7,23 +7,28 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from gitopsd.daemon.policy import policy_file
 from gitopsd.model.artifacts import (
     CONTROL_FILE,
+    FACTS_FILE,
     FLEET_FILE,
     PLACEMENT_FOLDER,
+    POLICY_FILE,
     WORKERS_FOLDER,
     ArtifactState,
     ControlRecord,
+    FactsRecord,
     FleetRecord,
     PlacedWorker,
     PlacementRecord,
 )
-from gitopsd.model.trees import Graft, TreeEntry
+from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.trees import Graft, TreeEntry, TreeFile, object_id
 from gitopsd.repo.artifacts import ArtifactHead, list_files, list_folder, read_file
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
 
-KEPT_FILES = (CONTROL_FILE, "policy.json", "facts.json")
+KEPT_FILES = (CONTROL_FILE, POLICY_FILE, FACTS_FILE)
 """Parts of the artifact branch that commands own: rendering puts them back as they are."""
 
 T = TypeVar("T")
@@ -31,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedReleases:
-    """A ReleaseReader over one tree of the artifact branch; without a tree there are no releases."""
+    """A ReleaseReader and HeadTrees over one tree of the artifact branch; without a tree there are no releases."""
 
     repository: Repository
     tree: str | None
@@ -44,25 +49,43 @@ class CommittedReleases:
     def files(self, release: str) -> Mapping[str, TreeEntry]:
         return list_files(self.repository, release)
 
+    def folder(self, release: str, name: str) -> Mapping[str, TreeEntry]:
+        return list_folder(self.repository, release, name)
+
     def blob(self, blob_id: str) -> bytes:
         return self.repository.read(blob_id, "blob")
 
 
-def read_state(repository: Repository, head: ArtifactHead | None) -> ArtifactState:
-    """What planning needs of the head. Raises RepositoryError for records that can't be read."""
+def read_state(repository: Repository, head: ArtifactHead | None, policy: PolicyRecord | None = None) -> ArtifactState:
+    """What planning needs of the head, with the operator's own policy where there is one.
+
+    Raises RepositoryError for records that can't be read.
+    """
     if head is None:
-        return ArtifactState()
+        return ArtifactState(policy=policy)
     tree = head.commit.tree
+    control = _record(read_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
+    return ArtifactState(
+        placement=read_placement(repository, tree),
+        fleet=read_fleet(repository, tree),
+        cordoned=frozenset(control.cordons),
+        facts={name: found.features for name, found in read_facts(repository, tree).workers.items()},
+        policy=policy or _committed_policy(repository, tree),
+    )
+
+
+def read_placement(repository: Repository, tree: str) -> dict[str, str]:
+    """Job -> worker, over all workflows, as a tree of the artifact branch has it."""
     placement: dict[str, str] = {}
     for name, entry in list_folder(repository, tree, PLACEMENT_FOLDER).items():
         content = repository.read(entry.id, "blob")
         placement |= _record(content, PlacementRecord, f"{PLACEMENT_FOLDER}/{name}").jobs
-    control = _record(read_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
-    return ArtifactState(
-        placement=placement,
-        fleet=read_fleet(repository, tree),
-        cordoned=frozenset(control.cordons),
-    )
+    return placement
+
+
+def read_facts(repository: Repository, tree: str) -> FactsRecord:
+    """What was found on the workers, as a tree of the artifact branch has it."""
+    return _record(read_file(repository, tree, FACTS_FILE), FactsRecord, FACTS_FILE)
 
 
 def read_fleet(repository: Repository, tree: str) -> dict[str, PlacedWorker]:
@@ -71,11 +94,31 @@ def read_fleet(repository: Repository, tree: str) -> dict[str, PlacedWorker]:
     return {name: replace(worker, name=name) for name, worker in fleet.workers.items()}
 
 
-def kept_parts(repository: Repository, head: ArtifactHead | None) -> dict[str, Graft]:
-    if head is None:
-        return {}
-    top = list_folder(repository, head.commit.tree)
-    return {name: Graft(id=top[name].id, mode=top[name].mode) for name in KEPT_FILES if name in top}
+def kept_parts(
+    repository: Repository, head: ArtifactHead | None, policy: PolicyRecord | None = None
+) -> dict[str, Graft | TreeFile]:
+    """The parts of the artifact branch that rendering puts back: as they are, but for the operator's own policy."""
+    top = list_folder(repository, head.commit.tree) if head else {}
+    kept: dict[str, Graft | TreeFile] = {
+        name: Graft(id=top[name].id, mode=top[name].mode) for name in KEPT_FILES if name in top
+    }
+    return kept if policy is None else {**kept, POLICY_FILE: TreeFile(policy_file(policy))}
+
+
+def policy_id(kept: Mapping[str, Graft | TreeFile]) -> str:
+    """The id of the `policy.json` that is planned with; empty where there is none."""
+    match kept.get(POLICY_FILE):
+        case Graft(id=known):
+            return known
+        case TreeFile(data=data):
+            return object_id("blob", data)
+        case None:
+            return ""
+
+
+def _committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+    content = read_file(repository, tree, POLICY_FILE)
+    return None if content is None else _record(content, PolicyRecord, POLICY_FILE)
 
 
 def _record(content: bytes | None, kind: type[T], path: str) -> T:

@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from gitopsd.compiler.declaration import decode
 from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.daemon.configuration_check import check_configuration
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.model.names import Name, SecretName, UserName
 
 SYSTEM_PATH = Path("/etc/gitopsd/config.yaml")
 
@@ -19,10 +22,41 @@ class SshConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     jump: str = ""
 
 
+class SecretConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a secret's value is, in one of three ways, and who may use it; none named means every one.
+
+    `sops` is a file, below the source branch where its path is relative, and `key` the value's place in it.
+    """
+
+    env: str | UnsetType = UNSET
+    file: str | UnsetType = UNSET
+    sops: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
+    workflows: tuple[Name, ...] = ()
+    groups: tuple[Name, ...] = ()
+
+
+class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the repository may ask for. A key narrows what the edition allows, and never widens it."""
+
+    edition: Literal["full", "community"] = "full"
+    entitlements: tuple[Name, ...] | UnsetType = UNSET
+    max_jobs: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    max_delete: str = "20%"
+    groups: tuple[Name, ...] | UnsetType = UNSET
+    addresses: tuple[str, ...] | UnsetType = UNSET
+    users: tuple[UserName, ...] = ()
+    unit_settings: tuple[str, ...] | UnsetType = UNSET
+
+
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What governs repositories and is in none of them; everything has a default."""
+
     repository: str = ""
     source_branch: str = ""
     ssh: SshConfiguration = field(default_factory=SshConfiguration)
+    secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
+    policy: PolicyConfiguration | UnsetType = UNSET
 
 
 def read_configuration(path: Path | None) -> Configuration:
@@ -40,7 +74,9 @@ def read_configuration(path: Path | None) -> Configuration:
     if document.value is None and not mistakes:
         return Configuration()
     configuration, more = (None, []) if mistakes else decode(document, Configuration)
-    if configuration is None:
+    if configuration is not None:
+        more = check_configuration(configuration, document)
+    if configuration is None or more:
         raise DiagnosticsError((*mistakes, *more), {str(chosen): content})
     return configuration
 

@@ -1,51 +1,61 @@
 """From a workspace and a version to a plan. Writes nothing but what `git fetch` does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitopsd import __version__
-from gitopsd.compiler.compile import Front, compile_back, compile_front
+from gitopsd.compiler.compile import Compiled, Flow, Front, compile_back, compile_front
 from gitopsd.compiler.environment import find_branch
+from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.render.release import Rendering
-from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, read_state
+from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, policy_id, read_state
+from gitopsd.daemon.earlier_placement import earlier_placement
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.pinning import PinnedSource, pinned_source
+from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.diagnostic import Diagnostic, Location, has_errors
+from gitopsd.model.memory import Memory
 from gitopsd.model.plan import Plan, PlanInputs
+from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.system import WorkflowSummary
 from gitopsd.planner.diff import make_plan
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, read_head
 from gitopsd.repo.publish import fetch_artifacts
-from gitopsd.repo.source import SourceTree
+from gitopsd.repo.source import FileContents, SourceTree
 from gitopsd.runner.bundle import runtime_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A plan with what applying it needs."""
+    """A plan with what applying it needs. `source` is what was compiled: with a pin, not all of it is the version's."""
 
     plan: Plan
+    source: SourceTree
     rendering: Rendering
+    flows: tuple[Flow, ...]
+    summaries: tuple[WorkflowSummary, ...]
     branch: ArtifactBranch
     head: ArtifactHead | None
     diagnostics: tuple[Diagnostic, ...]
 
 
-def check_source(source: SourceTree, environment: str | None) -> Front:
+def check_source(pinned: PinnedSource, environment: str | None, memory: Memory) -> Front:
     """The source as far as it can be judged without the artifact branch. Raises DiagnosticsError."""
-    contents = {path: file.data for path, file in source.files.items()}
+    source = pinned.source
+    contents = FileContents(source.files)
     if source.problems:
-        raise DiagnosticsError(
-            [
-                Diagnostic(
-                    code=problem.code, message=problem.message, location=Location(path=problem.path), hint=problem.hint
-                )
-                for problem in source.problems
-            ],
-            {},
-        )
-    front = compile_front(contents, environment)
+        refused = [
+            Diagnostic(
+                code=problem.code, message=problem.message, location=Location(path=problem.path), hint=problem.hint
+            )
+            for problem in source.problems
+        ]
+        raise DiagnosticsError(pinned.explain(refused), {})
+    front = compile_front(source.files, environment, memory)
     if has_errors(front.diagnostics) or front.linked is None:
-        raise DiagnosticsError(front.diagnostics, contents)
+        raise DiagnosticsError(pinned.explain(front.diagnostics), contents)
     return front
 
 
@@ -60,33 +70,97 @@ def branch_of(workspace: Workspace, source: SourceTree) -> ArtifactBranch:
     return artifact_branch(*found)
 
 
-def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
-    """The plan for one version against the artifact branch as it is now.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledVersion:
+    """A version that compiles, against the artifact branch as it is. `state` is what placing began from.
+
+    `returns`: this source tree was deployed before, and placing began from where that deployment had its jobs.
+    """
+
+    source: SourceTree
+    pinned: str
+    linked: Linked
+    compiled: Compiled
+    rendering: Rendering
+    branch: ArtifactBranch
+    head: ArtifactHead | None
+    state: ArtifactState
+    returns: bool
+    policy: str
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion:
+    """The operator's own policy counts, and else the one that was published on the artifact branch.
 
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
-    front = check_source(source, workspace.environment)
+    pinned = pinned_source(workspace, source)
+    source = pinned.source
+    front = check_source(pinned, workspace.environment, workspace.memory)
     if front.linked is None:
         raise ValueError("the source didn't link")
     branch = artifact_branch(front.linked.name, front.branch)
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
-    state = read_state(workspace.repository, head)
-    compiled = compile_back(front, state, runtime_files(), kept_parts(workspace.repository, head))
-    if compiled.rendering is None:
-        raise DiagnosticsError(compiled.diagnostics, {path: file.data for path, file in source.files.items()})
-    inputs = PlanInputs(
-        environment=front.linked.name,
-        source_commit=source.commit or "",
-        source_tree=source.id,
-        artifact_head=head.commit.id if head else "",
-        renderer=__version__,
+    policy = published_policy(workspace.configuration)
+    committed = read_state(workspace.repository, head, policy)
+    kept = kept_parts(workspace.repository, head, policy)
+    earlier = earlier_placement(workspace.repository, head, source.id)
+    state = replace(
+        committed,
+        placement=committed.placement if earlier is None else earlier,
+        policy=committed.policy or PolicyRecord(),
     )
-    before = CommittedReleases(repository=workspace.repository, tree=head.commit.tree if head else None)
-    return Planned(
-        plan=make_plan(compiled.rendering, before, state, inputs, branch.name),
+    compiled = compile_back(front, state, runtime_files(), kept, workspace.memory)
+    diagnostics = pinned.explain(compiled.diagnostics)
+    if compiled.rendering is None:
+        raise DiagnosticsError(diagnostics, FileContents(source.files))
+    return CompiledVersion(
+        source=source,
+        pinned=pinned.commit,
+        linked=front.linked,
+        compiled=compiled,
         rendering=compiled.rendering,
         branch=branch,
         head=head,
-        diagnostics=compiled.diagnostics,
+        state=state,
+        returns=earlier is not None,
+        policy=policy_id(kept),
+        diagnostics=diagnostics,
+    )
+
+
+def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
+    """The plan for one version against the artifact branch as it is now. Raises what compile_version does."""
+    version = compile_version(workspace, source)
+    head, compiled = version.head, version.compiled
+    inputs = PlanInputs(
+        environment=version.linked.name,
+        source_commit=source.commit or "",
+        source_tree=version.source.id,
+        artifact_head=head.commit.id if head else "",
+        renderer=__version__,
+        policy=version.policy,
+        pinned=version.pinned,
+    )
+    before = CommittedReleases(repository=workspace.repository, tree=head.commit.tree if head else None)
+    plan = make_plan(
+        version.rendering,
+        before,
+        version.state,
+        inputs,
+        version.branch.name,
+        moved_because=compiled.moved,
+        returns=version.returns,
+    )
+    return Planned(
+        plan=plan,
+        source=version.source,
+        rendering=version.rendering,
+        flows=compiled.flows,
+        summaries=tuple(flow.summary for flow in compiled.flows if flow.summary),
+        branch=version.branch,
+        head=head,
+        diagnostics=version.diagnostics,
     )

@@ -9,6 +9,7 @@ from gitopsd.compiler.place import fleet_workers
 from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, explain
+from gitopsd.daemon.pinning import pinned_source
 from gitopsd.daemon.planning import branch_of, check_source
 from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.workspace import Workspace
@@ -19,9 +20,10 @@ from gitopsd.fleet.protocol import Probe, TornDown
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.names import did_you_mean
-from gitopsd.repo.artifacts import read_head
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
 from gitopsd.repo.lock import host_lock
 from gitopsd.repo.publish import fetch_artifacts
+from gitopsd.repo.source import SourceTree
 
 _PROBE_SECONDS = 120.0
 
@@ -33,6 +35,11 @@ class KnownWorkers:
     environment: str
     root_commit: str | None
     workers: Mapping[str, PlacedWorker]
+
+    @property
+    def staying(self) -> frozenset[str]:
+        """Those that are not leaving."""
+        return frozenset(name for name, worker in self.workers.items() if not worker.leaving)
 
     def get(self, name: str) -> PlacedWorker:
         if name not in self.workers:
@@ -56,10 +63,16 @@ def known_workers(workspace: Workspace) -> KnownWorkers:
     source = workspace.source()
     branch = branch_of(workspace, source)
     fetch_artifacts(workspace.repository, branch, workspace.remote)
-    head = read_head(workspace.repository, branch)
+    return workers_at(workspace, source, branch, read_head(workspace.repository, branch))
+
+
+def workers_at(
+    workspace: Workspace, source: SourceTree, branch: ArtifactBranch, head: ArtifactHead | None
+) -> KnownWorkers:
+    """As `known_workers`, for a head that was read already."""
     deployed = read_fleet(workspace.repository, head.commit.tree) if head else {}
     try:
-        linked = check_source(source, workspace.environment).linked
+        linked = check_source(pinned_source(workspace, source), workspace.environment, workspace.memory).linked
     except DiagnosticsError:
         if not deployed:
             raise

@@ -1,10 +1,11 @@
 """A repository with its remote and configuration: where every command starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitopsd.daemon.configuration import Configuration, read_configuration
-from gitopsd.repo.commit_source import read_commit
+from gitopsd.daemon.memory import PlanMemory, plan_memory
+from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.remote import Remote, find_remote
 from gitopsd.repo.repository import Repository, discover, open_repository
 from gitopsd.repo.revision import default_branch, resolve_commit
@@ -14,12 +15,13 @@ from gitopsd.repo.worktree_source import read_work_tree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """`environment` is None where the command line names none."""
+    """`environment` is None where the command line names none. What `memory` gathers is lost without `close`."""
 
     repository: Repository
     remote: Remote | None
     configuration: Configuration
     environment: str | None = None
+    memory: PlanMemory = field(default_factory=plan_memory, repr=False, compare=False)
 
     @property
     def identity(self) -> str:
@@ -34,13 +36,19 @@ class Workspace:
         if revision is not None or self.repository.work_tree is None:
             return self.source_of_commit(revision)
         edited = read_work_tree(self.repository)
-        checked_out = self.source_of_commit("HEAD")
-        return checked_out if checked_out.id == edited.id and not edited.problems else edited
+        head = resolve_commit(self.repository, "HEAD")
+        if edited.problems or source_id(self.repository, head) != edited.id:
+            return edited
+        return read_commit(self.repository, head)
 
     def source_of_commit(self, revision: str | None = None) -> SourceTree:
         """The version named by the revision; without one the source branch's head."""
         name = revision or self.configuration.source_branch or default_branch(self.repository)
         return read_commit(self.repository, resolve_commit(self.repository, name))
+
+    def close(self) -> None:
+        """Writes down what was worked out, for the next command."""
+        self.memory.close()
 
 
 def _around(configuration: Configuration) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gitopsd.fleet.target import SshSettings, Target
 
 _KEEPALIVE_SECONDS = 30
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its warnings are for `--debug`, not for stderr
 
 
 class Connector:

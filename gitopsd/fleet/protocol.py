@@ -33,7 +33,10 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts about a machine; problems are what keeps it from being a worker, each with the way out."""
+    """Facts about a machine; problems are what keeps it from being a worker, each with the way out.
+
+    unanswered: features whose programs are there but didn't tell their version in time.
+    """
 
     python: str
     features: dict[str, str]
@@ -42,6 +45,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     problems: tuple[str, ...]
     owner: Owner | None = None
+    unanswered: tuple[str, ...] = ()
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,11 +7,15 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec import field as struct_field
 
+from gitopsd.model.policy import PolicyRecord
+
 PLACEMENT_FOLDER = "placement"
 WORKERS_FOLDER = "workers"
 FLEET_FILE = "fleet.json"
 RELEASE_FILE = "release.json"
 CONTROL_FILE = "control.json"
+POLICY_FILE = "policy.json"
+FACTS_FILE = "facts.json"
 
 
 class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,10 +59,24 @@ class FleetRecord(Struct, frozen=True, kw_only=True):
 
 
 class PlacementRecord(Struct, frozen=True, kw_only=True):
-    """`placement/<workflow>.json`: job -> worker."""
+    """`placement/<workflow>.json`: job -> worker, and the digest of the workflow's compiled form before placement."""
 
     format: int = 1
+    compiled: str = ""
     jobs: dict[str, str] = struct_field(default_factory=dict)
+
+
+class WorkerFacts(Struct, frozen=True, kw_only=True):
+    """What was found on a worker: feature -> version."""
+
+    features: dict[str, str] = struct_field(default_factory=dict)
+
+
+class FactsRecord(Struct, frozen=True, kw_only=True):
+    """`facts.json`."""
+
+    format: int = 1
+    workers: dict[str, WorkerFacts] = struct_field(default_factory=dict)
 
 
 class ControlRecord(Struct, frozen=True, kw_only=True):
@@ -72,9 +90,11 @@ class ArtifactState:
     """The committed facts that a plan depends on besides the source. Empty before the first deployment.
 
     `placement`: job -> worker, over all workflows. `fleet`: worker name -> worker. `cordoned`: names of workers that
-    take no new jobs.
+    take no new jobs. `facts`: worker name -> probed feature -> version. `policy` is None where none was published.
     """
 
     placement: Mapping[str, str] = field(default_factory=dict)
     fleet: Mapping[str, PlacedWorker] = field(default_factory=dict)
     cordoned: frozenset[str] = frozenset()
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    policy: PolicyRecord | None = None

@@ -10,25 +10,40 @@ from gitopsd.model.names import Name, UserName
 class Worker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A machine that runs jobs. Over SSH it needs an address and a pinned host key; a local one needs neither."""
 
-    address: str | UnsetType = UNSET
-    port: Annotated[int, Meta(ge=1, le=65535)] = 22
-    user: UserName = "gitopsd"
-    host_key: str | UnsetType = UNSET
-    connection: Literal["ssh", "local"] = "ssh"
-    service_manager: Literal["systemd", "supervisor"] = "systemd"
-    slots: Annotated[int, Meta(ge=0, le=100_000)] = 100
-    labels: dict[str, str] = field(default_factory=dict)
-    features: tuple[str, ...] = ()
+    address: Annotated[str | UnsetType, Meta(description="host name or IP address; required over SSH")] = UNSET
+    port: Annotated[int, Meta(ge=1, le=65535, description="of sshd")] = 22
+    user: Annotated[UserName, Meta(description="the account to log in as")] = "gitopsd"
+    host_key: Annotated[
+        str | UnsetType,
+        Meta(description="type and key from /etc/ssh/ssh_host_ed25519_key.pub on the worker; required over SSH"),
+    ] = UNSET
+    connection: Annotated[Literal["ssh", "local"], Meta(description="local: this machine itself, without SSH")] = "ssh"
+    service_manager: Annotated[
+        Literal["systemd", "supervisor"],
+        Meta(description="supervisor: for local workers without systemd or without root"),
+    ] = "systemd"
+    slots: Annotated[int, Meta(ge=0, le=100_000, description="at most this many jobs")] = 100
+    labels: Annotated[dict[str, str], Meta(description="added to the group's, and win over them")] = field(
+        default_factory=dict
+    )
+    features: Annotated[tuple[str, ...], Meta(description="added to the group's")] = ()
 
 
 class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named set of workers that steps are placed on; labels and features hold for each of them."""
 
-    labels: dict[str, str] = field(default_factory=dict)
-    features: tuple[str, ...] = ()
-    mounts: dict[str, Literal["shared"]] = field(default_factory=dict)
-    workers: dict[Name, Worker] = field(default_factory=dict)
+    labels: Annotated[dict[str, str], Meta(description="hold for each worker of the group")] = field(
+        default_factory=dict
+    )
+    features: Annotated[tuple[str, ...], Meta(description="hold for each worker of the group")] = ()
+    mounts: Annotated[
+        dict[str, Literal["shared"]],
+        Meta(description="path -> shared: all workers that declare it see one file system there"),
+    ] = field(default_factory=dict)
+    workers: Annotated[dict[Name, Worker], Meta(description="the machines")] = field(default_factory=dict)
 
 
 class Fleet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    groups: dict[Name, Group]
+    """The machines that an environment runs on, in worker groups."""
+
+    groups: Annotated[dict[Name, Group], Meta(description="the worker groups; a worker belongs to one")]

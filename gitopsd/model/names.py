@@ -16,10 +16,15 @@ PARAMETER_PATTERN = rf"^[a-z][a-z0-9_]{{0,62}}{END}"
 USER_PATTERN = rf"^[a-z_][a-z0-9_-]{{0,31}}{END}"
 BRANCH_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*){{0,9}}{END}"
 
+SECRET_PATTERN = rf"^[a-z0-9]([a-z0-9_-]{{0,61}}[a-z0-9])?{END}"
+PIN_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._/-]{{0,199}}{END}"
+
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 ChannelName = Annotated[str, Meta(pattern=CHANNEL_PATTERN)]
 ParameterName = Annotated[str, Meta(pattern=PARAMETER_PATTERN)]
 UserName = Annotated[str, Meta(pattern=USER_PATTERN)]
+SecretName = Annotated[str, Meta(pattern=SECRET_PATTERN)]
+Pin = Annotated[str, Meta(pattern=PIN_PATTERN)]
 BranchName = Annotated[str, Meta(pattern=BRANCH_PATTERN, max_length=200)]
 
 PATTERN_RULES = {
@@ -27,6 +32,8 @@ PATTERN_RULES = {
     CHANNEL_PATTERN: "lower-case letters, digits and inner hyphens or underscores, at most 63 characters",
     PARAMETER_PATTERN: "a lower-case letter, then lower-case letters, digits and underscores, at most 63 characters",
     USER_PATTERN: "the name of a Unix account: lower-case letters, digits, `_` and `-`, at most 32 characters",
+    SECRET_PATTERN: "lower-case letters, digits and inner hyphens or underscores, at most 63 characters",
+    PIN_PATTERN: "the name of a tag such as `v1.4.0`, or a commit",
     BRANCH_PATTERN: "letters, digits, `_` and `-`, with `/` between the parts, such as `rendered/production`",
 }
 

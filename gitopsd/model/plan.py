@@ -1,13 +1,21 @@
-"""A plan: what applying a version would change, as values that print as text and encode as JSON."""
+"""A plan: what applying a version would change, as values that print as text and encode as JSON.
 
-from typing import Literal
+The fields are documented in docs/reference/plan.md, and their JSON Schema is docs/reference/plan.schema.json.
+"""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import msgspec
 from msgspec import Struct
 
 PLAN_FORMAT = 1
 
-Action = Literal["create", "update", "move", "delete", "unchanged"]
+Action = Literal["create", "update", "move", "delete", "unchanged", "held"]
 Effect = Literal["start", "restart", "reload", "stop", "none"]
+
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 class FileChange(Struct, frozen=True, kw_only=True):
@@ -19,31 +27,40 @@ class FileChange(Struct, frozen=True, kw_only=True):
 
 
 class JobChange(Struct, frozen=True, kw_only=True):
-    """What happens to one job on one worker, why, and what it does to what runs there."""
+    """What happens to one job on one worker, why, and what it does to what runs there and to data in flight.
+
+    Of a job that is held, everything says what would happen if it were confirmed.
+    """
 
     worker: str
     job: str
     action: Action
     effect: Effect
     reason: str
+    data: str = ""
     moved_from: str = ""
     files: tuple[FileChange, ...] = ()
 
 
 class PlanInputs(Struct, frozen=True, kw_only=True):
-    """Everything that a plan is a function of. `source_commit` is empty for a work tree with uncommitted edits."""
+    """Everything that a plan is a function of. `source_commit` is empty for a work tree with uncommitted edits.
+
+    `pinned` is the commit that a pinned environment's workflows come from; empty for one without a pin.
+    """
 
     environment: str
     source_commit: str
     source_tree: str
     artifact_head: str
     renderer: str
+    policy: str = ""
+    pinned: str = ""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Documented in docs/reference/plan.md; `tree` is the artifact tree that applying it commits.
+    """What applying a version would change; `tree` is the artifact tree that applying it commits.
 
-    `changed_workers` are those whose releases change.
+    `changed_workers` are those whose releases change. `held` says why it must be confirmed; it is empty for most.
     """
 
     format: int = PLAN_FORMAT
@@ -51,6 +68,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     tree: str
     digest: str
     branch: str
+    held: str = ""
     changed_workers: tuple[str, ...]
     changes: tuple[JobChange, ...]
 
@@ -59,5 +77,13 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Whether every release stays as it is. Without a changed job one may still differ: a new worker's first."""
         return not self.changed_workers
 
-    def count(self, action: Action) -> int:
-        return sum(change.action == action for change in self.changes)
+    def counts(self) -> Mapping[Action, int]:
+        """How many jobs meet each action, those that none meets left out; counted anew at each call."""
+        found = Counter([change.action for change in self.changes])
+        return {action: found[action] for action in ACTIONS if found[action]}
+
+
+def plan_schema() -> dict[str, Any]:
+    """The JSON Schema of a plan. It lets keys pass that it doesn't know: a later version may add some."""
+    schema = msgspec.json.schema(Plan)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A plan of gitopsd", **schema}

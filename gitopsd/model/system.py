@@ -1,11 +1,20 @@
-"""A workflow that has been linked and bound: every name resolved, every parameter known."""
+"""A workflow that has been linked, expanded and bound: every name resolved, every parameter known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from gitopsd.model.blueprint import Blueprint
-from gitopsd.model.workflow import Place
+from gitopsd.model.workflow import Parameter, Place
+
+
+class Origin(Struct, frozen=True, array_like=True):
+    """Where a step or channel is declared: the file, and the way to it such as ("steps", "collect")."""
+
+    path: str
+    pointer: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,31 +27,61 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundChannel:
-    """A channel with its ends, in the order of their steps' names."""
+    """A channel with its ends, in the order of their steps' names.
+
+    `options` are what its transport is told beyond that, as JSON; `secrets` the names of those its ends need.
+    """
 
     name: str
     transport: str
     producers: tuple[Endpoint, ...]
     consumers: tuple[Endpoint, ...]
+    origin: Origin
     path: str = ""
-    segment_bytes: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The parameters of one workflow or of one use of a module, as the expressions inside it see them."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    deferred: Mapping[str, "Deferred"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """A parameter whose expressions ask for the worker or the job, which only placement knows.
+
+    `raw` is what was written, `scope` what its expressions see as `params`.
+    """
+
+    raw: Any
+    parameter: Parameter
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundStep:
-    """A step with its parameters.
+    """A step with its parameters, its ports joined to channels.
 
-    `deferred` holds those parameters, as they were written, whose expressions ask for the worker or the job, which
-    only placement knows; `workflow_params` is what these expressions see as `params`.
+    A step inside a module is named `outer.inner`. `chain` are the steps that use the modules around it, outermost
+    first, and `scopes` what they give these modules. `library` is the folder that its blueprint's files are in: empty
+    for the repository itself.
     """
 
     name: str
     use: str
     blueprint: Blueprint
+    blueprint_path: str
+    library: str
     place: Place
+    origin: Origin
+    chain: tuple[Origin, ...] = ()
+    scopes: tuple[Scope, ...] = ()
     params: Mapping[str, Any]
-    deferred: Mapping[str, Any] = field(default_factory=dict)
-    workflow_params: Mapping[str, Any] = field(default_factory=dict)
+    deferred: Mapping[str, Deferred] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -55,6 +94,72 @@ class System:
     path: str
     steps: Mapping[str, BoundStep]
     channels: Mapping[str, BoundChannel]
+
+
+class StepNeeds(Struct, frozen=True, array_like=True, kw_only=True):
+    """What placing a step, and the operator's policy, must know of it.
+
+    `placed_at` is the step of the workflow that has its `place`: the step itself, or the one that uses its module.
+    """
+
+    name: str
+    use: str
+    origin: Origin
+    placed_at: Origin
+    group: str
+    replicas: int
+    constraints: tuple[str, ...] = ()
+    strategy: Literal["spread", "pack"] = "spread"
+    features: tuple[str, ...] = ()
+    entitlements: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+class Store(Struct, frozen=True, array_like=True):
+    """The directory of a file-store channel."""
+
+    channel: str
+    path: str
+    origin: Origin
+
+
+class Company(Struct, frozen=True, array_like=True, kw_only=True):
+    """Steps of one workflow that `worker` channels keep together: replica i of each beside replica i of the others.
+
+    `jobs` are by replica, in the order of `steps`. Companies with the same `wish` can run on the same workers.
+    """
+
+    name: str
+    wish: str
+    steps: tuple[StepNeeds, ...]
+    jobs: tuple[tuple[str, ...], ...]
+
+    @property
+    def group(self) -> str:
+        return self.steps[0].group
+
+    @property
+    def packs(self) -> bool:
+        return self.steps[0].strategy == "pack"
+
+
+class WorkflowSummary(Struct, frozen=True, kw_only=True):
+    """What the passes after bind need of a workflow that didn't change.
+
+    `digest`: 40 hex digits over its compiled form before placement. Each step is in exactly one of the `companies`.
+    `transports`: those of its channels.
+    """
+
+    workflow: str
+    path: str
+    digest: str
+    companies: tuple[Company, ...]
+    stores: tuple[Store, ...] = ()
+    transports: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[StepNeeds, ...]:
+        return tuple(step for company in self.companies for step in company.steps)
 
 
 def job_name(workflow: str, step: str, replica: int) -> str:

@@ -1,43 +1,84 @@
-"""Declarations of `workflows/*.yaml`: intent, as people write it."""
+"""Declarations of `workflows/*.yaml` and `modules/*.yaml`: intent, as people write it."""
 
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.model.names import ChannelName, Name, ParameterName
+from gitopsd.model.names import ChannelName, Name, ParameterName, SecretName
 
 ParameterType = Literal["string", "integer", "number", "boolean", "duration", "bytes", "list", "map", "enum"]
 PortBinding = ChannelName | dict[Name, ChannelName]
+Replicas = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class Parameter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a parameter may be. A parameter without a default is required."""
 
-    type: ParameterType
-    default: Any = UNSET
-    description: str = ""
-    minimum: int | float | UnsetType = UNSET
-    maximum: int | float | UnsetType = UNSET
-    values: tuple[str, ...] = ()
+    type: Annotated[ParameterType, Meta(description="what its values are")]
+    default: Annotated[Any, Meta(description="makes the parameter optional")] = UNSET
+    description: Annotated[str, Meta(description="shown when a value is missing")] = ""
+    minimum: Annotated[int | float | UnsetType, Meta(description="of integer, number and bytes")] = UNSET
+    maximum: Annotated[int | float | UnsetType, Meta(description="of integer, number and bytes")] = UNSET
+    values: Annotated[tuple[str, ...], Meta(description="what an enum may be")] = ()
 
 
 class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a step's replicas run."""
 
-    group: Name
-    replicas: Annotated[int, Meta(ge=1, le=10_000)] = 1
-    constraints: tuple[str, ...] = ()
+    group: Annotated[Name, Meta(description="a worker group of the fleet file")]
+    replicas: Annotated[
+        Replicas, Meta(description="how many copies; they share the events of each channel that they read")
+    ] = 1
+    constraints: Annotated[
+        tuple[str, ...],
+        Meta(description="`label.KEY == VALUE` or `label.KEY != VALUE`; a worker must meet all of them"),
+    ] = ()
+    strategy: Annotated[
+        Literal["spread", "pack"], Meta(description="spread over the workers, or fill one after the other")
+    ] = "spread"
+
+
+class NarrowedPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a step inside a module may say about its place: less than the step that uses the module has."""
+
+    group: Annotated[Name | UnsetType, Meta(description="the group that the module is placed on")] = UNSET
+    replicas: Annotated[Replicas | UnsetType, Meta(description="at most as many as the module has")] = UNSET
+    constraints: Annotated[tuple[str, ...], Meta(description="beside those of the step that uses the module")] = ()
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A node of a workflow, bound by `use` to a blueprint."""
+    """A node of a workflow, bound by `use` to a blueprint or a module."""
 
-    use: str
-    with_: dict[str, Any] = field(name="with", default_factory=dict)
-    in_: PortBinding | UnsetType = field(name="in", default=UNSET)
-    out: PortBinding | UnsetType = UNSET
-    place: Place
+    use: Annotated[str, Meta(description="std/NAME, blueprints/NAME, modules/NAME or modules/vendor/LIBRARY/NAME")]
+    with_: Annotated[dict[str, Any], Meta(description="values of parameters; ${{ ... }} is evaluated")] = field(
+        name="with", default_factory=dict
+    )
+    in_: Annotated[
+        PortBinding | UnsetType, Meta(description="the channel of the port `default`, or port -> channel")
+    ] = field(name="in", default=UNSET)
+    out: Annotated[
+        PortBinding | UnsetType, Meta(description="the channel of the port `default`, or port -> channel")
+    ] = UNSET
+    place: Annotated[Place, Meta(description="where its replicas run")]
+
+
+class InnerStep(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A node of a module. It runs where the step that uses the module is placed, or on fewer workers of these."""
+
+    use: Annotated[str, Meta(description="std/NAME, blueprints/NAME, modules/NAME or modules/vendor/LIBRARY/NAME")]
+    with_: Annotated[dict[str, Any], Meta(description="values of parameters; ${{ ... }} is evaluated")] = field(
+        name="with", default_factory=dict
+    )
+    in_: Annotated[
+        PortBinding | UnsetType, Meta(description="the channel of the port `default`, or port -> channel")
+    ] = field(name="in", default=UNSET)
+    out: Annotated[
+        PortBinding | UnsetType, Meta(description="the channel of the port `default`, or port -> channel")
+    ] = UNSET
+    place: Annotated[NarrowedPlace, Meta(description="less than the place of the step that uses the module")] = (
+        NarrowedPlace()
+    )
 
 
 class WorkerChannel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="transport", tag="worker"):
@@ -49,20 +90,76 @@ class FileStoreChannel(
 ):
     """Events lie in segments below `path` until every consumer has them."""
 
-    path: str
-    segment_bytes: Annotated[int, Meta(ge=4096, le=1 << 30)] | UnsetType = UNSET
+    path: Annotated[str, Meta(description="absolute; both ends must see it")]
+    segment_bytes: Annotated[
+        Annotated[int, Meta(ge=4096, le=1 << 30)] | UnsetType,
+        Meta(description="size in bytes at which a file is closed and a new one begun"),
+    ] = UNSET
 
 
-Channel = WorkerChannel | FileStoreChannel
+class NatsChannel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="transport", tag="nats"):
+    """Events lie in a stream of NATS JetStream. Without `servers` those of the environment are meant."""
+
+    servers: Annotated[
+        Annotated[tuple[str, ...], Meta(min_length=1)] | UnsetType,
+        Meta(description="addresses such as nats://10.0.0.5:4222"),
+    ] = UNSET
+    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    replicas: Annotated[
+        Annotated[int, Meta(ge=1, le=5)] | UnsetType, Meta(description="copies of the stream that the servers keep")
+    ] = UNSET
+    max_age: Annotated[str | UnsetType, Meta(description="how long events are kept, such as 7d")] = UNSET
+    max_bytes: Annotated[str | int | UnsetType, Meta(description="how much is kept, such as 10G")] = UNSET
+
+
+class ObjectStoreChannel(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="transport", tag="object-store"
+):
+    """Events lie in batches in a bucket behind an S3 API. What is not said here is the environment's."""
+
+    bucket: Annotated[str | UnsetType, Meta(description="the bucket")] = UNSET
+    prefix: Annotated[str | UnsetType, Meta(description="what the names of its objects begin with")] = UNSET
+    endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
+    region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
+    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+
+
+Channel = WorkerChannel | FileStoreChannel | NatsChannel | ObjectStoreChannel
 
 
 class Workflow(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A graph of steps joined by channels."""
 
-    workflow: Name
-    params: dict[ParameterName, Parameter] = field(default_factory=dict)
-    steps: Annotated[dict[Name, Step], Meta(min_length=1)]
-    channels: dict[ChannelName, Channel] = field(default_factory=dict)
+    workflow: Annotated[Name, Meta(description="its name: the first part of the names of its jobs")]
+    params: Annotated[
+        dict[ParameterName, Parameter], Meta(description="what the workflow can be given, in gitopsd.yaml")
+    ] = field(default_factory=dict)
+    steps: Annotated[dict[Name, Step], Meta(min_length=1, description="at least one")]
+    channels: Annotated[
+        dict[ChannelName, Channel],
+        Meta(description="every channel that a step is bound to; each needs a producer and a consumer"),
+    ] = field(default_factory=dict)
+
+
+class Module(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A workflow with an interface: `in` and `out` map its ports to its channels, which the user's channels replace."""
+
+    module: Annotated[Name, Meta(description="its name, which is that of its file")]
+    description: Annotated[str, Meta(description="for people")] = ""
+    params: Annotated[
+        dict[ParameterName, Parameter], Meta(description="what a step that uses it may give under `with:`")
+    ] = field(default_factory=dict)
+    in_: Annotated[dict[Name, ChannelName], Meta(description="port that takes events -> channel of the module")] = (
+        field(name="in", default_factory=dict)
+    )
+    out: Annotated[dict[Name, ChannelName], Meta(description="port that gives events -> channel of the module")] = (
+        field(default_factory=dict)
+    )
+    steps: Annotated[dict[Name, InnerStep], Meta(min_length=1, description="at least one")]
+    channels: Annotated[
+        dict[ChannelName, Channel],
+        Meta(description="those of the module; a port's transport is that of the channel outside"),
+    ] = field(default_factory=dict)
 
 
 def transport_of(channel: Channel) -> str:

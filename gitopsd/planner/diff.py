@@ -1,19 +1,20 @@
 """What changes between the releases at the artifact branch's head and those just rendered."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping
+from functools import cache
+from typing import Protocol
 
 import msgspec
 
-from gitopsd.compiler.render.release import Rendering
-from gitopsd.model.artifacts import RELEASE_FILE, WORKERS_FOLDER, ArtifactState
-from gitopsd.model.plan import Effect, FileChange, JobChange, Plan, PlanInputs
-from gitopsd.model.trees import TREE, TreeEntry
-from gitopsd.planner.text_diff import text_diff
-
-_UNCHANGED = "nothing it is made of changed"
+from gitopsd.compiler.render.release import RenderedRelease, Rendering
+from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.plan import JobChange, Plan, PlanInputs
+from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.trees import EXECUTABLE, FILE, TreeEntry, object_id
+from gitopsd.planner.compare import Comparison, unchanged
+from gitopsd.planner.delete_guard import why_held
+from gitopsd.planner.sides import Side, no_side, side_of
 
 
 class ReleaseReader(Protocol):
@@ -30,165 +31,92 @@ class ReleaseReader(Protocol):
     def blob(self, blob_id: str) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
-    """One release, before or after. `files` are those of the jobs by job and path; `blob` reads one of them."""
-
-    jobs: Mapping[str, Mapping[str, Any]]
-    files: Mapping[str, Mapping[str, TreeEntry]]
-    blob: Callable[[str], bytes]
-
-    def of(self, job: str) -> Mapping[str, TreeEntry]:
-        return self.files.get(job, {})
-
-
 def make_plan(
-    rendering: Rendering, before: ReleaseReader, state: ArtifactState, inputs: PlanInputs, branch: str
+    rendering: Rendering,
+    before: ReleaseReader,
+    state: ArtifactState,
+    inputs: PlanInputs,
+    branch: str,
+    *,
+    moved_because: Mapping[str, str] | None = None,
+    returns: bool = False,
 ) -> Plan:
-    """The plan whose application commits exactly `rendering`."""
-    changes: list[JobChange] = []
+    """The plan whose application commits exactly `rendering`.
+
+    `moved_because` is what placing says of jobs that are elsewhere now; `returns`, whether it started from where an
+    earlier deployment of the same source had them.
+    """
     old_ids = before.release_ids()
-    new_ids = _release_ids(rendering)
-    new_sides = _new_sides(rendering)
-    placed = {job: worker for worker, side in new_sides.items() for job in side.jobs}
-    nothing = _Side(jobs={}, files={}, blob=before.blob)
+    new_ids = {worker: release.id for worker, release in rendering.releases.items()}
     workers = sorted({*old_ids, *new_ids})
     changed = tuple(worker for worker in workers if old_ids.get(worker) != new_ids.get(worker))
     differs = frozenset(changed)
+    comparison = Comparison(
+        old={worker: side_of(before.files(old_ids[worker]), before.blob) for worker in changed if worker in old_ids},
+        new={
+            worker: _new_side(rendering, rendering.releases[worker]) if worker in new_ids else no_side()
+            for worker in changed
+        },
+        same_jobs=[job.name for worker in workers if worker not in differs for job in rendering.releases[worker].jobs],
+        fleet_before=state.fleet,
+        fleet=rendering.workers,
+        moved_because=moved_because or {},
+        returns=returns,
+    )
+    held = _why_held(comparison, state.policy or PolicyRecord())
+    changes: list[JobChange] = []
     for worker in workers:
-        new = new_sides.get(worker, nothing)
         if worker in differs:
-            old = _old_side(before, old_ids[worker]) if worker in old_ids else nothing
-            changes += _compare(worker, old, new, rendering=rendering, state=state, placed=placed)
+            changes += comparison.changes(worker, gone="held" if held else "delete")
         else:
-            changes += [_unchanged(worker, job) for job in sorted(new.jobs)]
+            changes += [unchanged(worker, job.name) for job in rendering.releases[worker].jobs]
     return Plan(
         inputs=inputs,
-        tree=rendering.tree.id,
-        digest=plan_digest(inputs, rendering.tree.id),
+        tree=rendering.id,
+        digest=plan_digest(inputs, rendering.id),
         branch=branch,
+        held=held,
         changed_workers=changed,
         changes=tuple(changes),
     )
 
 
 def plan_digest(inputs: PlanInputs, tree: str) -> str:
-    """40 hex digits over everything that the plan follows from, and what it comes to."""
+    """40 hex digits over everything that the plan follows from, and what it comes to.
+
+    Whether it is held follows from these too, so a plan that is confirmed is the very plan that was held.
+    """
     moved = msgspec.structs.replace(inputs, source_commit="")  # two commits of one tree are one plan
     return hashlib.sha256(msgspec.json.encode([moved, tree])).hexdigest()[:40]
 
 
-def _compare(
-    worker: str, old: _Side, new: _Side, *, rendering: Rendering, state: ArtifactState, placed: Mapping[str, str]
-) -> Iterator[JobChange]:
-    for job in sorted({*old.jobs, *new.jobs}):
-        was, will_be = old.jobs.get(job), new.jobs.get(job)
-        if will_be is None and placed.get(job, worker) != worker:
-            continue  # it moves: reported at its destination
-        if was == will_be:
-            yield _unchanged(worker, job)
-        elif will_be is None:
-            files = _file_changes(job, old, new)
-            reason = "no step asks for it"
-            yield JobChange(worker=worker, job=job, action="delete", effect="stop", reason=reason, files=files)
-        elif was is None:
-            yield _arrival(worker, job, rendering, state, _file_changes(job, old, new))
-        else:
-            yield _update(worker, job, was, will_be, _file_changes(job, old, new))
+def _why_held(comparison: Comparison, policy: PolicyRecord) -> str:
+    if not comparison.deleted:
+        return ""
+    return why_held(
+        comparison.deleted,
+        comparison.deployed,
+        left_workflows=comparison.after.workflows,
+        max_delete=policy.max_delete,
+    )
 
 
-def _unchanged(worker: str, job: str) -> JobChange:
-    return JobChange(worker=worker, job=job, action="unchanged", effect="none", reason=_UNCHANGED)
+def _new_side(rendering: Rendering, release: RenderedRelease) -> Side:
+    """A rendered release; the text of a job is made only when it is compared."""
+    jobs = {job.name: job for job in release.jobs}
+    blobs: dict[str, bytes] = {}
 
+    def files_of(name: str) -> dict[str, TreeEntry]:
+        if name not in jobs:
+            return {}
+        found = {path: (object_id("blob", file.data), file) for path, file in rendering.files(jobs[name]).items()}
+        blobs.update((blob, file.data) for blob, file in found.values())
+        return {path: TreeEntry(EXECUTABLE if file.executable else FILE, blob) for path, (blob, file) in found.items()}
 
-def _arrival(
-    worker: str, job: str, rendering: Rendering, state: ArtifactState, files: tuple[FileChange, ...]
-) -> JobChange:
-    origin = state.placement.get(job, "")
-    if origin and origin != worker:
-        reason = f"`{origin}` is not eligible for it any more, or its step is kept with others that are here"
-        return JobChange(
-            worker=worker, job=job, action="move", effect="start", reason=reason, moved_from=origin, files=files
-        )
-    reason = rendering.adapters.get(job, "new in this version")
-    return JobChange(worker=worker, job=job, action="create", effect="start", reason=reason, files=files)
-
-
-def _update(
-    worker: str, job: str, was: Mapping[str, Any], will_be: Mapping[str, Any], files: tuple[FileChange, ...]
-) -> JobChange:
-    """What happens to the process follows the agent's rules: it restarts only for another digest or unit."""
-    unit_differs = any(change.path.startswith("units/") for change in files)
-    effect: Effect = will_be["on_change"]
-    if was["digest"] == will_be["digest"]:
-        effect = "none"
-    elif will_be["kind"] == "once" or (effect == "reload" and unit_differs):
-        effect = "restart"
-    if files:
-        reason = "changed: " + ", ".join(change.path.removeprefix(f"jobs/{job}/") for change in files)
-    elif was["digest"] != will_be["digest"]:
-        reason = "changed: the runner that comes with gitopsd"
-    else:
-        keys = sorted(key for key in {*was, *will_be} if was.get(key) != will_be.get(key))
-        reason = f"changed: how it is looked after ({', '.join(keys)})"
-    return JobChange(worker=worker, job=job, action="update", effect=effect, reason=reason, files=files)
-
-
-def _file_changes(job: str, old: _Side, new: _Side) -> tuple[FileChange, ...]:
-    before, after = old.of(job), new.of(job)
-    changes = []
-    for path in sorted({*before, *after}):
-        was, will_be = before.get(path), after.get(path)
-        if was == will_be:
-            continue
-        old_text = old.blob(was.id) if was else b""
-        new_text = new.blob(will_be.id) if will_be else b""
-        kind: Literal["added", "removed", "changed"] = (
-            "added" if was is None else "removed" if will_be is None else "changed"
-        )
-        diff = text_diff(path, old_text, new_text)
-        if was and will_be and was.mode != will_be.mode:
-            diff = f"mode {was.mode:o} becomes {will_be.mode:o}\n{diff}"
-        changes.append(FileChange(path=path, change=kind, diff=diff))
-    return tuple(changes)
-
-
-def _release_ids(rendering: Rendering) -> dict[str, str]:
-    prefix = f"{WORKERS_FOLDER}/"
-    return {
-        path.removeprefix(prefix): entry.id
-        for path, entry in rendering.tree.entries.items()
-        if path.startswith(prefix) and path.count("/") == 1 and entry.mode == TREE
-    }
-
-
-def _new_sides(rendering: Rendering) -> dict[str, _Side]:
-    """The rendered releases by worker, gathered in one pass over the tree."""
-    prefix = f"{WORKERS_FOLDER}/"
-    files: dict[str, dict[str, TreeEntry]] = {}
-    for path, entry in rendering.tree.entries.items():
-        if path.startswith(prefix) and entry.mode != TREE:
-            worker, _, rest = path.removeprefix(prefix).partition("/")
-            files.setdefault(worker, {})[rest] = entry
-    objects = rendering.tree.objects
-    return {worker: _side(entries, lambda blob: objects[blob].data) for worker, entries in files.items()}
-
-
-def _old_side(reader: ReleaseReader, release: str) -> _Side:
-    return _side(reader.files(release), reader.blob)
-
-
-def _side(entries: Mapping[str, TreeEntry], blob: Callable[[str], bytes]) -> _Side:
-    """Files are found by the job that they belong to: `jobs/<job>/…`, and the unit that `release.json` names."""
-    record = entries.get(RELEASE_FILE)
-    jobs: dict[str, Any] = msgspec.json.decode(blob(record.id))["jobs"] if record else {}
-    files: dict[str, dict[str, TreeEntry]] = {
-        job: {path: entries[path] for path in [f"units/{entry['unit']}"] if path in entries}
-        for job, entry in jobs.items()
-    }
-    for path, entry in entries.items():
-        if path.startswith("jobs/"):
-            job = path.split("/", 2)[1]
-            if job in files:
-                files[job][path] = entry
-    return _Side(jobs=jobs, files=files, blob=blob)
+    return Side(
+        jobs={name: job.record for name, job in jobs.items()},
+        files_of=cache(files_of),
+        blob=blobs.__getitem__,
+        runtime=rendering.runtime.id if jobs else "",
+        adapters=rendering.adapters,
+    )

@@ -1,5 +1,6 @@
 """Opening a repository, and reading single objects of it."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
-from gitopsd.model.trees import ObjectKind
+from gitopsd.model.trees import ObjectKind, parse_tree
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.location import looks_like_url, parse_url, path_identity
 
@@ -19,6 +20,31 @@ _KINDS: dict[int, ObjectKind] = {
     pygit2.GIT_OBJECT_TREE: "tree",
     pygit2.GIT_OBJECT_COMMIT: "commit",
 }
+
+
+TreeEntries = list[tuple[int, bytes, str]]
+"""The (mode, name, id) of each line of a tree object, in its order; names are raw bytes."""
+
+
+class _KnownObjects:
+    """Trees that were parsed and sizes that were looked up, the least recently used forgotten first."""
+
+    def __init__(self, *, max_lines: int = 100_000) -> None:
+        self.trees: OrderedDict[str, TreeEntries] = OrderedDict()
+        self.sizes: OrderedDict[str, int] = OrderedDict()
+        self._lines = 0
+        self._max_lines = max_lines
+
+    def add_tree(self, tree: str, entries: TreeEntries) -> None:
+        self.trees[tree] = entries
+        self._lines += len(entries) + 1
+        while self._lines > self._max_lines:
+            self._lines -= len(self.trees.popitem(last=False)[1]) + 1
+
+    def add_size(self, blob: str, size: int) -> None:
+        self.sizes[blob] = size
+        if len(self.sizes) > self._max_lines:
+            self.sizes.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +63,7 @@ class Repository:
     identity: str
     branch_prefix: str = "refs/heads/"
     git_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _known: _KnownObjects = field(default_factory=_KnownObjects, repr=False, compare=False)
 
     def read(self, object_id: str, kind: ObjectKind) -> bytes:
         """The bytes of an object. Raises RepositoryError if it is missing, damaged, or of another kind."""
@@ -47,6 +74,33 @@ class Repository:
         if _KINDS.get(found) != kind:
             raise unreadable_object(object_id, f"it is not a {kind}")
         return data
+
+    def tree(self, tree_id: str) -> TreeEntries:
+        """The lines of a tree object, parsed once. Raises RepositoryError as `read` does."""
+        entries = self._known.trees.get(tree_id)
+        if entries is not None:
+            self._known.trees.move_to_end(tree_id)
+            return entries
+        try:
+            entries = parse_tree(self.read(tree_id, "tree"))
+        except ValueError as error:
+            raise unreadable_object(tree_id, str(error)) from None
+        self._known.add_tree(tree_id, entries)
+        return entries
+
+    def blob_size(self, blob_id: str) -> int:
+        """The size of a blob in bytes, by its header. Raises RepositoryError as `read` does."""
+        size = self._known.sizes.get(blob_id)
+        if size is not None:
+            return size
+        try:
+            kind, size = self.git.odb.read_header(pygit2.Oid(hex=blob_id))[:2]
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise unreadable_object(blob_id, str(error).strip("'\"")) from None
+        if _KINDS.get(kind) != "blob":
+            raise unreadable_object(blob_id, "it is not a blob")
+        self._known.add_size(blob_id, size)
+        return size
 
     def has(self, object_id: str) -> bool:
         """Whether the object is here."""

@@ -1,6 +1,6 @@
 """The source tree as values: what the compiler gets, whether it came from a commit or from the work tree."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,19 +14,45 @@ from gitopsd.repo.source_rules import (
     check_name,
     find_collisions,
     limit_reached,
+    may_be_refused,
     printable,
     size_limit,
     too_large,
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One file: its content, the Git blob id of that content, and whether it is executable."""
+    """One file: the Git blob id of its content, whether it is executable, and the content, read when it is asked for.
 
-    blob: str
-    executable: bool
-    data: bytes
+    Two files are equal when their content and mode are. Reading raises RepositoryError where the object is damaged.
+    """
+
+    __slots__ = ("_data", "_read", "blob", "executable")
+
+    def __init__(self, *, blob: str, executable: bool, data: bytes | Callable[[], bytes]) -> None:
+        self.blob = blob
+        self.executable = executable
+        self._data = data if isinstance(data, bytes) else None
+        self._read = None if isinstance(data, bytes) else data
+
+    @property
+    def data(self) -> bytes:
+        if self._data is None:
+            assert self._read is not None  # noqa: S101 - one of the two is there, as __init__ says
+            self._data = self._read()
+            self._read = None
+        return self._data
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SourceFile):
+            return NotImplemented
+        return (self.blob, self.executable) == (other.blob, other.executable)
+
+    def __hash__(self) -> int:
+        return hash((self.blob, self.executable))
+
+    def __repr__(self) -> str:
+        return f"SourceFile(blob={self.blob!r}, executable={self.executable!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +68,22 @@ class SourceTree:
     commit: str | None
     files: Mapping[str, SourceFile]
     problems: tuple[SourceProblem, ...]
+
+
+class FileContents(Mapping[str, bytes]):
+    """The bytes of a tree's files by path, each read when it is looked up: for excerpts in diagnostics."""
+
+    def __init__(self, files: Mapping[str, SourceFile]) -> None:
+        self._files = files
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._files[path].data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 class SourceCollector:
@@ -94,8 +136,9 @@ class SourceCollector:
             return False
         return True
 
-    def add(self, path: str, file: SourceFile) -> None:
-        problem = check_content(path, file.data)
+    def add(self, path: str, file: SourceFile, *, size: int) -> None:
+        """Takes the file unless its content is refused; only where that is possible, by its size, is it read."""
+        problem = check_content(path, file.data) if may_be_refused(size) else None
         if problem is not None:
             self.refuse(problem)
         else:

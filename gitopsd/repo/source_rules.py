@@ -1,5 +1,6 @@
 """What may be in the source branch: which folders are read, and what is refused. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ MAX_ENTRIES = 20_000  # files and folders together, so a tree that repeats itsel
 MAX_DEPTH = 32  # folders on the way to a file
 MAX_PROBLEMS = 1_000
 
+_SHIPPED = re.compile(r"(modules/vendor/[^/]+/)*files/")
+"""What jobs ship: of the repository itself, and of libraries that were copied into it."""
+
 _LARGE_FILE_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+_POINTER_BYTES = 1024  # a pointer is smaller: docs/spec.md of Git LFS
 
 ProblemCode = Literal[
     "symlink", "submodule", "special-file", "unsafe-name", "non-utf8-name", "unprintable-name", "name-collision",
@@ -44,7 +49,7 @@ def is_source(name: bytes, *, folder: bool) -> bool:
 
 def size_limit(path: str) -> int:
     """The largest size in bytes of the file at `path`."""
-    return MAX_FILE_BYTES if path.startswith("files/") else MAX_TEXT_BYTES
+    return MAX_FILE_BYTES if _SHIPPED.match(path) else MAX_TEXT_BYTES
 
 
 def printable(name: bytes) -> str:
@@ -93,6 +98,11 @@ def find_collisions(folder: str, names: Iterable[str]) -> list[SourceProblem]:
             )
         seen[folded] = name
     return problems
+
+
+def may_be_refused(size: int) -> bool:
+    """Whether `check_content` can find anything in a file of `size` bytes: large ones needn't be read for it."""
+    return len(_LARGE_FILE_POINTER) <= size < _POINTER_BYTES
 
 
 def check_content(path: str, data: bytes) -> SourceProblem | None:

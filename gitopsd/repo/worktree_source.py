@@ -1,15 +1,21 @@
-"""Reading the source tree from the work tree as it is, uncommitted edits included."""
+"""Reading the source tree from the work tree as it is, uncommitted edits included.
+
+A file that is as Git's index last saw it is taken from the repository's objects, and so isn't opened here at all.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 import pygit2
 
-from gitopsd.model.trees import SUBMODULE, build_tree, object_id
+from gitopsd.model.trees import EXECUTABLE, FILE, SUBMODULE, Graft, build_tree, object_id
+from gitopsd.repo.commit_source import committed_file
 from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.index_stat import IndexStat, read_index_stat
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.source import SourceCollector, SourceFile, SourceTree
 from gitopsd.repo.source_rules import (
@@ -31,10 +37,19 @@ def read_work_tree(repository: Repository) -> SourceTree:
     """
     if repository.work_tree is None:
         raise RepositoryError("a bare repository has no work tree to read", "name a revision")
-    reader = _Reader(repository=repository, tracked=_tracked(repository), collector=SourceCollector())
+    reader = _Reader(
+        repository=repository,
+        tracked=_tracked(repository),
+        index=read_index_stat(Path(repository.git.path) / "index"),  # a linked work tree has its own
+        modes_count=repository.config("core.filemode") != "false",
+        collector=SourceCollector(),
+    )
     with _opened(os.fsencode(repository.work_tree), None, os.O_DIRECTORY) as root:
         reader.read_folder("", root)
-    files = {path: (file.data, file.executable) for path, file in reader.collector.files.items()}
+    files = {
+        path: Graft(id=file.blob, mode=EXECUTABLE if file.executable else FILE)
+        for path, file in reader.collector.files.items()
+    }
     return reader.collector.finish(tree=build_tree(files).id, commit=None)
 
 
@@ -48,6 +63,8 @@ class _Tracked:
 class _Reader:
     repository: Repository
     tracked: _Tracked
+    index: IndexStat
+    modes_count: bool
     collector: SourceCollector
 
     def read_folder(self, folder: str, descriptor: int) -> None:
@@ -73,7 +90,8 @@ class _Reader:
                 )
 
     def _read_entry(self, parent: int, name: bytes, path: str) -> None:
-        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        mode = status.st_mode
         if self.tracked.modes.get(path) == SUBMODULE:
             self.collector.refuse(refused_kind(path, "submodule"))
         elif S_ISLNK(mode):
@@ -82,9 +100,22 @@ class _Reader:
             with _opened(name, parent, os.O_DIRECTORY) as descriptor:
                 self.read_folder(path + "/", descriptor)
         elif S_ISREG(mode):
-            self._read_file(parent, name, path)
+            blob = self.index.blob_of(os.fsencode(path), status)
+            if blob is not None and self.repository.has(blob):
+                self._take_committed(path, blob, executable=self._is_executable(path, mode))
+            else:
+                self._read_file(parent, name, path)
         else:
             self.collector.refuse(refused_kind(path, "special-file"))
+
+    def _take_committed(self, path: str, blob: str, *, executable: bool) -> None:
+        if self.collector.has_room(path, size := self.repository.blob_size(blob)):
+            self.collector.add(path, committed_file(self.repository, blob, executable=executable), size=size)
+
+    def _is_executable(self, path: str, mode: int) -> bool:
+        if not self.modes_count and path in self.tracked.modes:
+            mode = self.tracked.modes[path]
+        return bool(mode & 0o100)
 
     def _read_file(self, parent: int, name: bytes, path: str) -> None:
         # O_NONBLOCK: a pipe put in the file's place since must not make us wait
@@ -101,10 +132,9 @@ class _Reader:
             self.collector.refuse(too_large(path, len(data)))
             return
         data = _as_committed(self.repository, path, data)
-        executable = bool(status.st_mode & 0o100)
-        if path in self.tracked.modes and self.repository.config("core.filemode") == "false":
-            executable = bool(self.tracked.modes[path] & 0o100)
-        self.collector.add(path, SourceFile(blob=object_id("blob", data), executable=executable, data=data))
+        executable = self._is_executable(path, status.st_mode)
+        taken = SourceFile(blob=object_id("blob", data), executable=executable, data=data)
+        self.collector.add(path, taken, size=len(data))
 
     def _is_ignored(self, path: str) -> bool:
         if path in self.tracked.modes or path in self.tracked.folders:

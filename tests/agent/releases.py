@@ -43,6 +43,20 @@ def serve(listening):
             if settings.get("answer"):
                 connection.recv(4096)
                 connection.sendall(("HTTP/1.1 " + settings["answer"] + "\r\nContent-Length: 0\r\n\r\n").encode())
+if settings.get("socket"):
+    pathlib.Path(settings["socket"]).unlink(missing_ok=True)
+    channel = socket.socket(socket.AF_UNIX)
+    channel.bind(settings["socket"])
+    os.chmod(settings["socket"], 0o660)
+    channel.listen()
+for attempt in range(100):
+    try:
+        peers = [socket.socket(socket.AF_UNIX) for path in settings.get("connect", ())]
+        for peer, path in zip(peers, settings.get("connect", ())):
+            peer.connect(path)
+        break
+    except (FileNotFoundError, ConnectionRefusedError):
+        time.sleep(0.1)
 time.sleep(settings.get("ready_after", 0))
 if os.environ.get("NOTIFY_SOCKET"):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:

@@ -70,6 +70,13 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def test_a_job_with_a_user_of_its_own_runs_as_whoever_applied(worker: Worker) -> None:
+    answer = worker.activate(release_of(TestJob(name=A, user="nosuchuser")))
+    assert answer["failed"] == {}
+    status = Path(f"/proc/{pid(answer['observation'], UNIT_A)}/status").read_text()
+    assert f"Uid:\t{os.geteuid()}\t" in status
+
+
 def test_a_first_activation_runs_the_jobs(worker: Worker) -> None:
     answer = worker.activate(TWO)
     assert (answer["started"], answer["failed"], answer["unchanged"]) == ([A, B], {}, [])

@@ -55,7 +55,7 @@ def test_init_refuses_a_folder_with_something_in_it(operator: Operator) -> None:
         (("{group: local}", "{group: locl}"), "unknown-group"),
         (("mode: tail", "mode: tial"), "wrong-type"),
         (("    out: collected", "    out: collected\n    out: collected"), "duplicate-key"),
-        (("    out: collected\n", "    outt: collected\n"), "unknown-key"),
+        (("    out: collected", "    outt: collected"), "unknown-key"),
     ],
 )
 def test_a_mistake_is_shown_with_its_place_and_nothing_is_written(

@@ -106,8 +106,8 @@ def test_a_workflow_that_is_removed_leaves_nothing_running(operator: Operator) -
     operator.write({"gitopsd.yaml": "environments:\n  local: {fleet: fleets/local.yaml}\n"})
     operator.commit("Remove it")
     plan = operator.run("plan", "--json").json
-    assert {change["action"] for change in plan["changes"]} == {"delete"}
-    operator.run("apply")
+    assert {change["effect"] for change in plan["changes"]} == {"stop"}
+    operator.run("apply", "--confirm-deletes")
     assert operator.run("workloads", "--json").json == []
 
 

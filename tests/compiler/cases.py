@@ -1,16 +1,20 @@
 """The golden cases: `source/` beside `diagnostics.txt` or `rendered/`, with what else a case is compiled with."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gitopsd.compiler.compile import Compiled, compile_back, compile_front
-from gitopsd.compiler.render.release import MAX_RENDERED_BYTES
+from gitopsd.compiler.compile import MAX_RENDERED_BYTES, Compiled, compile_back, compile_front
+from gitopsd.compiler.pins import find_pin, pin_is_a_branch, unknown_pin
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
+from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.excerpt import format_diagnostics
+from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.source import in_memory
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUNTIME = {"launch.py": (b"# the launcher\n", False), "runner/__main__.py": (b"# the runner\n", False)}
@@ -21,7 +25,10 @@ Files = dict[str, tuple[bytes, bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`case.json` may hold: environment, cordoned, placement, max_bytes, and `repeat`: {path, line, times}."""
+    """`case.json` may hold: environment, cordoned, placement, policy, facts, max_bytes, `repeat`: {path, line, times}.
+
+    And `pin`, what the repository has that the pin of the only environment may mean: {tags} or {branch}.
+    """
 
     path: Path
 
@@ -39,6 +46,8 @@ class Case:
         return files
 
     def compile(self) -> Compiled:
+        if "pin" in self.settings:
+            return Compiled(diagnostics=(pin_mistake(self.source(), **self.settings["pin"]),))
         return compile_with(self.source(), self.settings)
 
     def diagnostics(self, compiled: Compiled) -> str:
@@ -46,12 +55,21 @@ class Case:
         return f"{text}\n" if text else ""
 
 
+def pin_mistake(files: dict[str, bytes], *, tags: Sequence[str] = (), branch: str = "") -> Diagnostic:
+    """What is said of a pin where the repository has these tags, or a branch of that name at that commit."""
+    pin = find_pin(files["gitopsd.yaml"], None)
+    assert pin is not None
+    return pin_is_a_branch(pin, branch) if branch else unknown_pin(pin, tags)
+
+
 def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None) -> Compiled:
     given = settings or {}
-    front = compile_front(files, given.get("environment"))
+    front = compile_front(in_memory(files), given.get("environment"))
     state = ArtifactState(
         placement=given.get("placement", {}),
         cordoned=frozenset(given.get("cordoned", ())),
+        facts=given.get("facts", {}),
+        policy=msgspec.convert(given["policy"], PolicyRecord) if "policy" in given else None,
         fleet=msgspec.convert(given.get("fleet", {}), dict[str, PlacedWorker]),
     )
     return compile_back(front, state, RUNTIME, {}, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES))
@@ -64,11 +82,11 @@ def cases() -> list[Case]:
 def rendered_files(compiled: Compiled) -> Files:
     """The artifact tree as files, without what lies below `runtime/`."""
     assert compiled.rendering is not None
-    tree = compiled.rendering.tree
+    tree = compiled.rendering.tree()
     return {
         path: (tree.objects[entry.id].data, entry.mode == 0o100755)
         for path, entry in tree.entries.items()
-        if entry.id in tree.objects and tree.objects[entry.id].kind == "blob"
+        if entry.id in tree.objects and tree.objects[entry.id].kind == "blob" and "/runtime/" not in path
     }
 
 

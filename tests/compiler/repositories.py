@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gitopsd.compiler.bind import bind
 from gitopsd.compiler.compile import compile_front
-from gitopsd.compiler.place import Placement, place
+from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.diagnostic import Diagnostic
+from gitopsd.model.source import in_memory
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ def placed(repository: Repository, before: Mapping[str, str] | None = None, **ot
 def try_to_place(
     repository: Repository, before: Mapping[str, str] | None = None, *, cordoned: frozenset[str] = frozenset()
 ) -> tuple[Placement | None, list[Diagnostic]]:
-    front = compile_front(repository.source(), None)
+    front = compile_front(in_memory(repository.source()), None)
     assert front.linked is not None, front.diagnostics
-    systems, mistakes = bind(front.linked)
-    assert not mistakes
-    return place(front.linked, systems, ArtifactState(placement=before or {}, cordoned=cordoned))
+    assert not front.diagnostics, front.diagnostics
+    summaries = [flow.summary for flow in front.flows if flow.summary]
+    state = ArtifactState(placement=before or {}, cordoned=cordoned)
+    return place(front.linked, fleet_workers(front.linked), summaries, state)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.place import fleet_workers
+from gitopsd.model.source import in_memory
 from gitopsd.model.trees import build_tree, object_id
 from tests.compiler.cases import GOLDEN, RUNTIME, Case, compile_with
 from tests.compiler.repositories import REPOSITORIES, Repository
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from tests.compiler.cases import Case
 compiled = Case(path=Path(sys.argv[1])).compile()
-print(compiled.rendering.tree.id if compiled.rendering else compiled.diagnostics)
+print(compiled.rendering.id if compiled.rendering else compiled.diagnostics)
 """
 
 
@@ -27,7 +28,7 @@ def test_the_order_of_files_and_keys_does_not_matter(repository: Repository, see
     first, second = compile_with(repository.source(0)), compile_with(repository.source(seed))
     assert first.rendering is not None
     assert second.rendering is not None
-    assert second.rendering.tree.id == first.rendering.tree.id
+    assert second.rendering.id == first.rendering.id
 
 
 @pytest.mark.parametrize("name", ["two-groups-with-replicas", "own-blueprint", "no-eligible-worker"])
@@ -56,14 +57,14 @@ def test_another_placement_before_gives_another_tree() -> None:
     first, second = compile_with(case.source()), compile_with(case.source(), other)
     assert first.rendering is not None
     assert second.rendering is not None
-    assert first.rendering.tree.id != second.rendering.tree.id
+    assert first.rendering.id != second.rendering.id
 
 
 def test_the_runtime_lies_in_every_release_that_has_jobs() -> None:
     rendering = Case(path=GOLDEN / "two-groups-with-replicas").compile().rendering
     assert rendering is not None
     runtime = build_tree(RUNTIME).id
-    assert {path for path, entry in rendering.tree.entries.items() if entry.id == runtime} == {
+    assert {path for path, entry in rendering.tree().entries.items() if entry.id == runtime} == {
         f"workers/{worker}/runtime" for worker in ("core-1", "edge-1", "edge-2")
     }
 
@@ -73,16 +74,17 @@ def test_a_worker_that_left_the_fleet_gets_an_empty_release() -> None:
     smaller = case.source()
     path = "fleets/production.yaml"
     smaller[path] = b"\n".join(line for line in smaller[path].split(b"\n") if b"edge-2:" not in line)
-    front = compile_front(case.source(), None)
+    front = compile_front(in_memory(case.source()), None)
     assert front.linked is not None
     rendering = compile_with(smaller, {"fleet": fleet_workers(front.linked)}).rendering
     assert rendering is not None
-    assert sorted(path for path in rendering.tree.entries if path.startswith("workers/edge-2/")) == [
+    tree = rendering.tree()
+    assert sorted(path for path in tree.entries if path.startswith("workers/edge-2/")) == [
         "workers/edge-2/release.json"
     ]
-    release = rendering.tree.objects[rendering.tree.entries["workers/edge-2/release.json"].id].data
+    release = tree.objects[tree.entries["workers/edge-2/release.json"].id].data
     assert b'"jobs": {}' in release
-    fleet = rendering.tree.objects[rendering.tree.entries["fleet.json"].id].data
+    fleet = tree.objects[tree.entries["fleet.json"].id].data
     assert b'"leaving": true' in fleet
 
 
@@ -90,5 +92,5 @@ def test_a_worker_that_left_the_fleet_gets_an_empty_release() -> None:
 def test_ids_are_those_of_the_contents(repository: Repository) -> None:
     rendering = compile_with(repository.source()).rendering
     assert rendering is not None
-    for id_, item in rendering.tree.objects.items():
+    for id_, item in rendering.tree().objects.items():
         assert object_id(item.kind, item.data) == id_

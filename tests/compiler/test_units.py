@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gitopsd.compiler.paths import is_plain_absolute
 from gitopsd.compiler.render.unit import path_list, unit_name, unit_text
-from gitopsd.compiler.render.unit_settings import SETTINGS, UnitValueError, setting_text
+from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS, UnitValueError, setting_text
 from tests.compiler.cases import GOLDEN
 
 LINE = re.compile(r"\[[A-Z][a-z]+\]|[A-Za-z]+=[^\n\r\0]*|")
@@ -35,6 +35,11 @@ LINE = re.compile(r"\[[A-Z][a-z]+\]|[A-Za-z]+=[^\n\r\0]*|")
         ("TasksMax", "10%", "10%"),
         ("ReadOnlyPaths", "/opt /srv/100%", "/opt /srv/100%%"),
         ("InaccessiblePaths", "-/home /mnt", "-/home /mnt"),
+        ("User", "postgres", "postgres"),
+        ("SupplementaryGroups", "adm systemd-journal", "adm systemd-journal"),
+        ("AmbientCapabilities", "CAP_NET_BIND_SERVICE CAP_SYS_TTY_CONFIG", "CAP_NET_BIND_SERVICE CAP_SYS_TTY_CONFIG"),
+        ("CapabilityBoundingSet", "CAP_BPF", "CAP_BPF"),
+        ("ReadWritePaths", "/srv/a -/srv/100%", "/srv/a -/srv/100%%"),
     ],
 )
 def test_a_setting_is_written_as_systemd_reads_it(name: str, value: object, text: str) -> None:
@@ -67,11 +72,18 @@ def test_a_setting_is_written_as_systemd_reads_it(name: str, value: object, text
         ("ReadOnlyPaths", "/a\0"),
         ("ReadOnlyPaths", "/a\u2028b"),
         ("ReadOnlyPaths", "+/opt"),
-        ("User", "root"),
-        ("SupplementaryGroups", "docker"),
+        ("User", "root\n"),
+        ("User", "0"),
+        ("User", "-x"),
+        ("User", ""),
+        ("User", "%i"),
+        ("SupplementaryGroups", "adm  docker"),
+        ("SupplementaryGroups", "adm,docker"),
         ("ExecStartPre", "/bin/true"),
-        ("ReadWritePaths", "/etc"),
-        ("AmbientCapabilities", "CAP_SYS_ADMIN"),
+        ("ReadWritePaths", "+/etc"),
+        ("AmbientCapabilities", "~CAP_SYS_ADMIN"),
+        ("AmbientCapabilities", "cap_sys_admin"),
+        ("CapabilityBoundingSet", "CAP_CHOWN\tCAP_KILL"),
     ],
 )
 def test_a_setting_that_could_do_harm_or_nothing_is_refused(name: str, value: object) -> None:
@@ -88,6 +100,33 @@ def test_no_value_of_a_setting_can_add_a_line(name: str, value: object) -> None:
         return
     assert all(LINE.fullmatch(line) for line in text.splitlines())
     assert len(text.splitlines()) <= len(plain_unit().splitlines()) + 1
+
+
+@given(name=st.sampled_from(sorted(PRIVILEGES)), value=st.text(max_size=30) | st.integers() | st.booleans())
+def test_no_value_of_a_privilege_can_add_a_line(name: str, value: object) -> None:
+    try:
+        text = unit_text("a.b.0", kind="service", notifies=True, directories=(), settings={name: value})
+    except UnitValueError:
+        return
+    assert all(LINE.fullmatch(line) for line in text.splitlines())
+    keys = [line.partition("=")[0] for line in text.splitlines() if "=" in line]
+    assert sorted(keys) == sorted(set(keys))
+    assert set(keys) - {line.partition("=")[0] for line in plain_unit().splitlines()} <= {*PRIVILEGES, "ExecStartPre"}
+
+
+def test_paths_that_the_operator_allowed_come_beside_the_directories_of_the_job() -> None:
+    settings = {"ReadWritePaths": "/var/lib/x"}
+    text = unit_text("a.b.0", kind="service", notifies=True, directories=["/srv/out"], settings=settings)
+    assert "ReadWritePaths=/srv/out /var/lib/x" in text.splitlines()
+
+
+def test_a_user_of_its_own_neither_takes_the_sockets_over_nor_is_kept_from_them() -> None:
+    settings = {"User": "postgres", "SupplementaryGroups": "adm"}
+    text = unit_text("a.b.0", kind="service", notifies=True, directories=["/srv/out"], settings=settings)
+    assert "User=postgres" in text.splitlines()
+    assert "RuntimeDirectory" not in text
+    assert "SupplementaryGroups=gitopsd-job adm" in text.splitlines()
+    assert "ReadWritePaths=/srv/out -/run/gitopsd/s" in text.splitlines()
 
 
 def plain_unit() -> str:

@@ -34,6 +34,8 @@ def keys(declaration: type[msgspec.Struct]) -> dict[str, Key]:
 def words(kind: inspect.Type) -> str:  # noqa: PLR0911 - one line for each kind of type
     """The type in words; a mapping with keys of its own is named as its section is, in italics."""
     match kind:
+        case inspect.Metadata():
+            return words(kind.type)
         case inspect.StructType():
             return f"*{name(kind.cls)}*"
         case inspect.UnionType():
@@ -74,7 +76,9 @@ def reached_from(declaration: type[msgspec.Struct]) -> set[type[msgspec.Struct]]
             found.add(kind.cls)
             waiting += [field.type for field in kind.fields]
         waiting += getattr(kind, "types", ())
-        waiting += [getattr(kind, part) for part in ("item_type", "key_type", "value_type") if hasattr(kind, part)]
+        waiting += [
+            getattr(kind, part) for part in ("type", "item_type", "key_type", "value_type") if hasattr(kind, part)
+        ]
     return found
 
 

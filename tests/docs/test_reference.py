@@ -12,21 +12,23 @@ import gitopsd.compiler
 from gitopsd.cli.main import cli
 from gitopsd.compiler.declaration import decode
 from gitopsd.compiler.render.unit import unit_text
-from gitopsd.compiler.render.unit_settings import SETTINGS
+from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
 from gitopsd.compiler.yaml_reader import read_yaml
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.configuration import Configuration, read_configuration
+from gitopsd.daemon.policy import published_policy
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.environments import Environments
 from gitopsd.model.fleet import Fleet
 from gitopsd.model.plan import Plan
-from gitopsd.model.workflow import Workflow
+from gitopsd.model.workflow import Module, Workflow
 from tests.docs.declarations import keys, name, reached_from
 from tests.docs.markdown import DOCS, fences, sections, table
 
 REFERENCE = DOCS / "reference"
 STD = sorted(Path(gitopsd.compiler.__file__).with_name("std").glob("*.yaml"))
 PAGES = {
-    "files.md": (Environments, Workflow, Blueprint, Fleet, Configuration),
+    "files.md": (Environments, Workflow, Module, Blueprint, Fleet),
+    "configuration.md": (Configuration,),
     "plan.md": (Plan,),
 }
 DECLARATIONS = sorted(
@@ -107,5 +109,17 @@ def test_workers_md_shows_the_hardening_of_units() -> None:
 
 def test_workers_md_lists_the_settings_that_a_blueprint_may_change() -> None:
     text = (REFERENCE / "workers.md").read_text()
-    listed = text.split("### Settings that a blueprint may change")[1].split("\n## ")[0]
+    listed = text.split("### Settings that a blueprint may change")[1].split("\n##")[0]
     assert set(re.findall(r"`([A-Z][A-Za-z]+)`", listed)) == set(SETTINGS)
+
+
+def test_workers_md_lists_the_settings_that_need_the_operators_leave() -> None:
+    rows = sections(REFERENCE / "workers.md")["Settings that need the operator's leave"].tables[0][1:]
+    assert {row[0].strip("`") for row in rows} == set(PRIVILEGES)
+
+
+def test_the_example_of_a_configuration_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(next(one.content for one in fences(REFERENCE / "configuration.md") if one.language == "yaml"))
+    read = read_configuration(path)
+    assert published_policy(read) is not None

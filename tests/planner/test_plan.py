@@ -1,87 +1,24 @@
-from collections.abc import Mapping
-
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.compiler.render.release import Rendering
-from gitopsd.model.artifacts import ArtifactState, PlacementRecord
-from gitopsd.model.plan import JobChange, Plan, PlanInputs
-from gitopsd.model.trees import TREE, TreeEntry
+from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.plan import Plan
 from gitopsd.planner.diff import make_plan
-from tests.compiler.cases import GOLDEN, Case, compile_with
+from tests.compiler.cases import GOLDEN, Case
 from tests.compiler.repositories import REPOSITORIES, Repository
+from tests.planner.deployed import INPUTS, Deployed, changed, edited, placement_of, plan, render
 
-INPUTS = PlanInputs(environment="production", source_commit="", source_tree="", artifact_head="", renderer="0")
 CASE = Case(path=GOLDEN / "two-groups-with-replicas")
 OWN = Case(path=GOLDEN / "own-blueprint")
 FLOW, FLEET = "workflows/orders.yaml", "fleets/production.yaml"
-
-
-class Deployed:
-    """The releases of a rendering, read as those of a commit are."""
-
-    def __init__(self, rendering: Rendering | None) -> None:
-        self._entries = rendering.tree.entries if rendering else {}
-        self._objects = {**rendering.runtime.objects, **rendering.tree.objects} if rendering else {}
-
-    def release_ids(self) -> Mapping[str, str]:
-        return {
-            path.removeprefix("workers/"): entry.id
-            for path, entry in self._entries.items()
-            if path.startswith("workers/") and path.count("/") == 1
-        }
-
-    def files(self, release: str) -> Mapping[str, TreeEntry]:
-        folder = next(path for path, entry in self._entries.items() if entry.id == release)
-        return {
-            path.removeprefix(f"{folder}/"): entry
-            for path, entry in self._entries.items()
-            if path.startswith(f"{folder}/") and entry.mode != TREE
-        }
-
-    def blob(self, blob_id: str) -> bytes:
-        return self._objects[blob_id].data
-
-
-def render(files: dict[str, bytes], before: Rendering | None = None) -> Rendering:
-    rendering = compile_with(files, {"placement": placement_of(before)}).rendering
-    assert rendering is not None
-    return rendering
-
-
-def placement_of(rendering: Rendering | None) -> dict[str, str]:
-    if rendering is None:
-        return {}
-    tree = rendering.tree
-    records = [tree.objects[entry.id].data for path, entry in tree.entries.items() if path.startswith("placement/")]
-    return {
-        job: worker
-        for record in records
-        for job, worker in msgspec.json.decode(record, type=PlacementRecord).jobs.items()
-    }
-
-
-def plan(after: Rendering, before: Rendering | None) -> Plan:
-    state = ArtifactState(placement=placement_of(before))
-    return make_plan(after, Deployed(before), state, INPUTS, "rendered/production")
-
-
-def changed(found: Plan) -> dict[str, JobChange]:
-    return {change.job: change for change in found.changes if change.action != "unchanged"}
-
-
-def edited(case: Case, path: str, old: str, new: str) -> dict[str, bytes]:
-    files = case.source()
-    assert old.encode() in files[path]
-    return {**files, path: files[path].replace(old.encode(), new.encode(), 1)}
 
 
 @given(repository=REPOSITORIES)
 def test_applying_a_plan_leaves_an_empty_plan(repository: Repository) -> None:
     first = render(repository.source())
     again = render(repository.source(seed=7), first)
-    assert again.tree.id == first.tree.id
+    assert again.id == first.id
     assert plan(again, first).is_empty
     assert not changed(plan(again, first))
 
@@ -98,7 +35,8 @@ def test_every_job_is_accounted_for_once(before: Repository, after: Repository) 
     for change in found.changes:
         was, will_be = placement_of(first).get(change.job), placement_of(second).get(change.job)
         expected = {
-            "create": was is None, "delete": will_be is None, "move": None not in {was, will_be} and was != will_be,
+            "create": was is None, "delete": will_be is None, "held": will_be is None,
+            "move": None not in {was, will_be} and was != will_be,
             "update": was == will_be, "unchanged": was == will_be,
         }  # fmt: skip
         assert expected[change.action], change
@@ -109,7 +47,7 @@ def test_the_digest_is_that_of_the_inputs_and_the_result(repository: Repository,
     rendering = render(repository.source(seed))
     found = plan(rendering, None)
     assert found.digest == plan(render(repository.source()), None).digest
-    for key in ("environment", "source_tree", "artifact_head", "renderer"):
+    for key in ("environment", "source_tree", "artifact_head", "renderer", "policy"):
         moved = msgspec.structs.replace(INPUTS, **{key: "other"})
         assert make_plan(rendering, Deployed(None), ArtifactState(), moved, "b").digest != found.digest
     renamed = msgspec.structs.replace(INPUTS, source_commit="other")
@@ -129,7 +67,11 @@ def test_only_the_step_that_changed_is_restarted() -> None:
     changes = changed(plan(after, before))
     assert changes.keys() == {"orders.deliver.0"}
     change = changes["orders.deliver.0"]
-    assert (change.action, change.effect, change.reason) == ("update", "restart", "changed: job.json")
+    assert (change.action, change.effect, change.reason) == (
+        "update",
+        "restart",
+        "changed: its argument `rotate_bytes`",
+    )
     assert [file.path for file in change.files] == ["jobs/orders.deliver.0/job.json"]
     assert '-      "rotate_bytes": 67108864,\n+      "rotate_bytes": 33554432,\n' in change.files[0].diff
 

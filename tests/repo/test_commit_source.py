@@ -6,7 +6,7 @@ import pytest
 from gitopsd.repo import source_rules
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.errors import RepositoryError
-from gitopsd.repo.repository import Repository, open_at
+from gitopsd.repo.repository import Repository, _KnownObjects, open_at
 from gitopsd.repo.source import SourceTree
 from gitopsd.repo.source_rules import MAX_FILE_BYTES, MAX_TEXT_BYTES
 from tests.repo.gitrepo import GitRepo
@@ -213,3 +213,39 @@ def test_a_huge_blob_is_refused_by_its_header(source: GitRepo) -> None:
     blob = source.git("hash-object", "-w", "huge")
     found = read(source, source.raw_tree(("100644", b"gitopsd.yaml", blob)))
     assert codes(found) == {"gitopsd.yaml": "file-too-large"}
+
+
+def test_content_is_read_only_when_it_is_asked_for(source: GitRepo) -> None:
+    source.write("workflows/large.yaml", b"# comment\n" * 200)
+    head = source.commit()
+    blob = source.git("rev-parse", "HEAD:workflows/large.yaml")
+    repository = open_at(source.path)
+    found = read_commit(repository, head).files["workflows/large.yaml"]
+    (source.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(RepositoryError, match=blob):
+        _ = found.data
+
+
+def test_a_tree_that_is_no_tree_and_a_file_that_is_no_blob_are_errors(source: GitRepo) -> None:
+    tree = source.git("rev-parse", "HEAD^{tree}")
+    with pytest.raises(RepositoryError, match="not a blob"):
+        read(source, source.raw_tree(("100644", b"gitopsd.yaml", tree)))
+    with pytest.raises(RepositoryError, match="not a tree"):
+        read(source, source.raw_tree(("40000", b"files", source.blob())))
+
+
+def test_reading_again_gives_the_same(source: GitRepo, repository: Repository) -> None:
+    first = read_commit(repository, source.git("rev-parse", "HEAD"))
+    source.write("workflows/orders.yaml", "workflow: edited\n")
+    second = read_commit(repository, source.commit())
+    changed = [path for path in second.files if second.files[path] != first.files[path]]
+    assert (changed, second.files["workflows/orders.yaml"].data) == (["workflows/orders.yaml"], b"workflow: edited\n")
+
+
+def test_what_is_known_of_objects_is_bounded() -> None:
+    known = _KnownObjects(max_lines=10)
+    for number in range(100):
+        known.add_tree(str(number), [(0o100644, b"x", "0" * 40)] * (number % 30))
+        known.add_size(str(number), number)
+    assert sum(len(entries) + 1 for entries in known.trees.values()) <= 10
+    assert len(known.sizes) <= 10

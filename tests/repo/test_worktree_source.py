@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.repo.commit_source import read_commit
+from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.index_stat import read_index_stat
 from gitopsd.repo.repository import Repository, open_at
 from gitopsd.repo.source import SourceTree
 from gitopsd.repo.source_rules import MAX_TEXT_BYTES
@@ -70,6 +71,7 @@ def test_a_link_put_in_place_of_a_file_while_reading_is_not_followed(
 ) -> None:
     real_open = os.open
     target = source.path / "gitopsd.yaml"
+    target.write_text("edited: true\n")  # so that it has to be read
 
     def swap_then_open(path: bytes, flags: int, *, dir_fd: int | None = None) -> int:
         if path == b"gitopsd.yaml":
@@ -157,3 +159,126 @@ def test_a_damaged_index_is_an_error(source: GitRepo) -> None:
     source.write(".git/index", b"rubbish")
     with pytest.raises(RepositoryError, match="index"):
         read_work_tree(open_at(source.path))
+
+
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of work tree files that are opened from now on."""
+    names: list[str] = []
+    real_open = os.open
+
+    def noting(path: bytes | str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is not None and not flags & os.O_DIRECTORY:
+            names.append(os.fsdecode(path))
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", noting)
+    return names
+
+
+def settle(source: GitRepo) -> None:
+    """An index written surely later than the files: as Git has it, those of the same instant are not trusted."""
+    old = 1_600_000_000
+    for path in source.path.rglob("*"):
+        if ".git" not in path.parts and path.is_file():
+            os.utime(path, (old, old))
+    source.git("update-index", "-q", "--really-refresh")
+
+
+@pytest.mark.parametrize("version", ["2", "4"])
+def test_files_that_git_knows_to_be_unchanged_are_not_opened(
+    source: GitRepo, repository: Repository, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    for number in range(20):
+        source.write(f"files/deep/{'long' * number}/\u00fc{number}", f"{number}\n")
+    head = source.commit()
+    source.git("update-index", "--index-version", version)
+    settle(source)
+    source.write("workflows/orders.yaml", "workflow: orderz\n")  # as long as it was
+    names = opened(monkeypatch)
+    found = read_work_tree(repository)
+    assert names == ["orders.yaml"]
+    assert found.files["workflows/orders.yaml"].data == b"workflow: orderz\n"
+    committed = read_commit(repository, head)
+    assert [path for path in found.files if found.files[path] != committed.files[path]] == ["workflows/orders.yaml"]
+    assert found.files["files/run.sh"].data == b"#!/bin/sh\n"
+
+
+def test_a_file_as_old_as_the_index_is_not_trusted(source: GitRepo) -> None:
+    """It could have been changed again in the same tick of the clock, with the same size."""
+    index = source.path / ".git" / "index"
+    status = (source.path / "gitopsd.yaml").stat()
+    blob = source.git("rev-parse", "HEAD:gitopsd.yaml")
+    for later, expected in ((-1, None), (0, None), (1, blob)):
+        os.utime(index, ns=(0, status.st_mtime_ns + later))
+        assert read_index_stat(index).blob_of(b"gitopsd.yaml", status) == expected
+
+
+def test_edits_right_after_adding_are_seen(source: GitRepo, repository: Repository) -> None:
+    for number in range(30):
+        source.write("gitopsd.yaml", f"a: {number:04}\n")
+        source.git("add", "gitopsd.yaml")
+        source.write("gitopsd.yaml", f"b: {number:04}\n")
+        assert read_work_tree(repository).files["gitopsd.yaml"].data == f"b: {number:04}\n".encode()
+
+
+def test_a_file_put_in_the_place_of_another_with_its_size_and_time_is_seen(
+    source: GitRepo, repository: Repository
+) -> None:
+    settle(source)
+    target = source.path / "gitopsd.yaml"
+    before = target.stat()
+    other = source.write("other", "environments: []\n")
+    other.replace(target)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert read_work_tree(repository).files["gitopsd.yaml"].data == b"environments: []\n"
+
+
+def test_what_is_only_meant_to_be_added_is_read(source: GitRepo, repository: Repository) -> None:
+    source.write("workflows/new.yaml", "workflow: new\n")
+    source.write("workflows/empty.yaml", "")
+    source.git("add", "-N", "workflows/new.yaml", "workflows/empty.yaml")
+    settle(source)
+    found = read_work_tree(repository).files
+    assert (found["workflows/new.yaml"].data, found["workflows/empty.yaml"].data) == (b"workflow: new\n", b"")
+
+
+@pytest.mark.parametrize("form", ["untracked-cache", "no checksum"])
+def test_every_form_of_the_index_gives_the_same_tree(source: GitRepo, form: str) -> None:
+    settle(source)
+    expected = source_id(open_at(source.path), source.git("rev-parse", "HEAD"))
+    if form == "untracked-cache":
+        source.git("update-index", "--force-untracked-cache")
+    else:
+        source.git("-c", "index.skipHash=true", "update-index", "--force-write-index")
+    assert read_index_stat(source.path / ".git" / "index").files
+    assert read_work_tree(open_at(source.path)).id == expected
+
+
+def test_a_split_index_knows_no_file(source: GitRepo) -> None:
+    settle(source)
+    source.git("update-index", "--split-index")
+    assert not read_index_stat(source.path / ".git" / "index").files
+
+
+def test_a_file_whose_committed_content_is_not_here_is_read(source: GitRepo, repository: Repository) -> None:
+    settle(source)
+    blob = source.git("rev-parse", "HEAD:gitopsd.yaml")
+    (source.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    assert read_work_tree(repository).files["gitopsd.yaml"].data == b"environments: {}\n"
+
+
+def test_a_linked_work_tree_has_an_index_of_its_own(source: GitRepo, tmp_path: Path) -> None:
+    source.git("worktree", "add", "-q", "-b", "other", str(tmp_path / "linked"))
+    (tmp_path / "linked" / "gitopsd.yaml").write_text("linked: true\n")
+    found = read_work_tree(open_at(tmp_path / "linked"))
+    assert found.files["gitopsd.yaml"].data == b"linked: true\n"
+    assert found.files["files/run.sh"].executable
+
+
+@pytest.mark.parametrize("cut", [0, 5, 11, 12, 40, 80, 200, -1])
+def test_an_index_cut_short_knows_no_file(source: GitRepo, cut: int) -> None:
+    settle(source)
+    index = source.path / ".git" / "index"
+    assert read_index_stat(index).files
+    index.write_bytes(index.read_bytes()[:cut])
+    assert not read_index_stat(index).files

@@ -9,16 +9,19 @@ from msgspec import UnsetType
 from gitopsd.compiler.blueprint_check import KINDS
 from gitopsd.compiler.expressions import ExpressionError, evaluate, names_used
 from gitopsd.compiler.parameters import ParameterError, checked
+from gitopsd.compiler.parse import Library
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
+from gitopsd.compiler.policy import refused_settings
 from gitopsd.compiler.render.actions import check_actions
 from gitopsd.compiler.render.job_error import JobError
-from gitopsd.compiler.render.unit import JOB_USER, unit_name, unit_text
+from gitopsd.compiler.render.unit import unit_name, unit_text
 from gitopsd.compiler.render.unit_settings import UnitValueError, setting_text
 from gitopsd.compiler.route import RoutedJob
 from gitopsd.compiler.words import short, word_for
 from gitopsd.model.blueprint import Blueprint, Job, ReadyCheck, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Location
-from gitopsd.model.system import BoundStep
+from gitopsd.model.policy import DEFAULT_USER, PolicyRecord
+from gitopsd.model.system import BoundStep, Deferred
 from gitopsd.model.trees import TreeFile
 
 RUNNER_ARGV = ["python3", "-IB", "../../runtime/runner"]
@@ -52,26 +55,27 @@ class _Evaluated:
 
 
 class JobRenderer:
-    """Renders the jobs of one environment; what the replicas of a step have in common is worked out once."""
+    """Renders the jobs of one workflow; what the replicas of a step have in common is worked out once."""
 
-    def __init__(self, environment: str, shipped: Mapping[str, bytes]) -> None:
+    def __init__(self, environment: str, libraries: Mapping[str, Library], policy: PolicyRecord | None) -> None:
         self._environment = environment
-        self._shipped = shipped
-        self._common: dict[tuple[str, str], _Evaluated] = {}
+        self._libraries = libraries
+        self._policy = policy
+        self._common: dict[str, _Evaluated] = {}
 
     def content(self, routed: RoutedJob) -> JobContent:
         """Raises JobError."""
         if routed.step is None:
-            return _content(routed, _ADAPTER, _Evaluated(kind="service", role="relay"))
-        return _content(routed, routed.step.blueprint.job, self._evaluated(routed, routed.step))
+            return _content(routed, _ADAPTER, (), _Evaluated(kind="service", role="relay"))
+        blueprint = routed.step.blueprint
+        return _content(routed, blueprint.job, blueprint.secrets, self._evaluated(routed, routed.step))
 
     def _evaluated(self, routed: RoutedJob, step: BoundStep) -> _Evaluated:
-        key = (routed.workflow, step.name)
-        if key in self._common:
-            return self._common[key]
+        if step.name in self._common:
+            return self._common[step.name]
         evaluated = self._evaluate(step, _scope(routed, step, self._environment))
         if not step.deferred and not _names(step.blueprint.job) & _DIFFERS_BY_REPLICA:
-            self._common[key] = evaluated
+            self._common[step.name] = evaluated
         return evaluated
 
     def _evaluate(self, step: BoundStep, scope: Mapping[str, Any]) -> _Evaluated:
@@ -91,21 +95,36 @@ class JobRenderer:
             role=role,
             argv=argv,
             with_=with_,
-            files=self._files(job, scope),
-            settings=_settings(job, scope),
+            files=self._files(step, scope),
+            settings=self._settings(job, scope),
             writes=tuple(_writes(job, scope)),
         )
 
-    def _files(self, job: Job, scope: Mapping[str, Any]) -> dict[str, TreeFile]:
+    def _files(self, step: BoundStep, scope: Mapping[str, Any]) -> dict[str, TreeFile]:
+        shipped = self._libraries[step.library].shipped
         return {
-            name: TreeFile(self._shipped[content.from_], content.mode == "0755")
+            name: TreeFile(shipped[content.from_].data, content.mode == "0755")
             if isinstance(content, ShippedFile)
             else TreeFile(_text(content, scope, "files", name).encode())
-            for name, content in sorted(job.files.items())
+            for name, content in sorted(step.blueprint.job.files.items())
         }
 
+    def _settings(self, job: Job, scope: Mapping[str, Any]) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for name, raw in job.unit.items():
+            settings[name] = _evaluated(raw, scope, "unit", name)
+            try:
+                setting_text(name, settings[name])
+            except UnitValueError as error:
+                raise JobError("bad-unit-setting", str(error), ("unit", name), error.hint) from error
+        refused = refused_settings(self._policy, settings)
+        if refused:
+            name, message, hint = refused
+            raise JobError("setting-not-allowed", message, ("unit", name), hint)
+        return settings
 
-def _content(routed: RoutedJob, job: Job, evaluated: _Evaluated) -> JobContent:
+
+def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Evaluated) -> JobContent:
     uses_runner = evaluated.role != ""
     document: dict[str, Any] = {"format": 1, "job": routed.name, "kind": evaluated.kind}
     if uses_runner:
@@ -135,9 +154,9 @@ def _content(routed: RoutedJob, job: Job, evaluated: _Evaluated) -> JobContent:
         "unit": unit_name(routed.name),
         "on_change": job.on_change,
         "ready": ready,
-        "user": JOB_USER,
+        "user": evaluated.settings.get("User", DEFAULT_USER),
         "directories": directories,
-        "secrets": [],
+        "secrets": sorted({*secrets, *routed.secrets}),
     }
     return JobContent(document=document, files=evaluated.files, unit=unit, entry=entry, uses_runner=uses_runner)
 
@@ -161,22 +180,33 @@ def _scope(routed: RoutedJob, step: BoundStep, environment: str) -> dict[str, An
         "job": {"name": routed.name, "replica": routed.replica, "files": "files"},
     }
     params = dict(step.params)
-    for key, raw in step.deferred.items():
+    for key, deferred in step.deferred.items():
         try:
-            params[key] = checked(step.blueprint.params[key], evaluate(raw, {**scope, "params": step.workflow_params}))
+            params[key] = _late(deferred, scope)
         except ExpressionError as error:
-            raise JobError("bad-expression", f"`{key}`: {error}", parameter=key) from error
+            inner = (error.start, error.end) if not deferred.scope.deferred else (0, 0)
+            raise JobError(
+                "bad-expression", f"`{key}`: {error.message}", error.at, error.hint, parameter=key, within=inner
+            ) from error
         except ParameterError as error:
             message = f"the parameter `{key}` of `{step.use}` {error}"
             raise JobError("wrong-type", message, parameter=key) from error
     return {**scope, "params": params}
 
 
+def _late(deferred: Deferred, scope: Mapping[str, Any]) -> Any:
+    """A value that had to wait for the worker; those of the modules around it come first."""
+    around = deferred.scope
+    params = {**around.params, **{name: _late(outer, scope) for name, outer in around.deferred.items()}}
+    return checked(deferred.parameter, evaluate(deferred.raw, {**scope, "params": params}))
+
+
 def _evaluated(value: Any, scope: Mapping[str, Any], *at: str | int) -> Any:
     try:
         return evaluate(value, scope)
     except ExpressionError as error:
-        raise JobError("bad-expression", str(error), at) from error
+        within = (error.start, error.end)
+        raise JobError("bad-expression", error.message, (*at, *error.at), error.hint, within=within) from error
 
 
 def _text(value: Any, scope: Mapping[str, Any], *at: str | int) -> str:
@@ -204,17 +234,6 @@ def _argv(job: Job, scope: Mapping[str, Any]) -> list[str] | None:
     if not words or not words[0]:
         raise JobError("wrong-value", "the command names no program", ("exec",), "start it with the program")
     return words
-
-
-def _settings(job: Job, scope: Mapping[str, Any]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, raw in job.unit.items():
-        settings[name] = _evaluated(raw, scope, "unit", name)
-        try:
-            setting_text(name, settings[name])
-        except UnitValueError as error:
-            raise JobError("bad-unit-setting", str(error), ("unit", name), error.hint) from error
-    return settings
 
 
 def _check_home_of_root(routed: RoutedJob, directories: Sequence[str]) -> None:

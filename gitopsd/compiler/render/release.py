@@ -1,21 +1,27 @@
-"""All releases and records of an environment, as one Git tree."""
+"""All releases and records of an environment, as one Git tree.
 
-import re
-from collections.abc import Mapping, Sequence
+The tree's id follows from the ids of what is in it; the text of a job is made, or made again, only when somebody asks
+for it: because its worker's release changed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
+from functools import cached_property
+from typing import Protocol
 
-import msgspec
-from msgspec import to_builtins
+from msgspec import Raw, Struct, to_builtins
 from msgspec.structs import replace
 
-from gitopsd.compiler.link import Linked
 from gitopsd.compiler.machines import without_live_machines
 from gitopsd.compiler.place import Placement
-from gitopsd.compiler.render.job import JobContent, JobRenderer
-from gitopsd.compiler.render.job_error import JobError
-from gitopsd.compiler.route import RoutedJob
+from gitopsd.compiler.render.workflow import (
+    JobFiles,
+    RenderedJob,
+    RenderedWorkflow,
+    WorkflowText,
+    json_file,
+    placement_file,
+)
 from gitopsd.model.artifacts import (
     FLEET_FILE,
     PLACEMENT_FOLDER,
@@ -24,95 +30,186 @@ from gitopsd.model.artifacts import (
     ArtifactState,
     FleetRecord,
     PlacedWorker,
-    PlacementRecord,
 )
-from gitopsd.model.diagnostic import Diagnostic, Location
-from gitopsd.model.trees import BuiltTree, Graft, TreeFile, build_tree, object_id
+from gitopsd.model.memory import Memory, memory_key
+from gitopsd.model.trees import FILE, TREE, BuiltTree, Graft, TreeEntry, TreeFile, build_tree
 
-MAX_RENDERED_BYTES = 512 << 20
-"""Of all jobs' files together."""
+Kept = Mapping[str, Graft | TreeFile]
+"""Files of the artifact branch that commands own, put back as they are, or as the operator has them now."""
 
-_HANDED_ON = re.compile(r"\$\{\{ *params\.([a-z0-9_]+) *\}\}")
+
+class HeadTrees(Protocol):
+    """Reads the releases at the artifact branch's head."""
+
+    def release_ids(self) -> Mapping[str, str]:
+        """Worker -> the id of its release."""
+        ...
+
+    def folder(self, release: str, name: str) -> Mapping[str, TreeEntry]:
+        """What a folder at the top of a release holds."""
+        ...
+
+
+class _ReleaseId(Struct, frozen=True):
+    """What is remembered of a release."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rendering:
-    """The rendered tree, and why each adapter job is in it.
+class CompiledWorkflow:
+    """A workflow after rendering. `key` stands for everything that `rendered` follows from; `text` renders it anew."""
 
-    `tree` holds the runtime as grafts of `runtime`, whose objects are the same for every worker.
+    name: str
+    digest: str
+    key: str
+    rendered: RenderedWorkflow
+    text: Callable[[], WorkflowText]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedRelease:
+    """What one worker is to hold: the release's id, its jobs in the order of their names."""
+
+    worker: str
+    id: str
+    jobs: tuple[RenderedJob, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """The rendered tree: `id` is that of its root, `releases` are by worker, `runtime` is the same for all of them.
+
+    `workers` are those of the fleet and those that are leaving it.
     """
 
-    tree: BuiltTree
+    id: str
+    environment: str
+    releases: Mapping[str, RenderedRelease]
     runtime: BuiltTree
-    adapters: Mapping[str, str]
+    workers: Mapping[str, PlacedWorker]
+    workflows: Mapping[str, CompiledWorkflow]
+    records: Mapping[str, TreeFile | Graft]
+
+    @cached_property
+    def adapters(self) -> Mapping[str, str]:
+        """Why each adapter job is there, by its name."""
+        jobs = (job for workflow in self.workflows.values() for job in workflow.rendered.jobs)
+        return {job.name: job.reason for job in jobs if job.reason}
+
+    def files(self, job: RenderedJob) -> JobFiles:
+        """The files of a job by path in its release."""
+        return self.workflows[job.workflow].text().files[job.name]
+
+    def tree(self, head: HeadTrees | None = None) -> BuiltTree:
+        """The tree to be committed. What the head has already is grafted; without a head everything is in it."""
+        before = dict(head.release_ids()) if head else {}
+        files: dict[str, TreeFile | Graft] = dict(self.records)
+        for name, workflow in self.workflows.items():
+            files[_placement_path(name)] = placement_file(workflow.digest, workflow.rendered.jobs)
+        for worker, release in self.releases.items():
+            if before.get(worker) == release.id:
+                files[f"{WORKERS_FOLDER}/{worker}"] = Graft(id=release.id)
+                continue
+            prefix = f"{WORKERS_FOLDER}/{worker}/"
+            old = before.get(worker)
+            jobs = head.folder(old, "jobs") if head and old else {}
+            units = head.folder(old, "units") if head and old else {}
+            for job in release.jobs:
+                for path, file in self._job_entries(job, jobs, units):
+                    files[prefix + path] = file
+            files |= {prefix + path: file for path, file in _release_files(self.environment, release, self.runtime)}
+        tree = build_tree(files)
+        # the runtime is shared by all releases, so it is grafted into each and added once
+        return BuiltTree(
+            id=tree.id,
+            entries=tree.entries,
+            objects={**self.runtime.objects, **tree.objects},
+            grafts=tree.grafts - {self.runtime.id},
+        )
+
+    def _job_entries(
+        self, job: RenderedJob, jobs: Mapping[str, TreeEntry], units: Mapping[str, TreeEntry]
+    ) -> Iterator[tuple[str, TreeFile | Graft]]:
+        unit = f"units/{job.unit}"
+        if jobs.get(job.name) == (TREE, job.tree) and units.get(job.unit) == (FILE, job.unit_blob):
+            yield f"jobs/{job.name}", Graft(id=job.tree)
+            yield unit, Graft(id=job.unit_blob, mode=FILE)
+        else:
+            yield from self.files(job).items()
 
 
-def render(
-    linked: Linked,
+def assemble(
+    environment: str,
+    workflows: Sequence[CompiledWorkflow],
     placement: Placement,
-    routed: Sequence[RoutedJob],
     *,
     state: ArtifactState,
-    runtime_files: Mapping[str, tuple[bytes, bool]],
-    kept: Mapping[str, Graft],
-    max_bytes: int = MAX_RENDERED_BYTES,
-) -> tuple[Rendering | None, list[Diagnostic]]:
-    """`kept` are the parts of the artifact branch that commands own, put back as they are.
-
-    `max_bytes` bounds the files of all jobs together, each counted where it is used.
-    """
-    runtime = build_tree(runtime_files)
-    diagnostics: list[Diagnostic] = []
+    runtime: BuiltTree,
+    kept: Kept,
+    memory: Memory,
+) -> Rendering:
+    """Every worker's release, and the tree of all of them with the records."""
     workers = _workers_with_leaving(placement, state)
-    releases: dict[str, dict[str, Any]] = {name: {} for name in workers}
-    files: dict[str, tuple[bytes, bool] | Graft] = dict(kept)
-    renderer = JobRenderer(linked.name, linked.shipped)
-    failed: set[tuple[str, str]] = set()
-    size = 0
-    for job in routed:
-        step = (job.workflow, job.step.name if job.step else "")
-        if step in failed:
-            continue  # one replica has told
-        try:
-            content = renderer.content(job)
-        except JobError as error:
-            failed.add(step)
-            diagnostics.append(_diagnostic(linked, job, error))
-            continue
-        rendered = _job_files(job.name, content)
-        size += sum(len(file.data) for file in rendered.values())
-        if size > max_bytes:
-            diagnostics.append(_diagnostic(linked, job, _too_much(size, max_bytes)))
-            break
-        folder = f"{WORKERS_FOLDER}/{job.worker.name}/"
-        for path, file in rendered.items():
-            files[folder + path] = file
-        releases[job.worker.name][job.name] = {**content.entry, "digest": _digest(content, rendered, runtime)}
-    if diagnostics:
-        return None, diagnostics
-    for name, jobs in releases.items():
-        if jobs:
-            files[f"{WORKERS_FOLDER}/{name}/runtime"] = Graft(id=runtime.id)
-        release = {
-            "format": 1,
-            "worker": name,
-            "environment": linked.name,
-            "runtime": runtime.id if jobs else None,
-            "jobs": jobs,
-        }
-        files[f"{WORKERS_FOLDER}/{name}/{RELEASE_FILE}"] = _json_file(release)
+    jobs: dict[str, list[tuple[RenderedJob, str]]] = {name: [] for name in workers}
+    for workflow in workflows:
+        for job in workflow.rendered.jobs:
+            jobs[job.worker].append((job, workflow.key))
+    releases = {worker: _release(environment, worker, of_worker, runtime, memory) for worker, of_worker in jobs.items()}
     records = {name: replace(worker, name="") for name, worker in workers.items()}
-    files[FLEET_FILE] = _json_file(to_builtins(FleetRecord(workers=records)))
-    placed: dict[str, dict[str, str]] = {workflow: {} for workflow in linked.workflows}
-    for job in routed:
-        placed[job.workflow][job.name] = job.worker.name
-    for workflow, jobs in placed.items():
-        files[f"{PLACEMENT_FOLDER}/{workflow}.json"] = _json_file(to_builtins(PlacementRecord(jobs=jobs)))
+    files: dict[str, TreeFile | Graft] = {**kept, FLEET_FILE: json_file(to_builtins(FleetRecord(workers=records)))}
+    root: dict[str, TreeFile | Graft] = dict(files)
+    for workflow in workflows:
+        root[_placement_path(workflow.name)] = Graft(id=workflow.rendered.placement, mode=FILE)
+    for worker, release in releases.items():
+        root[f"{WORKERS_FOLDER}/{worker}"] = Graft(id=release.id)
     return Rendering(
-        tree=build_tree(files),
+        id=build_tree(root).id,
+        environment=environment,
+        releases=releases,
         runtime=runtime,
-        adapters={job.name: job.reason for job in routed if job.reason},
-    ), []
+        workers=workers,
+        workflows={workflow.name: workflow for workflow in workflows},
+        records=files,
+    )
+
+
+def _release(
+    environment: str, worker: str, jobs: Sequence[tuple[RenderedJob, str]], runtime: BuiltTree, memory: Memory
+) -> RenderedRelease:
+    ordered = sorted(jobs, key=lambda pair: pair[0].name)
+    release = RenderedRelease(worker=worker, id="", jobs=tuple([job for job, _ in ordered]))
+    names, keys = [job.name for job in release.jobs], [key for _, key in ordered]
+    key = memory_key("release", environment, worker, runtime.id, names, keys)
+    known = memory.recall(key, _ReleaseId)
+    if known is None:
+        files: dict[str, TreeFile | Graft] = dict(_release_files(environment, release, runtime))
+        for job in release.jobs:
+            files[f"jobs/{job.name}"] = Graft(id=job.tree)
+            files[f"units/{job.unit}"] = Graft(id=job.unit_blob, mode=FILE)
+        known = _ReleaseId(build_tree(files).id)
+        memory.keep(key, known)
+    return RenderedRelease(worker=worker, id=known.id, jobs=release.jobs)
+
+
+def _release_files(
+    environment: str, release: RenderedRelease, runtime: BuiltTree
+) -> Iterator[tuple[str, TreeFile | Graft]]:
+    """What a release holds besides its jobs."""
+    record = {
+        "format": 1,
+        "worker": release.worker,
+        "environment": environment,
+        "runtime": runtime.id if release.jobs else None,
+        "jobs": {job.name: Raw(job.entry) for job in release.jobs},
+    }
+    yield RELEASE_FILE, json_file(record)
+    if release.jobs:
+        yield "runtime", Graft(id=runtime.id)
+
+
+def _placement_path(workflow: str) -> str:
+    return f"{PLACEMENT_FOLDER}/{workflow}.json"
 
 
 def _workers_with_leaving(placement: Placement, state: ArtifactState) -> dict[str, PlacedWorker]:
@@ -121,59 +218,3 @@ def _workers_with_leaving(placement: Placement, state: ArtifactState) -> dict[st
     leaving = without_live_machines(gone, placement.workers)
     marked = {name: replace(worker, leaving=True) for name, worker in leaving.items()}
     return dict(sorted({**placement.workers, **marked}.items()))
-
-
-def _job_files(job: str, content: JobContent) -> dict[str, TreeFile]:
-    """By path in the release."""
-    return {
-        f"jobs/{job}/job.json": _json_file(content.document),
-        **{f"jobs/{job}/files/{name}": file for name, file in content.files.items()},
-        f"units/{content.entry['unit']}": TreeFile(content.unit.encode()),
-    }
-
-
-def _digest(content: JobContent, rendered: Mapping[str, TreeFile], runtime: BuiltTree) -> str:
-    """40 hex digits that change exactly when the job must be restarted or reloaded."""
-    parts = [f"{path} {file.executable} {object_id('blob', file.data)}" for path, file in rendered.items()]
-    if content.uses_runner:
-        parts.append(runtime.id)
-    return sha256("\n".join(parts).encode()).hexdigest()[:40]
-
-
-def _json_file(value: Mapping[str, Any]) -> TreeFile:
-    return TreeFile(msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n")
-
-
-def _too_much(size: int, limit: int) -> JobError:
-    message = f"with this job the rendering comes to {size:,} bytes; the limit is {limit:,}"
-    return JobError("too-much-rendered", message, hint="ask for fewer replicas, or smaller files and parameters")
-
-
-def _diagnostic(linked: Linked, job: RoutedJob, error: JobError) -> Diagnostic:
-    return Diagnostic(
-        code=error.code, message=f"{job.name}: {error}", location=_location(linked, job, error), hint=error.hint
-    )
-
-
-def _location(linked: Linked, job: RoutedJob, error: JobError) -> Location:
-    """Where the author would put it right: the step's parameter, else the blueprint, else the step."""
-    workflow = linked.workflows[job.workflow].document
-    if job.step is None:
-        return workflow.locate_key("channels")
-    step = workflow.locate_key("steps", job.step.name)
-    blueprint = linked.blueprints[job.step.use]
-    parameter = error.parameter or (_parameter_behind(blueprint.document.value, error.at) if error.at else "")
-    if parameter:
-        given = parameter in linked.workflows[job.workflow].value.steps[job.step.name].with_
-        return workflow.locate("steps", job.step.name, "with", parameter) if given else step
-    own = error.at and not job.step.use.startswith("std/")
-    return blueprint.document.locate("job", *error.at) if own else step
-
-
-def _parameter_behind(blueprint: Any, at: Sequence[Any]) -> str:
-    """The parameter that is handed on as it is at this place of a blueprint's `job:`; empty where there is none."""
-    raw = blueprint["job"]
-    for part in at:
-        raw = raw.get(part) if isinstance(raw, dict) else raw[part] if isinstance(raw, list) else None
-    match = _HANDED_ON.fullmatch(raw) if isinstance(raw, str) else None
-    return match[1] if match else ""

@@ -7,10 +7,11 @@ can change without it, so that such a deployment needs no `daemon-reload`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitopsd.compiler.render.unit_settings import setting_text
+from gitopsd.compiler.render.unit_settings import setting_text, user_of
+from gitopsd.model.policy import DEFAULT_USER
 
 ROOT = "/var/lib/gitopsd"
-JOB_USER = "gitopsd-job"
+SOCKETS = "/run/gitopsd/s"
 
 _HARDENING = {
     "CapabilityBoundingSet": "",
@@ -56,9 +57,10 @@ def unit_text(
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
         "Type": "oneshot" if kind == "once" else "notify" if notifies else "exec",
-        "User": JOB_USER,
+        "User": DEFAULT_USER,
         "StateDirectory": f"gitopsd/state/{job}",
         "RuntimeDirectory": "gitopsd/s",
+        "RuntimeDirectoryMode": "2770",  # sockets are for the group of all jobs, whoever makes them
         "RuntimeDirectoryPreserve": "yes",
         # a filter must not be ended together with the runner, which has yet to drain it
         "KillMode": "mixed",
@@ -80,7 +82,7 @@ def unit_text(
         service["NotifyAccess"] = "main"
     if directories:
         service["ReadWritePaths"] = path_list(directories)
-    service |= {name: setting_text(name, value) for name, value in settings.items()}
+    service = _with_settings(service, settings)
     # without a start limit: a job whose peer is away for an hour must still come up by itself
     unit = {"Description": f"gitopsd job {job}", "After": "network.target", "StartLimitIntervalSec": "0"}
     if kind == "once":
@@ -92,6 +94,21 @@ def unit_text(
         "".join([f"[{section}]\n", *(f"{key}={value}\n" for key, value in entries.items())])
         for section, entries in sections.items()
     )
+
+
+def _with_settings(service: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, str]:
+    given = {name: setting_text(name, value) for name, value in settings.items()}
+    added = {"ReadWritePaths": [service.get("ReadWritePaths", ""), given.get("ReadWritePaths", "")]}
+    kept = dict(service)
+    if user_of(settings) != DEFAULT_USER:
+        # systemd would hand the directory, and every job's sockets in it, to the user of the unit that starts last
+        for name in ("RuntimeDirectory", "RuntimeDirectoryMode", "RuntimeDirectoryPreserve"):
+            del kept[name]
+        kept["ExecStartPre"] = f"+/usr/bin/install -d -o {DEFAULT_USER} -g {DEFAULT_USER} -m 2770 {SOCKETS}"
+        added["ReadWritePaths"].append(f"-{SOCKETS}")
+        added["SupplementaryGroups"] = [DEFAULT_USER, given.get("SupplementaryGroups", "")]
+    lists = {name: " ".join(filter(None, values)) for name, values in added.items()}
+    return {**kept, **given, **{name: text for name, text in lists.items() if text}}
 
 
 def path_list(paths: Sequence[str]) -> str:

@@ -1,9 +1,16 @@
-"""Unit settings that a blueprint may set, and what each of them may be; everything else of a unit is fixed."""
+"""Unit settings that a blueprint may set, and what each of them may be; everything else of a unit is fixed.
+
+`SETTINGS` are for every blueprint. `PRIVILEGES` give a job more than gitopsd's units give by themselves: they may be
+written by everybody, and are rendered only where the operator's policy allows them (compiler/policy.py).
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from gitopsd.model.names import END, USER_PATTERN
+from gitopsd.model.policy import DEFAULT_USER
 
 
 class UnitValueError(ValueError):
@@ -35,6 +42,14 @@ _MODE = _Kind(pattern=r"[0-7]{3,4}", example='a mode in quotes such as `"0027"`'
 _PATHS = _Kind(
     pattern=r"-?/[^\s\"'\\]*( -?/[^\s\"'\\]*)*", example="absolute paths with a space between them, without quotes"
 )
+_ACCOUNT = USER_PATTERN.removeprefix("^").removesuffix(END)
+_USER = _Kind(pattern=_ACCOUNT, example="the name of an account on the worker, such as `postgres`")
+_GROUPS = _Kind(pattern=rf"{_ACCOUNT}( {_ACCOUNT}){{0,15}}", example="names of groups on the worker, such as `adm`")
+_CAPABILITY = r"CAP_[A-Z]{2,20}(_[A-Z]{2,20}){0,3}"
+_CAPABILITIES = _Kind(
+    pattern=rf"{_CAPABILITY}( {_CAPABILITY}){{0,15}}",
+    example="capabilities with a space between them, such as `CAP_NET_BIND_SERVICE`",
+)
 
 SETTINGS: Mapping[str, _Kind] = {
     "CPUQuota": _QUOTA,
@@ -60,12 +75,21 @@ SETTINGS: Mapping[str, _Kind] = {
     "UMask": _MODE,
 }
 
+PRIVILEGES: Mapping[str, _Kind] = {
+    "AmbientCapabilities": _CAPABILITIES,
+    "CapabilityBoundingSet": _CAPABILITIES,
+    "ReadWritePaths": _PATHS,
+    "SupplementaryGroups": _GROUPS,
+    "User": _USER,
+}
+"""Rendered only with the operator's leave: `policy.users` for User, `policy.unit_settings` for the others."""
+
 
 def setting_text(name: str, value: Any) -> str:
     """The setting's value as the unit has it, one line by construction. Raises UnitValueError."""
-    if name not in SETTINGS:
+    kind = SETTINGS.get(name) or PRIVILEGES.get(name)
+    if kind is None:
         raise UnitValueError(f"the unit setting `{name[:60]}` is not among those that a blueprint may set")
-    kind = SETTINGS[name]
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     if not isinstance(value, str | int) or (kind is _MODE and not isinstance(value, str)):
         text = ""
@@ -73,3 +97,8 @@ def setting_text(name: str, value: Any) -> str:
         raise UnitValueError(f"the unit setting `{name}` can't be `{str(value)[:60]}`", f"write {kind.example}")
     # only lists of paths know specifiers; everywhere else `%` is a percent sign
     return text.replace("%", "%%") if kind is _PATHS else text
+
+
+def user_of(settings: Mapping[str, Any]) -> str:
+    """The account that a job with these settings runs as, under systemd."""
+    return str(settings.get("User", DEFAULT_USER))

@@ -4,6 +4,13 @@ from collections.abc import Mapping
 
 from gitopsd.compiler.transports.file_store import FileStore
 from gitopsd.compiler.transports.kind import Transport
+from gitopsd.compiler.transports.nats import Nats
+from gitopsd.compiler.transports.object_store import ObjectStore
 from gitopsd.compiler.transports.worker import WorkerSockets
 
-TRANSPORTS: Mapping[str, Transport] = {"worker": WorkerSockets(), "file-store": FileStore()}
+TRANSPORTS: Mapping[str, Transport] = {
+    "worker": WorkerSockets(),
+    "file-store": FileStore(),
+    "nats": Nats(),
+    "object-store": ObjectStore(),
+}

@@ -23,12 +23,10 @@ class FileStore:
             "producer": attachment.job,
             "consumers": dict(attachment.consumer_replicas()),
         }
-        if attachment.channel.segment_bytes:
-            end["segment_bytes"] = attachment.channel.segment_bytes
-        return end
+        return {**end, **attachment.channel.options}
 
     def directories(self, channel: BoundChannel) -> tuple[str, ...]:
         return (channel.path,)
 
-    def crosses_workers(self) -> bool:
+    def needs_shared_path(self) -> bool:
         return True

@@ -49,8 +49,8 @@ class Transport(Protocol):
         """Directories that jobs at either end write to."""
         ...
 
-    def crosses_workers(self) -> bool:
-        """Whether both ends may be on different workers that see the same paths."""
+    def needs_shared_path(self) -> bool:
+        """Whether workers at both ends must see the channel's path as one."""
         ...
 
 

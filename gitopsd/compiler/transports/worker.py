@@ -16,7 +16,7 @@ class WorkerSockets:
         del channel  # sockets lie in a directory of their own that every job has
         return ()
 
-    def crosses_workers(self) -> bool:
+    def needs_shared_path(self) -> bool:
         return False
 
     @staticmethod

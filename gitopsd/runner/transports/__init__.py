@@ -22,6 +22,7 @@ _MODULES: Mapping[str, str] = {
     "file-store": "gitopsd.runner.transports.file_store",
     "worker": "gitopsd.runner.transports.worker",
 }
+TRANSPORTS = frozenset(_MODULES)
 
 
 class Transport(Protocol):

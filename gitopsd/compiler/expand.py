@@ -1,0 +1,263 @@
+"""Pass 4: modules inline, until only steps that use blueprints are left.
+
+A step inside a module is named `outer.inner`, and so are the module's own channels; the channels of its interface
+become those of its user. Mistakes are collected, and the pass goes on to find the others.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from gitopsd.compiler.link import Linked, Used
+from gitopsd.compiler.load import OWN
+from gitopsd.compiler.parse import Declared
+from gitopsd.compiler.ports import PortBinder, PortOwner
+from gitopsd.model.blueprint import Blueprint
+from gitopsd.model.diagnostic import Diagnostic, Location, Related
+from gitopsd.model.system import Origin
+from gitopsd.model.workflow import Channel, InnerStep, Module, Place, Step, Workflow
+
+MAX_STEPS = 100_000
+"""Of one workflow with its modules expanded: modules that use modules multiply."""
+
+LONGEST_JOB = 255 - len("gitopsd-.service")
+"""A job's unit is a file, and a file's name is limited to 255 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A workflow, or one use of a module: where names inside a declaration are looked up.
+
+    `name` is that of the step that uses the module, empty for the workflow; `given` are the values that it gives.
+    `channels` maps a channel's name inside the declaration to its name in the expanded workflow.
+    """
+
+    name: str
+    declared: Declared[Workflow] | Declared[Module]
+    library: str
+    channels: Mapping[str, str]
+    parent: "Frame | None" = None
+    key: str = ""
+    origin: Origin
+    chain: tuple[Origin, ...] = ()
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The values that the step which uses the module gives to its parameters."""
+        return self.parent.declared.value.steps[self.key].with_ if self.parent else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpandedStep:
+    """A step that uses a blueprint. `key` is its name inside its frame's declaration."""
+
+    name: str
+    key: str
+    frame: Frame
+    use: str
+    blueprint: Declared[Blueprint]
+    library: str
+    place: Place
+    origin: Origin
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpandedChannel:
+    frame: Frame
+    channel: Channel
+    origin: Origin
+
+
+@dataclass(slots=True, kw_only=True)
+class Expanded:
+    """One workflow without modules; steps and channels by name."""
+
+    workflow: str
+    path: str
+    frames: list[Frame] = field(default_factory=list)
+    steps: dict[str, ExpandedStep] = field(default_factory=dict)
+    channels: dict[str, ExpandedChannel] = field(default_factory=dict)
+
+
+def expand(linked: Linked, declared: Declared[Workflow]) -> tuple[Expanded, list[Diagnostic]]:
+    expansion = _Expansion(linked, declared)
+    root = Frame(
+        name="",
+        declared=declared,
+        library=OWN,
+        channels={name: name for name in declared.value.channels},
+        origin=Origin(declared.path, ()),
+    )
+    expansion.frame(root, None)
+    return expansion.expanded, expansion.diagnostics
+
+
+class _Expansion:
+    def __init__(self, linked: Linked, declared: Declared[Workflow]) -> None:
+        self._linked = linked
+        self.expanded = Expanded(workflow=declared.value.workflow, path=declared.path)
+        self.diagnostics: list[Diagnostic] = []
+        self._full = False
+
+    def frame(self, frame: Frame, place: Place | None) -> None:
+        """Takes in the steps and channels of one frame; `place` is that of the step that uses the module."""
+        self.expanded.frames.append(frame)
+        declared = frame.declared.value
+        for name, channel in declared.channels.items():
+            inner = frame.channels[name]
+            if inner not in self.expanded.channels:
+                origin = Origin(frame.declared.path, ("channels", name))
+                self.expanded.channels[inner] = ExpandedChannel(frame=frame, channel=channel, origin=origin)
+        steps: Mapping[str, Step | InnerStep] = declared.steps
+        for key in sorted(steps):
+            if self._full:
+                return
+            self._step(frame, key, steps[key], place)
+
+    def _step(self, frame: Frame, key: str, step: Step | InnerStep, place: Place | None) -> None:
+        used = self._linked.find(step.use, frame.library)
+        if used is None:
+            raise ValueError(f"{step.use} was linked before")
+        name = f"{frame.name}.{key}" if frame.name else key
+        origin = Origin(frame.declared.path, ("steps", key))
+        effective = step.place if isinstance(step, Step) else self._narrowed(frame, key, step, place)
+        inputs, outputs = self._ports(frame, key, step, used)
+        if isinstance(used.declared.value, Module):
+            self._use_module(frame, key, used, name=name, place=effective, bound={**inputs, **outputs})
+            return
+        if not self._has_room(frame, key, name, effective):
+            return
+        blueprint: Declared[Any] = used.declared
+        self.expanded.steps[name] = ExpandedStep(
+            name=name,
+            key=key,
+            frame=frame,
+            use=step.use,
+            blueprint=blueprint,
+            library=used.library,
+            place=effective,
+            origin=origin,
+            inputs={port: frame.channels[channel] for port, channel in inputs.items()},
+            outputs={port: frame.channels[channel] for port, channel in outputs.items()},
+        )
+
+    def _use_module(
+        self,
+        frame: Frame,
+        key: str,
+        used: Used,
+        *,
+        name: str,
+        place: Place,
+        bound: Mapping[str, str],
+    ) -> None:
+        declared: Declared[Any] = used.declared
+        origin = Origin(frame.declared.path, ("steps", key))
+        if len(name) > LONGEST_JOB and not self._has_room(frame, key, name, place):
+            return
+        module: Module = declared.value
+        channels = {channel: f"{name}.{channel}" for channel in module.channels}
+        for port, channel in (*module.in_.items(), *module.out.items()):
+            if port in bound:
+                channels[channel] = frame.channels[bound[port]]
+        self.frame(
+            Frame(
+                name=name,
+                declared=declared,
+                library=used.library,
+                channels=channels,
+                parent=frame,
+                key=key,
+                origin=origin,
+                chain=(*frame.chain, origin),
+            ),
+            place,
+        )
+
+    def _ports(
+        self, frame: Frame, key: str, step: Step | InnerStep, used: Used
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        value = used.declared.value
+        sides: list[dict[str, str]] = []
+        kind = "module" if isinstance(frame.declared.value, Module) else "workflow"
+        owner = PortOwner(
+            document=lambda: frame.declared.document,
+            name=f"{kind} `{_name(frame.declared.value)}`",
+            channels=frame.declared.value.channels,
+        )
+        for side, binding, ports in (("in", step.in_, value.in_), ("out", step.out, value.out)):
+            optional = {port: not isinstance(declared, str) and declared.optional for port, declared in ports.items()}
+            binder = PortBinder(owner, step=key, use=step.use, side=side, binding=binding, optional=optional)
+            self.diagnostics += binder.mistakes
+            sides.append(binder.bound)
+        return sides[0], sides[1]
+
+    def _narrowed(self, frame: Frame, key: str, step: InnerStep, outer: Place | None) -> Place:
+        """The place of the step that uses the module, with what the inner step says to have less of it."""
+        if outer is None:
+            raise ValueError("a module is used by a step that has a place")
+        inner = step.place
+        document = frame.declared.document if inner.group is not UNSET or inner.replicas is not UNSET else None
+        group_differs = inner.group is not UNSET and inner.group != outer.group
+        more = not isinstance(inner.replicas, UnsetType) and inner.replicas > outer.replicas
+        if document and (group_differs or more):
+            user = frame.chain[-1]
+            had = f"the group `{outer.group}`" if group_differs else f"{outer.replicas} replicas"
+            wanted = f"the group `{inner.group}`" if group_differs else f"{inner.replicas}"
+            self.diagnostics.append(
+                Diagnostic(
+                    code="place-widened",
+                    message=f"the step `{key}` of a module asks for {wanted}, and the step that uses it has {had}",
+                    location=document.locate("steps", key, "place", "group" if group_differs else "replicas"),
+                    related=(Related(message="it is used here", location=self._linked.locate_key(user, "place")),),
+                    hint="a step of a module may only narrow the place of its user: leave it out, or change the user",
+                )
+            )
+            return outer
+        replicas = outer.replicas if isinstance(inner.replicas, UnsetType) else inner.replicas
+        constraints = tuple(dict.fromkeys((*outer.constraints, *inner.constraints)))
+        return replace(outer, replicas=replicas, constraints=constraints)
+
+    def _has_room(self, frame: Frame, key: str, name: str, place: Place) -> bool:
+        outermost = frame.chain[0] if frame.chain else Origin(frame.declared.path, ("steps", key))
+        if len(self.expanded.steps) >= MAX_STEPS:
+            self._full = True
+            self.diagnostics.append(
+                Diagnostic(
+                    code="too-many-steps",
+                    message=f"the workflow `{self.expanded.workflow}` comes to more than {MAX_STEPS:,} steps",
+                    location=self._linked.locate_key(outermost),
+                    hint="modules that use modules multiply: use fewer of them, or split the workflow",
+                )
+            )
+            return False
+        longest = f"{self.expanded.workflow}.{name}.{place.replicas - 1}"
+        if len(longest) > LONGEST_JOB:
+            self._full = bool(frame.chain)  # modules that use modules multiply, so one such name is told
+            self.diagnostics.append(name_too_long(longest, self._linked.locate_key(outermost)))
+            return False
+        return True
+
+
+def name_too_long(job: str, location: Location) -> Diagnostic:
+    return Diagnostic(
+        code="name-too-long",
+        message=f"the job `{job}` has a name of {len(job)} characters; the limit is {LONGEST_JOB}",
+        location=location,
+        hint="shorten the names of the workflow, the step, or the modules around it",
+    )
+
+
+def used_here(linked: Linked, chain: tuple[Origin, ...]) -> Iterator[Related]:
+    """The steps that use the modules around a place, innermost first."""
+    for origin in reversed(chain):
+        yield Related(message="the module is used here", location=linked.locate_key(origin))
+
+
+def _name(declared: Workflow | Module) -> str:
+    return declared.workflow if isinstance(declared, Workflow) else declared.module

@@ -1,0 +1,191 @@
+"""All jobs of one workflow, rendered: ids of what they are made of, which are remembered, and the text itself."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gitopsd.compiler.expand import used_here
+from gitopsd.compiler.link import Linked
+from gitopsd.compiler.render.job import JobContent, JobRenderer
+from gitopsd.compiler.render.job_error import JobError
+from gitopsd.compiler.route import RoutedJob
+from gitopsd.model.artifacts import PlacementRecord
+from gitopsd.model.diagnostic import Diagnostic, Location, Related
+from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.trees import BuiltTree, TreeFile, build_tree, object_id
+
+_HANDED_ON = re.compile(r"\$\{\{ *params\.([a-z0-9_]+) *\}\}")
+
+JobFiles = Mapping[str, TreeFile]
+"""The files of one job by path in its release."""
+
+
+class RenderedJob(Struct, frozen=True, array_like=True, kw_only=True):
+    """One job: `entry` is its part of `release.json` as sorted JSON, `tree` the id of its folder below `jobs/`.
+
+    `unit` and `unit_blob` are its unit file's name and blob id. `reason` says why an adapter is there.
+    """
+
+    name: str
+    workflow: str
+    worker: str
+    entry: str
+    tree: str
+    unit: str
+    unit_blob: str
+    reason: str = ""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Its part of `release.json`."""
+        decoded: Mapping[str, Any] = msgspec.json.decode(self.entry)
+        return decoded
+
+
+class RenderedWorkflow(Struct, frozen=True, kw_only=True):
+    """The jobs in the order of steps and replicas; `size` is that of all their files in bytes.
+
+    `placement` is the blob id of its placement record.
+    """
+
+    jobs: tuple[RenderedJob, ...]
+    size: int
+    placement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowText:
+    """The files of each job, by its name."""
+
+    rendered: RenderedWorkflow
+    files: Mapping[str, JobFiles]
+
+
+def render_workflow(
+    linked: Linked,
+    routed: Sequence[RoutedJob],
+    *,
+    compiled: str,
+    runtime: BuiltTree,
+    policy: PolicyRecord | None,
+    max_bytes: int,
+) -> tuple[WorkflowText, list[Diagnostic]]:
+    """`compiled` is the workflow's digest before placement; `max_bytes` bounds the files of all its jobs together."""
+    renderer = JobRenderer(linked.name, linked.libraries, policy)
+    diagnostics: list[Diagnostic] = []
+    failed: set[str] = set()
+    jobs: list[RenderedJob] = []
+    files: dict[str, JobFiles] = {}
+    size = 0
+    for job in routed:
+        step = job.step.name if job.step else ""
+        if step in failed:
+            continue  # one replica has told
+        try:
+            content = renderer.content(job)
+            rendered = job_files(job.name, content)
+            size += sum(len(file.data) for file in rendered.values())
+            if size > max_bytes:
+                diagnostics.append(_diagnostic(linked, job, too_much(size, max_bytes)))
+                break
+        except JobError as error:
+            failed.add(step)
+            diagnostics.append(_diagnostic(linked, job, error))
+            continue
+        files[job.name] = rendered
+        jobs.append(_rendered(job, content, rendered, runtime))
+    record = placement_file(compiled, jobs)
+    workflow = RenderedWorkflow(jobs=tuple(jobs), size=size, placement=object_id("blob", record.data))
+    return WorkflowText(rendered=workflow, files=files), diagnostics
+
+
+def placement_file(compiled: str, jobs: Sequence[RenderedJob]) -> TreeFile:
+    """`placement/<workflow>.json`."""
+    record = PlacementRecord(compiled=compiled, jobs={job.name: job.worker for job in jobs})
+    return json_file(msgspec.to_builtins(record))
+
+
+def json_file(value: Mapping[str, Any]) -> TreeFile:
+    """Sorted and indented, for people to read and diff."""
+    return TreeFile(msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n")
+
+
+def job_files(job: str, content: JobContent) -> dict[str, TreeFile]:
+    """By path in the release."""
+    return {
+        f"jobs/{job}/job.json": json_file(content.document),
+        **{f"jobs/{job}/files/{name}": file for name, file in content.files.items()},
+        f"units/{content.entry['unit']}": TreeFile(content.unit.encode()),
+    }
+
+
+def too_much(size: int, limit: int) -> JobError:
+    message = f"with this job the rendering comes to {size:,} bytes; the limit is {limit:,}"
+    return JobError("too-much-rendered", message, hint="ask for fewer replicas, or smaller files and parameters")
+
+
+def _rendered(job: RoutedJob, content: JobContent, files: JobFiles, runtime: BuiltTree) -> RenderedJob:
+    unit = f"units/{content.entry['unit']}"
+    folder = build_tree({path.removeprefix(f"jobs/{job.name}/"): file for path, file in files.items() if path != unit})
+    entry = {**content.entry, "digest": _digest(content, files, runtime)}
+    return RenderedJob(
+        name=job.name,
+        workflow=job.workflow,
+        worker=job.worker.name,
+        entry=msgspec.json.encode(entry, order="sorted").decode(),
+        tree=folder.id,
+        unit=content.entry["unit"],
+        unit_blob=object_id("blob", files[unit].data),
+        reason=job.reason,
+    )
+
+
+def _digest(content: JobContent, rendered: JobFiles, runtime: BuiltTree) -> str:
+    """40 hex digits that change exactly when the job must be restarted or reloaded."""
+    parts = [f"{path} {file.executable} {object_id('blob', file.data)}" for path, file in rendered.items()]
+    if content.uses_runner:
+        parts.append(runtime.id)
+    return sha256("\n".join(parts).encode()).hexdigest()[:40]
+
+
+def _diagnostic(linked: Linked, job: RoutedJob, error: JobError) -> Diagnostic:
+    related: tuple[Related, ...] = tuple(used_here(linked, job.step.chain)) if job.step else ()
+    return Diagnostic(
+        code=error.code,
+        message=f"{job.name}: {error}",
+        location=_location(linked, job, error),
+        related=related,
+        hint=error.hint,
+    )
+
+
+def _location(linked: Linked, job: RoutedJob, error: JobError) -> Location:
+    """Where the author would put it right: the step's parameter, else the blueprint, else the step."""
+    if job.step is None:
+        return linked.documents[linked.workflows[job.workflow].path].document.locate_key("channels")
+    origin = job.step.origin
+    step = linked.locate_key(origin)
+    blueprint = linked.documents[job.step.blueprint_path]
+    declared = linked.documents[origin.path].value.steps[origin.pointer[-1]]
+    if error.parameter:
+        way = (*origin.pointer, "with", error.parameter, *error.at)
+        return linked.documents[origin.path].document.locate_within(way, *error.within)
+    parameter = _parameter_behind(blueprint.document.value, error.at) if error.at else ""
+    if parameter:
+        return linked.locate(origin, "with", parameter) if parameter in declared.with_ else step
+    own = error.at and not job.step.use.startswith("std/")
+    return blueprint.document.locate_within(("job", *error.at), *error.within) if own else step
+
+
+def _parameter_behind(blueprint: Any, at: Sequence[Any]) -> str:
+    """The parameter that is handed on as it is at this place of a blueprint's `job:`; empty where there is none."""
+    raw = blueprint["job"]
+    for part in at:
+        raw = raw.get(part) if isinstance(raw, dict) else raw[part] if isinstance(raw, list) else None
+    match = _HANDED_ON.fullmatch(raw) if isinstance(raw, str) else None
+    return match[1] if match else ""

@@ -1,0 +1,82 @@
+"""What the passes after bind need of a workflow, small enough to be remembered."""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from gitopsd.compiler.colocate import company_of, kept_together
+from gitopsd.model.blueprint import Blueprint
+from gitopsd.model.system import BoundStep, Deferred, Scope, StepNeeds, Store, System, WorkflowSummary
+
+
+def summarise(system: System) -> WorkflowSummary:
+    needs = {name: _needs(system, step) for name, step in system.steps.items()}
+    return WorkflowSummary(
+        workflow=system.workflow,
+        path=system.path,
+        digest=_digest(system),
+        companies=tuple(
+            company_of(system.workflow, [needs[name] for name in names]) for names in kept_together(system)
+        ),
+        stores=tuple(
+            Store(channel.name, channel.path, channel.origin) for channel in system.channels.values() if channel.path
+        ),
+        transports=tuple(sorted({channel.transport for channel in system.channels.values()})),
+    )
+
+
+def _needs(system: System, step: BoundStep) -> StepNeeds:
+    attached = {*step.inputs.values(), *step.outputs.values()}
+    secrets = {*step.blueprint.secrets, *(name for channel in attached for name in system.channels[channel].secrets)}
+    return StepNeeds(
+        name=step.name,
+        use=step.use,
+        origin=step.origin,
+        placed_at=step.chain[0] if step.chain else step.origin,
+        group=step.place.group,
+        replicas=step.place.replicas,
+        constraints=step.place.constraints,
+        strategy=step.place.strategy,
+        features=step.blueprint.requires.features,
+        entitlements=step.blueprint.requires.entitlements,
+        secrets=tuple(sorted(secrets)),
+    )
+
+
+def _digest(system: System) -> str:
+    """40 hex digits over what the workflow was compiled to, not over how it was written."""
+    blueprints: dict[int, str] = {}
+    steps = [
+        [
+            step.name,
+            blueprints.get(id(step.blueprint)) or _remember(blueprints, step.blueprint),
+            step.place,
+            step.params,
+            {name: _deferred(value) for name, value in step.deferred.items()},
+            step.inputs,
+            step.outputs,
+        ]
+        for step in system.steps.values()
+    ]
+    channels = [
+        [channel.name, channel.transport, channel.path, channel.options] for channel in system.channels.values()
+    ]
+    return _hash([system.workflow, steps, channels])
+
+
+def _remember(blueprints: dict[int, str], blueprint: Blueprint) -> str:
+    digest = blueprints[id(blueprint)] = _hash(blueprint)
+    return digest
+
+
+def _deferred(value: Deferred) -> Any:
+    return [value.raw, _scope(value.scope)]
+
+
+def _scope(scope: Scope) -> Any:
+    return [scope.params, {name: _deferred(value) for name, value in scope.deferred.items()}]
+
+
+def _hash(value: Any) -> str:
+    return sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:40]

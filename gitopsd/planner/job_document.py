@@ -1,0 +1,102 @@
+"""`job.json` as planning reads it: what a job is, and its ends of channels."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """One end of a channel. `channel` is the name on the wire.
+
+    Only of a `file-store` more is known: its `path`; the `consumer` that reads with so many `replicas`; and the steps
+    that a writer knows as `consumers`.
+    """
+
+    transport: str
+    channel: str
+    path: str = ""
+    consumer: str = ""
+    replicas: int = 0
+    consumers: tuple[str, ...] = ()
+
+    @property
+    def channel_name(self) -> str:
+        """As it is written in the workflow; of an adapter's inner channel the adapter's side and step follow."""
+        return self.channel.split(".", 2)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDocument:
+    """`role` is the runner's; empty for a program that runs without it. `settings` are the runner's `with`."""
+
+    kind: str = ""
+    role: str = ""
+    command: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[End, ...] = ()
+    outputs: tuple[End, ...] = ()
+
+    @property
+    def worker_channels(self) -> frozenset[str]:
+        """The `worker` channels it is joined to, by their names on the wire."""
+        return frozenset(end.channel for end in (*self.inputs, *self.outputs) if end.transport == "worker")
+
+    def setting(self, name: str) -> str:
+        """A setting that is text; empty where there is none."""
+        value = self.settings.get(name)
+        return value if isinstance(value, str) else ""
+
+
+class _Joined(msgspec.Struct, frozen=True):
+    inputs: dict[str, list[dict[str, Any]]] = {}
+    outputs: dict[str, list[dict[str, Any]]] = {}
+    role: str = ""
+    with_: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
+
+
+class _Raw(msgspec.Struct, frozen=True):
+    kind: str = ""
+    exec: list[str] = []
+    runner: _Joined | None = None
+    channels: _Joined = _Joined()
+
+
+_DECODER = msgspec.json.Decoder(_Raw)
+
+
+def read_document(content: bytes) -> JobDocument:
+    """An empty one where the content is of a form that this version doesn't know."""
+    try:
+        raw = _DECODER.decode(content)
+    except msgspec.DecodeError:
+        return JobDocument()
+    joined = raw.runner or raw.channels
+    return JobDocument(
+        kind=raw.kind,
+        role=joined.role,
+        command=() if raw.runner else tuple(raw.exec),
+        settings=joined.with_,
+        inputs=tuple(_ends(joined.inputs)),
+        outputs=tuple(_ends(joined.outputs)),
+    )
+
+
+def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
+    for ends in ports.values():
+        for end in ends:
+            transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
+            if transport != "file-store":
+                yield End(transport=transport, channel=channel)
+                continue
+            replicas, consumers = end.get("replicas"), end.get("consumers")
+            yield End(
+                transport=transport,
+                channel=channel,
+                path=str(end.get("path", "")),
+                consumer=str(end.get("consumer", "")),
+                replicas=replicas if isinstance(replicas, int) else 0,
+                consumers=tuple(consumers) if isinstance(consumers, dict) else (),
+            )

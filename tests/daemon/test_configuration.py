@@ -1,0 +1,106 @@
+"""The operator's configuration: what it may say, and what of it is published."""
+
+from pathlib import Path
+
+import pytest
+
+from gitopsd.daemon.configuration import Configuration, read_configuration
+from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.policy import policy_file, published_policy
+from gitopsd.model.policy import PolicyRecord, SecretPolicy
+
+
+def read(folder: Path, text: str) -> Configuration:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return read_configuration(path)
+
+
+def mistakes(folder: Path, text: str) -> list[tuple[str, int, int]]:
+    """Code, line and column of each."""
+    with pytest.raises(DiagnosticsError) as refusal:
+        read(folder, text)
+    assert list(refusal.value.sources) == [str(folder / "config.yaml")]
+    return [(one.code, one.location.line, one.location.column) for one in refusal.value.diagnostics]
+
+
+def published(folder: Path, text: str) -> PolicyRecord:
+    record = published_policy(read(folder, text))
+    assert record is not None
+    return record
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("policy: {edition: comunity}", [("wrong-value", 1, 19)]),
+        ("policy: {max_jobs: -1}", [("wrong-value", 1, 20)]),
+        ("policy: {max_delete: 120%}", [("wrong-value", 1, 22)]),
+        ("policy: {max_delete: 20}", [("wrong-type", 1, 22)]),
+        ("policy: {max_delete: '-5%'}", [("wrong-value", 1, 22)]),
+        ("policy:\n  addresses: [10.0.0.0/8, 10.0.0.1/8]", [("wrong-value", 2, 27)]),
+        ("policy: {addresses: [nowhere, '']}", [("wrong-value", 1, 22), ("wrong-value", 1, 31)]),
+        ("policy: {users: [Root]}", [("bad-name", 1, 18)]),
+        ("policy: {groups: [a b]}", [("bad-name", 1, 19)]),
+        ("policy: {unit_settings: [MemoryMx, User]}", [("wrong-value", 1, 26), ("wrong-value", 1, 36)]),
+        ("policy: {max_job: 3}", [("unknown-key", 1, 10)]),
+        ("secrets: {token: {}}", [("missing-key", 1, 11)]),
+        ("secrets: {token: {env: A, file: /b}}", [("conflicting-keys", 1, 27)]),
+        ("secrets: {token: {sops: a.yaml}}", [("missing-key", 1, 19)]),
+        ("secrets: {token: {env: A, key: b}}", [("conflicting-keys", 1, 27)]),
+        ("secrets: {token: {env: A-B}}", [("wrong-value", 1, 24)]),
+        ("secrets: {token: {file: relative}}", [("wrong-value", 1, 25)]),
+        ("secrets: {token: {sops: ../a.yaml, key: b}}", [("wrong-value", 1, 25)]),
+        ("secrets: {Token: {env: A}}", [("bad-name", 1, 11)]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_shown_with_its_place(tmp_path: Path, text: str, expected: list[tuple[str, int, int]]) -> None:
+    assert mistakes(tmp_path, text) == expected
+
+
+def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, "secrets: {a: {}, b: {env: A, file: /b}}\npolicy: {max_delete: all}\n")
+    assert [line for _, line, _ in found] == [1, 1, 2]
+
+
+def test_a_value_that_was_written_in_place_of_a_variable_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(DiagnosticsError) as refusal:
+        read(tmp_path, "secrets: {token: {env: hunter2-hunter2}}")
+    assert "hunter2" not in str([(one.message, one.hint) for one in refusal.value.diagnostics])
+
+
+@pytest.mark.parametrize("text", ["", "ssh: {jump: bastion}"])
+def test_nothing_is_published_of_a_configuration_without_policy_and_secrets(tmp_path: Path, text: str) -> None:
+    assert published_policy(read(tmp_path, text)) is None
+
+
+def test_an_empty_policy_lifts_every_limit(tmp_path: Path) -> None:
+    assert published(tmp_path, "policy: {}") == PolicyRecord()
+
+
+def test_limits_are_published_in_one_order(tmp_path: Path) -> None:
+    one = published(
+        tmp_path, "policy: {groups: [b, a, b], users: [x, gitopsd-job], addresses: [10.0.0.0/8], max_delete: 5%}"
+    )
+    other = published(tmp_path, "policy: {max_delete: 5%, addresses: [10.0.0.0/8], users: [x], groups: [a, b]}")
+    assert one == other
+    assert one.users == ("gitopsd-job", "x")
+    assert one.max_delete == 5
+    assert policy_file(one) == policy_file(other)
+    assert policy_file(one).endswith(b"\n")
+
+
+def test_of_secrets_only_names_and_who_may_use_them_are_published(tmp_path: Path) -> None:
+    record = published(
+        tmp_path, "secrets: {token: {file: /etc/very/private, workflows: [orders]}, other: {env: PRIVATE_NAME}}"
+    )
+    assert record.secrets == {"token": SecretPolicy(workflows=("orders",)), "other": SecretPolicy()}
+    assert b"private" not in policy_file(record).lower()
+
+
+@pytest.mark.parametrize(("limit", "jobs"), [("", 15), (", max_jobs: 20", 15), (", max_jobs: 3", 3)])
+def test_a_key_narrows_an_edition_and_never_widens_it(tmp_path: Path, limit: str, jobs: int) -> None:
+    record = published(tmp_path, f"policy: {{edition: community, entitlements: [sso]{limit}}}")
+    assert record.max_jobs == jobs
+    assert not record.external_workers
+    assert record.entitlements == ()
