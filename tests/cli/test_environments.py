@@ -11,5 +11,6 @@ def test_check_looks_at_every_environment_unless_one_is_named(operator: Operator
     assert "there is no workflow `roundtrp`" in everything.stderr
     named = operator.run("--env", "local", "check")
     assert "no errors" in named.stdout
-    operator.write({"gitopsd.yaml": text + "  other:\n    fleet: fleets/other.yaml\n"})
+    params = "    params: {roundtrip: {data: /srv/data}}\n"
+    operator.write({"gitopsd.yaml": f"{text}  other:\n    fleet: fleets/other.yaml\n{params}"})
     assert "there is no worker group `local` in fleets/other.yaml" in operator.run("check", expect=1).stderr
