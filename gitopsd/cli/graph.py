@@ -8,7 +8,7 @@ from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.plan import JobChange
-from gitopsd.planner.graph import Graph, draw_graph, workflow_of
+from gitopsd.planner.graph.draw import Graph, draw_graph, workflow_of
 
 
 @click.command()
@@ -46,11 +46,11 @@ def graph(
     plan = read or (found.plan if planned else None)
     drawn = _drawn(found, workflow, plan.changes if plan else None)
     if style == "svg":
-        from gitopsd.planner.graph_svg import svg_text  # noqa: PLC0415 - only for those who ask for it
+        from gitopsd.planner.graph.svg import svg_text  # noqa: PLC0415 - only for those who ask for it
 
         text = svg_text(drawn)
     else:
-        from gitopsd.planner.graph_mermaid import mermaid_text  # noqa: PLC0415
+        from gitopsd.planner.graph.mermaid import mermaid_text  # noqa: PLC0415
 
         text = mermaid_text(drawn)
     if out is None:

@@ -4,8 +4,8 @@ import msgspec
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-from gitopsd.daemon.vendor_check import LibraryState, check_libraries
-from gitopsd.daemon.vendoring import Vendored, add_library, update_libraries
+from gitopsd.daemon.vendor.check import LibraryState, check_libraries
+from gitopsd.daemon.vendor.vendoring import Vendored, add_library, update_libraries
 from gitopsd.model.excerpt import printable
 from gitopsd.model.vendor import library_folder
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitopsd.compiler.channels import ChannelBinder
-from gitopsd.compiler.constraints import parse_constraint
 from gitopsd.compiler.expand import Expanded, ExpandedStep, Frame
-from gitopsd.compiler.expression_errors import expression_diagnostic
-from gitopsd.compiler.expressions import ExpressionError, evaluate, has_expression, names_used
+from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
+from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
 from gitopsd.compiler.link import Linked, unknown_parameter
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
-from gitopsd.compiler.yaml_places import Pointer
-from gitopsd.compiler.yaml_reader import Document
+from gitopsd.compiler.placement.constraints import parse_constraint
+from gitopsd.compiler.yaml.places import Pointer
+from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.system import BoundChannel, BoundStep, Deferred, Endpoint, Scope, System
 from gitopsd.model.workflow import Parameter, transport_of

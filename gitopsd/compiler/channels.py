@@ -8,8 +8,8 @@ from typing import Any, assert_never
 from msgspec import UnsetType
 
 from gitopsd.compiler.expand import ExpandedChannel
-from gitopsd.compiler.expression_errors import expression_diagnostic
-from gitopsd.compiler.expressions import ExpressionError, evaluate, has_expression, names_used
+from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
+from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gitopsd.compiler.declaration import decode
+from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.load import missing_path
 from gitopsd.compiler.paths import is_below, path_outside
-from gitopsd.compiler.yaml_reader import Document, read_yaml
+from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.blueprint import Blueprint, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Location, Related, in_order
 from gitopsd.model.names import did_you_mean

@@ -15,18 +15,18 @@ import msgspec
 
 from gitopsd.compiler.bind import bind
 from gitopsd.compiler.check import check, check_stores
-from gitopsd.compiler.colocate import check_together
+from gitopsd.compiler.checks.policy import check_fleet_policy, check_policy
+from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.compiler.expand import expand
 from gitopsd.compiler.link import Linked, link
 from gitopsd.compiler.load import OWN, load
 from gitopsd.compiler.parse import parse
 from gitopsd.compiler.place import Placement, fleet_workers, place
-from gitopsd.compiler.policy import check_fleet_policy, check_policy
+from gitopsd.compiler.placement.colocate import check_together
 from gitopsd.compiler.render.release import CompiledWorkflow, Kept, Rendering, assemble
 from gitopsd.compiler.render.workflow import RenderedWorkflow, WorkflowText, render_workflow, too_much
 from gitopsd.compiler.route import route
 from gitopsd.compiler.summarise import summarise
-from gitopsd.compiler.vendored import check_vendored
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, has_errors, in_order
 from gitopsd.model.environments import artifact_branch

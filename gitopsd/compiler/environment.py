@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from gitopsd.compiler.declaration import decode
+from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
-from gitopsd.compiler.yaml_reader import Document, read_yaml
+from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.environments import Environments, artifact_branch
 from gitopsd.model.names import did_you_mean

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct
 
-from gitopsd.compiler.eligible import Eligibility
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.parse import Declared
 from gitopsd.compiler.place import Placement
+from gitopsd.compiler.placement.eligible import Eligibility
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.system import BoundStep, Company, Origin, Scope, System, WorkflowSummary
 from gitopsd.model.workflow import Parameter

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gitopsd.compiler.blueprint_check import check_blueprint
+from gitopsd.compiler.checks.blueprint import check_blueprint
+from gitopsd.compiler.checks.fleet import check_fleet
+from gitopsd.compiler.checks.module import check_module
 from gitopsd.compiler.environment import choose_environment
-from gitopsd.compiler.expressions import has_expression
-from gitopsd.compiler.fleet_check import check_fleet
+from gitopsd.compiler.expressions.texts import has_expression
 from gitopsd.compiler.load import OWN, missing_path
 from gitopsd.compiler.loops import first_loop
-from gitopsd.compiler.module_check import check_module
 from gitopsd.compiler.parameters import not_evaluated, parameter_mistakes
 from gitopsd.compiler.parse import Declared, Library, Outline, Parsed, standard_blueprints
-from gitopsd.compiler.yaml_reader import Document
+from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.diagnostic import Diagnostic, Location, Related
 from gitopsd.model.environments import Environment, artifact_branch

@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from gitopsd.compiler.expressions import OPENING, has_expression
+from gitopsd.compiler.expressions.texts import OPENING, has_expression
 from gitopsd.compiler.words import word_for
-from gitopsd.compiler.yaml_reader import Document
+from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.workflow import Parameter
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
 _BYTES = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?")
 _BYTES_FACTOR = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_WITH_RANGE = ("integer", "number", "bytes")
+_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+_WITH_RANGE = ("integer", "number", "duration", "bytes")
 
 _WORDS = {
     "string": "text",
@@ -46,10 +48,8 @@ def checked(parameter: Parameter, value: Any) -> Any:
             else _WORDS[parameter.type]
         )
         raise ParameterError(f"must be {wanted}, not {word_for(value)}")
-    if parameter.type == "bytes":
-        value = _bytes(value)
     _check_range(parameter, value)
-    return value
+    return _bytes(value) if parameter.type == "bytes" else value
 
 
 def is_required(parameter: Parameter) -> bool:
@@ -76,7 +76,10 @@ def parameter_mistakes(params: Mapping[str, Parameter], document: Document) -> I
                 location=document.locate_key(*way, misused),
                 hint=f"remove `{misused}`, or change the type",
             )
-        elif not is_required(parameter):
+            continue
+        wrong_limits = list(_limit_mistakes(key, parameter, document))
+        yield from wrong_limits
+        if not wrong_limits and not is_required(parameter):
             yield from _default_mistake(key, parameter, document)
 
 
@@ -104,8 +107,22 @@ def not_evaluated(what: str, document: Document, *pointer: str) -> Diagnostic:
 def _misused_range(parameter: Parameter) -> str:
     if parameter.type in _WITH_RANGE:
         return ""
-    given = {"minimum": parameter.minimum, "maximum": parameter.maximum}
-    return next((key for key, value in given.items() if not isinstance(value, UnsetType)), "")
+    return next((key for key, value in _limits(parameter).items() if not isinstance(value, UnsetType)), "")
+
+
+def _limits(parameter: Parameter) -> dict[str, int | float | str | UnsetType]:
+    return {"minimum": parameter.minimum, "maximum": parameter.maximum}
+
+
+def _limit_mistakes(key: str, parameter: Parameter, document: Document) -> Iterator[Diagnostic]:
+    """A limit is written as a value of the parameter is."""
+    for name, limit in _limits(parameter).items():
+        if not isinstance(limit, UnsetType) and not _fits(parameter, limit):
+            yield Diagnostic(
+                code="wrong-type",
+                message=f"the {name} of `{key}` must be {_WORDS[parameter.type]}, not {word_for(limit)}",
+                location=document.locate("params", key, name),
+            )
 
 
 def _fits(parameter: Parameter, value: Any) -> bool:
@@ -140,9 +157,21 @@ def _bytes(value: int | str) -> int:
 
 
 def _check_range(parameter: Parameter, value: Any) -> None:
-    if not isinstance(value, int | float):
+    if parameter.type not in _WITH_RANGE:
         return
-    if not isinstance(parameter.minimum, UnsetType) and value < parameter.minimum:
+    amount = _amount(parameter, value)
+    if not isinstance(parameter.minimum, UnsetType) and amount < _amount(parameter, parameter.minimum):
         raise ParameterError(f"must be at least {parameter.minimum}, not {value}")
-    if not isinstance(parameter.maximum, UnsetType) and value > parameter.maximum:
+    if not isinstance(parameter.maximum, UnsetType) and amount > _amount(parameter, parameter.maximum):
         raise ParameterError(f"must be at most {parameter.maximum}, not {value}")
+
+
+def _amount(parameter: Parameter, value: Any) -> Decimal | int | float:
+    """A value that can be compared with others of its type: bytes, seconds, or the number that it is."""
+    if parameter.type == "bytes":
+        return _bytes(value)
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        return Decimal(match[1]) * _SECONDS[match[2]]
+    number: int | float = value
+    return number

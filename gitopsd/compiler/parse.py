@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from gitopsd.compiler.declaration import decode
+from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.load import ENVIRONMENTS_FILE, LibraryFiles, Loaded
-from gitopsd.compiler.yaml_reader import Document, read_yaml
+from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.blueprint import Blueprint, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.environments import Environments

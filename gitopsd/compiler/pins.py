@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from msgspec import UnsetType
 
-from gitopsd.compiler.declaration import decode
+from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.environments import Environments
 from gitopsd.model.names import did_you_mean

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from gitopsd.compiler.eligible import Eligibility
+from gitopsd.compiler.checks.machines import check_machines
 from gitopsd.compiler.link import Linked
-from gitopsd.compiler.machines import check_machines
+from gitopsd.compiler.placement.eligible import Eligibility
 from gitopsd.compiler.words import short
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from gitopsd.compiler.yaml_places import Pointer
-from gitopsd.compiler.yaml_reader import Document
+from gitopsd.compiler.yaml.places import Pointer
+from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.workflow import PortBinding, bound_ports

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from gitopsd.compiler.colocate import company_of, kept_together
+from gitopsd.compiler.placement.colocate import company_of, kept_together
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.system import BoundStep, Deferred, Scope, StepNeeds, Store, System, WorkflowSummary
 

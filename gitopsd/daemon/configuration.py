@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.compiler.declaration import decode
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.declarations.decode import decode
+from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.daemon.configuration_check import check_configuration
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.model.names import Name, SecretName, UserName

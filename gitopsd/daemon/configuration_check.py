@@ -16,7 +16,7 @@ from gitopsd.model.names import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitopsd.compiler.yaml_reader import Document
+    from gitopsd.compiler.yaml.reader import Document
     from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, SecretConfiguration
 
 _SOURCES = ("env", "file", "sops")

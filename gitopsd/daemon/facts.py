@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from gitopsd.compiler.features import is_probed
+from gitopsd.compiler.placement.features import is_probed
 from gitopsd.daemon.artifact_state import read_facts
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.workers import workers_at

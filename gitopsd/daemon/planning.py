@@ -20,7 +20,7 @@ from gitopsd.model.memory import Memory
 from gitopsd.model.plan import Plan, PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.system import WorkflowSummary
-from gitopsd.planner.diff import make_plan
+from gitopsd.planner.plan.diff import make_plan
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, read_head
 from gitopsd.repo.publish import fetch_artifacts
 from gitopsd.repo.source import FileContents, SourceTree

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitopsd.daemon.configuration import Configuration, read_configuration
-from gitopsd.daemon.memory import PlanMemory, plan_memory
+from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.remote import Remote, find_remote
 from gitopsd.repo.repository import Repository, discover, open_repository

@@ -18,8 +18,12 @@ class Parameter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     type: Annotated[ParameterType, Meta(description="what its values are")]
     default: Annotated[Any, Meta(description="makes the parameter optional")] = UNSET
     description: Annotated[str, Meta(description="shown when a value is missing")] = ""
-    minimum: Annotated[int | float | UnsetType, Meta(description="of integer, number and bytes")] = UNSET
-    maximum: Annotated[int | float | UnsetType, Meta(description="of integer, number and bytes")] = UNSET
+    minimum: Annotated[int | float | str | UnsetType, Meta(description="of integer, number, duration and bytes")] = (
+        UNSET
+    )
+    maximum: Annotated[int | float | str | UnsetType, Meta(description="of integer, number, duration and bytes")] = (
+        UNSET
+    )
     values: Annotated[tuple[str, ...], Meta(description="what an enum may be")] = ()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitopsd.agent.features import PROBES, SYSTEMD_PATH, Probe, find_features, parse_version
-from gitopsd.compiler.features import is_probed
+from gitopsd.compiler.placement.features import is_probed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,7 @@ groups:
   core:
     workers:
       core-1: {address: 192.0.2.4, host_key: KEY}
-""".replace(
-    "KEY", '"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRqpX2nJ8oWkBKmZQ1L8D0Ck7W4o3y2UuJbqv0mAOtN"'
-)
+""".replace("KEY", '"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRqpX2nJ8oWkBKmZQ1L8D0Ck7W4o3y2UuJbqv0mAOtN"')
 FILES = {
     "gitopsd.yaml": """\
 environments:

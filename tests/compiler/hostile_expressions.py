@@ -8,7 +8,7 @@ import resource
 import sys
 from typing import Any
 
-from gitopsd.compiler.expressions import MAX_RESULT, ExpressionError, evaluate
+from gitopsd.compiler.expressions.texts import MAX_RESULT, ExpressionError, evaluate
 
 CPU_SECONDS = 60
 MEMORY_BYTES = 512 << 20

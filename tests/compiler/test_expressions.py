@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.compiler.expression_errors import expression_diagnostic
-from gitopsd.compiler.expression_values import Budget
-from gitopsd.compiler.expressions import MAX_RESULT, ExpressionError, evaluate, expression_mistakes, names_used
-from gitopsd.compiler.sandbox import compile_expression
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
+from gitopsd.compiler.expressions.parsing import compile_expression
+from gitopsd.compiler.expressions.texts import MAX_RESULT, ExpressionError, evaluate, expression_mistakes, names_used
+from gitopsd.compiler.expressions.values import Budget
+from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.model.diagnostic import Location
 from tests.compiler.hostile_expressions import EXPRESSIONS
 

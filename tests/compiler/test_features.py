@@ -1,6 +1,6 @@
 import pytest
 
-from gitopsd.compiler.features import is_feature, is_probed, parse_requirement, unmet
+from gitopsd.compiler.placement.features import is_feature, is_probed, parse_requirement, unmet
 
 LEARN = "nobody probed it: `gitopsd worker probe --commit`"
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from gitopsd.compiler.mistakes import MAX_MISTAKES
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.declarations.mistakes import MAX_MISTAKES
+from gitopsd.compiler.yaml.reader import read_yaml
 from tests.compiler.hostile_files import repositories
 
 

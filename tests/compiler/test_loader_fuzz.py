@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitopsd.compiler.compile import compile_front
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.model.excerpt import format_diagnostics
 from gitopsd.model.source import in_memory
 from tests.compiler.cases import Case, cases, compile_with

@@ -1,4 +1,4 @@
-from gitopsd.compiler.machines import without_live_machines
+from gitopsd.compiler.checks.machines import without_live_machines
 from gitopsd.model.artifacts import PlacedWorker
 
 

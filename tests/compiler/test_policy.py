@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from gitopsd.compiler.colocate import company_of
+from gitopsd.compiler.checks.policy import check_fleet_policy, check_policy, refused_settings
 from gitopsd.compiler.compile import compile_back, compile_front
-from gitopsd.compiler.policy import check_fleet_policy, check_policy, refused_settings
+from gitopsd.compiler.placement.colocate import company_of
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.policy import PolicyRecord, SecretPolicy

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gitopsd.compiler.constraints import parse_constraint
-from gitopsd.compiler.features import is_feature, parse_requirement, unmet
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_below
+from gitopsd.compiler.placement.constraints import parse_constraint
+from gitopsd.compiler.placement.features import is_feature, parse_requirement, unmet
 from gitopsd.model.workflow import Parameter
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.compiler.yaml_reader import MAX_NODES, read_yaml
+from gitopsd.compiler.yaml.reader import MAX_NODES, read_yaml
 from gitopsd.model.diagnostic import Location
 
 

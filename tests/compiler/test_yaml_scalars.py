@@ -14,7 +14,7 @@ from ruamel.yaml.scalarstring import (
     SingleQuotedScalarString,
 )
 
-from gitopsd.compiler.yaml_reader import Document, read_yaml
+from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.diagnostic import Location
 
 MARK = "@@"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitopsd.daemon.vendoring import Vendored, add_library
+from gitopsd.daemon.vendor.vendoring import Vendored, add_library
 from gitopsd.model.vendor import LOCK_FILE
 from gitopsd.repo.repository import Repository, open_at
 from tests.repo.gitrepo import GitRepo

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from gitopsd.daemon.errors import StalePlanError
 from gitopsd.daemon.expected_plan import check_expected
 from gitopsd.model.plan import JobChange, Plan, PlanInputs
-from gitopsd.planner.diff import plan_digest
+from gitopsd.planner.plan.diff import plan_digest
 
 INPUTS = PlanInputs(
     environment="production",

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from gitopsd.daemon import memory_file
-from gitopsd.daemon.memory import PlanMemory, plan_memory
-from gitopsd.daemon.memory_file import MemoryFile, cache_file
-from gitopsd.daemon.memory_salt import code_fingerprint
+from gitopsd.daemon.memory import file as memory_file
+from gitopsd.daemon.memory.file import MemoryFile, cache_file
+from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
+from gitopsd.daemon.memory.salt import code_fingerprint
 
 DAY = 86_400
 
@@ -340,7 +340,7 @@ def test_the_file_is_bounded_and_the_least_recently_used_goes_first(
 ) -> None:
     bound = 2 << 20
     today = [1_000_000 * DAY]
-    monkeypatch.setattr("gitopsd.daemon.memory_file.time.time", lambda: today[0])
+    monkeypatch.setattr("gitopsd.daemon.memory.file.time.time", lambda: today[0])
     for number in range(40):
         one = memory(path, max_bytes=bound)
         one.keep(f"{number}", Value(text=f"{number}" + "x" * 100_000))

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from gitopsd.compiler.colocate import company_of
+from gitopsd.compiler.placement.colocate import company_of
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.model.system import Origin, StepNeeds, WorkflowSummary

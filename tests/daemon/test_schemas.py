@@ -7,7 +7,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.daemon.schemas import FOLDER, KINDS, schema_text, write_schemas
 from gitopsd.model.schemas import DIALECT
 from gitopsd.repo.initialise import template_folder

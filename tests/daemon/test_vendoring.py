@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitopsd.compiler.vendored import check_vendored
+from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.vendor_check import check_libraries
-from gitopsd.daemon.vendoring import add_library, update_libraries
+from gitopsd.daemon.vendor.check import check_libraries
+from gitopsd.daemon.vendor.vendoring import add_library, update_libraries
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.worktree_source import read_work_tree
 from tests.daemon.libraries import ALL, CLEANSE, NOTIFY, Pair, pair

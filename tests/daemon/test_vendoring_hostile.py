@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.compiler.vendored import check_vendored
+from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.vendoring import add_library, update_libraries
+from gitopsd.daemon.vendor.vendoring import add_library, update_libraries
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.worktree_source import read_work_tree
 from tests.daemon.libraries import ALL, CLEANSE, NOTIFY, Pair, pair

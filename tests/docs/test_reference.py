@@ -10,10 +10,10 @@ import pytest
 
 import gitopsd.compiler
 from gitopsd.cli.main import cli
-from gitopsd.compiler.declaration import decode
+from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.render.unit import unit_text
 from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
-from gitopsd.compiler.yaml_reader import read_yaml
+from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.daemon.configuration import Configuration, read_configuration
 from gitopsd.daemon.policy import published_policy
 from gitopsd.model.blueprint import Blueprint

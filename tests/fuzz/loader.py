@@ -14,9 +14,9 @@ import atheris
 
 with atheris.instrument_imports(include=["gitopsd", "jinja2", "ruamel"]):
     from gitopsd.compiler.compile import compile_front
-    from gitopsd.compiler.expression_errors import expression_diagnostic
-    from gitopsd.compiler.expressions import ExpressionError, evaluate
-    from gitopsd.compiler.yaml_reader import read_yaml
+    from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
+    from gitopsd.compiler.expressions.texts import ExpressionError, evaluate
+    from gitopsd.compiler.yaml.reader import read_yaml
     from gitopsd.model.excerpt import format_diagnostics
     from gitopsd.model.source import in_memory
 

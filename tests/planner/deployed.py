@@ -11,7 +11,7 @@ from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.plan import JobChange, Plan, PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import TREE, TreeEntry
-from gitopsd.planner.diff import make_plan
+from gitopsd.planner.plan.diff import make_plan
 from tests.compiler.cases import Case, compile_with
 
 INPUTS = PlanInputs(environment="production", source_commit="", source_tree="", artifact_head="", renderer="0")

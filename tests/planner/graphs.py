@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gitopsd.planner.graph import Change, Graph, GraphChannel, GraphEnd, GraphStep, WorkflowGraph
+from gitopsd.planner.graph.draw import Change, Graph, GraphChannel, GraphEnd, GraphStep, WorkflowGraph
 
 Ends = Sequence[str]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import gitopsd.runner.lifecycle
-from gitopsd.planner.data_effects import DRAIN_SECONDS
+from gitopsd.planner.plan.data_effects import DRAIN_SECONDS
 from tests.planner.deployed import changes_between
 from tests.planner.sources import WORKER, Steps, machine, reads, source, step, store, writes
 

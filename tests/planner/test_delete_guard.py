@@ -1,7 +1,7 @@
 import pytest
 
 from gitopsd.model.policy import PolicyRecord
-from gitopsd.planner.delete_guard import why_held
+from gitopsd.planner.plan.delete_guard import why_held
 from tests.planner.deployed import changed, plan, render
 
 

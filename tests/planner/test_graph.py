@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitopsd.model.plan import JobChange
-from gitopsd.planner.graph import Graph, bounded, draw_graph
-from gitopsd.planner.graph_mermaid import MAX_CHARACTERS, MAX_LINKS, mermaid_text
-from gitopsd.planner.graph_svg import svg_text
+from gitopsd.planner.graph.draw import Graph, bounded, draw_graph
+from gitopsd.planner.graph.mermaid import MAX_CHARACTERS, MAX_LINKS, mermaid_text
+from gitopsd.planner.graph.svg import svg_text
 from tests.planner.graphs import GRAPHS, PLANNED, channel, graph, many, step
 
 GOLDEN = Path(__file__).parent / "pictures"

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.plan import Plan
-from gitopsd.planner.diff import make_plan
+from gitopsd.planner.plan.diff import make_plan
 from tests.compiler.cases import GOLDEN, Case
 from tests.compiler.repositories import REPOSITORIES, Repository
 from tests.planner.deployed import INPUTS, Deployed, changed, edited, placement_of, plan, render

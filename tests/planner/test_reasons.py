@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gitopsd.planner.job_document import JobDocument, read_document
-from gitopsd.planner.reasons import Census, why_deleted
+from gitopsd.planner.plan.job_document import JobDocument, read_document
+from gitopsd.planner.plan.reasons import Census, why_deleted
 from tests.planner.deployed import changed, changes_between, fleet_of, plan, render
 from tests.planner.sources import WORKER, Steps, machine, reads, source, step, store, writes
 

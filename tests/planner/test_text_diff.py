@@ -4,7 +4,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.planner.text_diff import text_diff
+from gitopsd.planner.plan.text_diff import text_diff
 
 TEXTS = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "\n"]), max_size=8).map("".join)
 

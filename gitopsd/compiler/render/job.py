@@ -6,12 +6,12 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from gitopsd.compiler.blueprint_check import KINDS
-from gitopsd.compiler.expressions import ExpressionError, evaluate, names_used
+from gitopsd.compiler.checks.blueprint import KINDS
+from gitopsd.compiler.checks.policy import refused_settings
+from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, names_used
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.parse import Library
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
-from gitopsd.compiler.policy import refused_settings
 from gitopsd.compiler.render.actions import check_actions
 from gitopsd.compiler.render.job_error import JobError
 from gitopsd.compiler.render.unit import unit_name, unit_text

@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Raw, Struct, to_builtins
 from msgspec.structs import replace
 
-from gitopsd.compiler.machines import without_live_machines
+from gitopsd.compiler.checks.machines import without_live_machines
 from gitopsd.compiler.place import Placement
 from gitopsd.compiler.render.workflow import (
     JobFiles,

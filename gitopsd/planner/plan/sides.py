@@ -1,0 +1,72 @@
+"""One worker's release, before or after: its jobs, and the files that each is made of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gitopsd.model.artifacts import RELEASE_FILE
+from gitopsd.model.trees import TreeEntry
+from gitopsd.planner.plan.job_document import JobDocument, read_document
+
+JobEntry = Mapping[str, Any]
+"""A job's part of `release.json`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """`jobs` are the entries of `release.json`; `files_of` gives a job's files by path in the release.
+
+    `blob` reads a file by its id. `runtime` is the id of the runner's folder. `adapters` says of adapter jobs why they
+    are there, as far as it is known.
+    """
+
+    jobs: Mapping[str, JobEntry]
+    files_of: Callable[[str], Mapping[str, TreeEntry]]
+    blob: Callable[[str], bytes]
+    runtime: str = ""
+    adapters: Mapping[str, str]
+
+    def document(self, job: str) -> JobDocument:
+        """What the job is told; nothing at all of a job that isn't here."""
+        entry = self.files_of(job).get(document_path(job))
+        return read_document(self.blob(entry.id)) if entry else JobDocument()
+
+
+def document_path(job: str) -> str:
+    return f"jobs/{job}/job.json"
+
+
+def no_side() -> Side:
+    """A worker that has no release."""
+    return Side(jobs={}, files_of=lambda _: {}, blob=_nothing_to_read, adapters={})
+
+
+def _nothing_to_read(blob: str) -> bytes:
+    raise LookupError(blob)
+
+
+def side_of(
+    entries: Mapping[str, TreeEntry], blob: Callable[[str], bytes], adapters: Mapping[str, str] | None = None
+) -> Side:
+    """From the files of a release by path. A job's are `jobs/<job>/…`, and the unit that `release.json` names."""
+    record = entries.get(RELEASE_FILE)
+    content = msgspec.json.decode(blob(record.id)) if record else {}
+    jobs: dict[str, JobEntry] = content.get("jobs", {})
+    files: dict[str, dict[str, TreeEntry]] = {
+        job: {path: entries[path] for path in [f"units/{entry['unit']}"] if path in entries}
+        for job, entry in jobs.items()
+    }
+    for path, entry in entries.items():
+        if path.startswith("jobs/"):
+            job = path.split("/", 2)[1]
+            if job in files:
+                files[job][path] = entry
+    return Side(
+        jobs=jobs,
+        files_of=lambda job: files.get(job, {}),
+        blob=blob,
+        runtime=content.get("runtime") or "",
+        adapters=adapters or {},
+    )
