@@ -22,6 +22,7 @@ class Pair:
     replicas: int
     together: bool
     region: str | None
+    packs: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def _workflow(number: int, pairs: tuple[Pair, ...]) -> dict[str, Any]:
         where: dict[str, Any] = {"group": "edge", "replicas": pair.replicas}
         if pair.region:
             where["constraints"] = [f"label.region == {pair.region}"]
+        if pair.packs:
+            where["strategy"] = "pack"
         glob = "/srv/in/${{ worker.name }}/${{ job.replica }}"
         steps[f"read-{index}"] = {"use": "std/read-files", "with": {"glob": glob}, "out": f"c{index}", "place": where}
         steps[f"write-{index}"] = {
@@ -90,7 +93,9 @@ def _mixed(value: Any, mixed: random.Random) -> Any:
 
 
 REGIONS = st.sampled_from(["eu", "us"])
-PAIRS = st.builds(Pair, replicas=st.integers(1, 5), together=st.booleans(), region=st.none() | REGIONS)
+PAIRS = st.builds(
+    Pair, replicas=st.integers(1, 5), together=st.booleans(), region=st.none() | REGIONS, packs=st.booleans()
+)
 REPOSITORIES = st.builds(
     Repository,
     # there is always a worker in each region, so that every step can be placed

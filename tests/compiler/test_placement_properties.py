@@ -35,6 +35,8 @@ def test_replicas_spread_over_the_eligible_workers(repository: Repository) -> No
     jobs = placed(repository)
     for number, pairs in enumerate(repository.workflows):
         for index, pair in enumerate(pairs):
+            if pair.packs:
+                continue
             fitting = [name for name, region in repository.workers.items() if pair.region in {None, region}]
             for step in (f"read-{index}", f"write-{index}"):
                 counts = Counter(jobs[f"flow-{number}.{step}.{replica}"] for replica in range(pair.replicas))
@@ -49,6 +51,19 @@ def test_load_is_even_where_every_worker_fits_every_step(repository: Repository)
     )
     counts = Counter(placed(Repository(workers=repository.workers, workflows=single)).values())
     assert max(counts.values()) - min(counts.get(name, 0) for name in repository.workers) <= 1
+
+
+@given(repository=REPOSITORIES, slots=st.integers(1, 6))
+def test_packing_begins_another_worker_only_when_one_is_full(repository: Repository, slots: int) -> None:
+    alone = tuple(
+        tuple(Pair(replicas=1, together=False, region=None, packs=True) for _ in pairs)
+        for pairs in repository.workflows
+    )
+    placement, _ = try_to_place(Repository(workers=repository.workers, workflows=alone, slots=slots))
+    assume(placement is not None)
+    assert placement
+    counts = Counter(placement.jobs.values())
+    assert len(counts) == -(-len(placement.jobs) // slots)
 
 
 @given(repository=REPOSITORIES)
