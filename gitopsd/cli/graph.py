@@ -2,8 +2,9 @@ from pathlib import Path
 
 import click
 
-from gitopsd.cli.plan_file import read_plan, write_plan
+from gitopsd.cli.plan_file import read_plan
 from gitopsd.cli.session import Session
+from gitopsd.cli.write_aside import write_aside
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.model.names import did_you_mean
@@ -56,7 +57,7 @@ def graph(
     if out is None:
         click.echo(text, nl=False)
     else:
-        write_plan(out, text.encode())
+        write_aside(out, text.encode())
     return 0
 
 

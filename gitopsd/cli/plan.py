@@ -5,10 +5,11 @@ import click
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import show_diagnostics
-from gitopsd.cli.plan_file import encode_plan, write_plan
+from gitopsd.cli.plan_file import encode_plan
 from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
+from gitopsd.cli.write_aside import write_aside
 from gitopsd.daemon.planning import plan_version
 from gitopsd.repo.source import FileContents
 
@@ -33,7 +34,7 @@ def plan(
     source = workspace.source(revision)
     planned = plan_version(workspace, source)
     if out is not None:
-        write_plan(out, encode_plan(planned.plan))
+        write_aside(out, encode_plan(planned.plan))
     if as_json or style == "json":
         sys.stdout.buffer.write(encode_plan(planned.plan))
     elif style == "markdown":

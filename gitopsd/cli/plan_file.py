@@ -1,12 +1,10 @@
 """A plan in a file: what `plan --out` writes and `apply FILE` takes."""
 
-import tempfile
 from pathlib import Path
 
 import click
 import msgspec
 
-from gitopsd.daemon.errors import ControllerError
 from gitopsd.model.plan import PLAN_FORMAT, Plan
 
 
@@ -17,20 +15,6 @@ class _Header(msgspec.Struct):
 def encode_plan(plan: Plan) -> bytes:
     """JSON for people and programs, ending in a newline."""
     return msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
-
-
-def write_plan(path: Path, content: bytes) -> None:
-    """Aside, then renamed: a reader finds the old plan or the whole new one. Raises ControllerError."""
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)  # a device or a pipe is written to, not replaced
-            return
-        path = path.resolve()
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
-            aside.write(content)
-        Path(aside.name).replace(path)
-    except OSError as error:
-        raise ControllerError(f"{path}: {error.strerror}", "name a file in a folder that can be written to") from None
 
 
 def read_plan(what: str | None) -> Plan | None:
