@@ -28,6 +28,8 @@ def apply(session: Session, what: str | None, *, confirm_deletes: bool, as_json:
     if expected is not None and session.environment is None:
         session = replace(session, environment=expected.inputs.environment)
     workspace = session.workspace()
+    if revision is None and workspace.source().commit is None:
+        click.echo("The work tree has edits that are not committed: they are not part of this.", err=True)
     reporter = Reporter()
     results = []
     try:

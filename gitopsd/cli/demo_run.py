@@ -24,6 +24,8 @@ from gitopsd.repo.initialise import commit_work_tree, initialise, set_parameter,
 
 _STALLED_SECONDS = 20.0
 _BLOCK = 1 << 20
+_MARK = "gitopsd.demo"
+"""In the configuration of the demo's own repository, so that nobody else's is taken for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +41,12 @@ def run_demo(input_file: Path | None, folder: Path) -> int:
     style = "jsonl" if _is_jsonl(chosen) else "lines"
     _say(1, f"A workflow repository in {folder}")
     if (folder / "gitopsd.yaml").exists():
+        if open_workspace(str(folder), None, "local").repository.config(_MARK) is None:
+            raise ControllerError(f"{folder} holds a repository that is no demo", "name another folder: --dir DIR")
         click.echo("  it is there already and goes on")
     else:
         initialise(folder)
+        open_workspace(str(folder), None, "local").repository.git.config[_MARK] = "true"
         click.echo(f"  gitopsd init {shlex.quote(str(folder))}")
     if style != "jsonl" or "format:" in (folder / "gitopsd.yaml").read_text():
         set_parameter(folder, "local", "roundtrip", "format", style)

@@ -119,6 +119,13 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a kind of e
         result: Any = cli.main(args=arguments, prog_name="gitopsd", standalone_mode=False)
     except click.exceptions.Exit as finished:
         return finished.exit_code
+    except click.NoSuchOption as unknown:
+        error: click.UsageError = unknown
+        if unknown.option_name in {option for parameter in cli.params for option in parameter.opts}:
+            name = unknown.option_name
+            error = click.UsageError(f"{name} stands before the command: gitopsd {name} …", unknown.ctx)
+        error.show()
+        return exit_codes.USAGE
     except click.UsageError as error:
         error.show()
         return exit_codes.USAGE

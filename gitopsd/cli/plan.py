@@ -1,3 +1,4 @@
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
-from gitopsd.daemon.planning import plan_version
+from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.planning import Planned, plan_version
+from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.repo.source import FileContents
 
 
@@ -46,5 +49,14 @@ def plan(
         if source.commit is None:
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
         elif not planned.plan.is_empty and not planned.plan.held:
-            click.echo("`gitopsd apply` makes it so.")
+            click.echo(_next_step(session, planned, str(out or revision or "")))
     return exit_codes.CHANGES if detailed_exitcode and not planned.plan.is_empty else 0
+
+
+def _next_step(session: Session, planned: Planned, what: str) -> str:
+    try:
+        refuse_what_cannot_run(planned.summaries)
+    except ControllerError as refusal:
+        return f"`gitopsd apply` would refuse it: {refusal.message}."
+    environment = ["--env", session.environment] if session.environment else []
+    return f"`{shlex.join(['gitopsd', *environment, 'apply', *([what] if what else [])])}` makes it so."

@@ -14,7 +14,7 @@ from gitopsd.compiler.placement.constraints import parse_constraint
 from gitopsd.compiler.yaml.places import Pointer
 from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.diagnostic import Diagnostic
-from gitopsd.model.system import BoundChannel, BoundStep, Deferred, Endpoint, Scope, System
+from gitopsd.model.system import BoundChannel, BoundStep, Deferred, Endpoint, Origin, Scope, System
 from gitopsd.model.workflow import Parameter, transport_of
 
 KNOWN_AFTER_PLACEMENT = frozenset({"worker", "job"})
@@ -132,7 +132,14 @@ class _Binding:
                     values.known = False
                     return  # what is wrong with them has been said
                 if names & KNOWN_AFTER_PLACEMENT or ("params" in names and around.deferred):
-                    values.deferred[name] = Deferred(raw=raw, parameter=parameter, scope=around.scope)
+                    values.deferred[name] = Deferred(
+                        raw=raw,
+                        parameter=parameter,
+                        scope=around.scope,
+                        origin=Origin(frame.declared.path, way),
+                        name=user.name,
+                        use=user.use,
+                    )
                     return
                 raw = evaluate(raw, {"params": around.params, **self._fixed(user.name)})
             values.params[name] = checked(parameter, raw)

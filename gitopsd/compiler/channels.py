@@ -149,7 +149,8 @@ class ChannelBinder:
         try:
             if "params" in names_used(raw) and self._scope is None:
                 return None
-            late = next((name for name in self._deferred if re.search(rf"params\.{name}\b", raw)), "")
+            # by name wherever it stands: `params['dir'] | default('x')` must not take the default
+            late = next((name for name in self._deferred if re.search(rf"\b{name}\b", raw)), "")
             if late:
                 message = f"`{way[0]}`: `{late}` differs from worker to worker, and a channel is the same for all"
                 self._report("bad-expression", message, self._place(*way))

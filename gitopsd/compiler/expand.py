@@ -15,6 +15,7 @@ from gitopsd.compiler.link import Linked, Used
 from gitopsd.compiler.load import OWN
 from gitopsd.compiler.parse import Declared
 from gitopsd.compiler.ports import PortBinder, PortOwner
+from gitopsd.compiler.words import counted
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.diagnostic import Diagnostic, Location, Related
 from gitopsd.model.system import Origin
@@ -128,7 +129,7 @@ class _Expansion:
         effective = step.place if isinstance(step, Step) else self._narrowed(frame, key, step, place)
         inputs, outputs = self._ports(frame, key, step, used)
         if isinstance(used.declared.value, Module):
-            self._use_module(frame, key, used, name=name, place=effective, bound={**inputs, **outputs})
+            self._use_module(frame, key, used, name=name, place=effective, bound=(inputs, outputs))
             return
         if not self._has_room(frame, key, name, effective):
             return
@@ -154,7 +155,7 @@ class _Expansion:
         *,
         name: str,
         place: Place,
-        bound: Mapping[str, str],
+        bound: tuple[Mapping[str, str], Mapping[str, str]],
     ) -> None:
         declared: Declared[Any] = used.declared
         origin = Origin(frame.declared.path, ("steps", key))
@@ -162,9 +163,10 @@ class _Expansion:
             return
         module: Module = declared.value
         channels = {channel: f"{name}.{channel}" for channel in module.channels}
-        for port, channel in (*module.in_.items(), *module.out.items()):
-            if port in bound:
-                channels[channel] = frame.channels[bound[port]]
+        for ports, given in zip((module.in_, module.out), bound, strict=True):
+            for port, channel in ports.items():
+                if port in given:
+                    channels[channel] = frame.channels[given[port]]
         self.frame(
             Frame(
                 name=name,
@@ -207,7 +209,7 @@ class _Expansion:
         more = not isinstance(inner.replicas, UnsetType) and inner.replicas > outer.replicas
         if document and (group_differs or more):
             user = frame.chain[-1]
-            had = f"the group `{outer.group}`" if group_differs else f"{outer.replicas} replicas"
+            had = f"the group `{outer.group}`" if group_differs else counted(outer.replicas, "replica")
             wanted = f"the group `{inner.group}`" if group_differs else f"{inner.replicas}"
             self.diagnostics.append(
                 Diagnostic(

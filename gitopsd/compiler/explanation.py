@@ -1,6 +1,6 @@
 """Why a step is as it is: which layer gave each value, and why each worker was chosen or turned down."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct
@@ -76,11 +76,12 @@ def explain_step(
     summary: WorkflowSummary,
     placement: Placement,
     state: ArtifactState,
+    committed: Mapping[str, str],
 ) -> StepExplanation:
-    """`state` is what placing began from."""
+    """`state` is what placing began from, `committed` where the jobs are: it is another one where a version returns."""
     company = next(one for one in summary.companies if any(needs.name == step.name for needs in one.steps))
     at = [needs.name for needs in company.steps].index(step.name)
-    replicas = tuple(_replica(company, jobs[at], placement, state) for jobs in company.jobs)
+    replicas = tuple(_replica(jobs[at], placement, state, committed, packs=company.packs) for jobs in company.jobs)
     workers = tuple(_workers(company, replicas, placement, state))
     return StepExplanation(
         step=f"{system.workflow}.{step.name}",
@@ -161,14 +162,17 @@ def _default(linked: Linked, path: str, name: str, parameter: Parameter) -> list
     return [Candidate(layer="default", place=str(place), written=parameter.default)]
 
 
-def _replica(company: Company, job: str, placement: Placement, state: ArtifactState) -> ExplainedReplica:
+def _replica(
+    job: str, placement: Placement, state: ArtifactState, committed: Mapping[str, str], *, packs: bool
+) -> ExplainedReplica:
     worker = placement.jobs[job]
-    before = state.placement.get(job)
-    if before == worker:
-        reason = "it was here before, and may stay"
+    if committed.get(job) == worker:
+        reason = "it is here, and may stay"
+    elif state.placement.get(job) == worker:
+        reason = "it was here when this was deployed before"
     else:
         spread = "fewest replicas of the step, then fewest jobs"
-        why = "most jobs here already, to be packed" if company.packs else spread
+        why = "most jobs here already, to be packed" if packs else spread
         reason = f"{placement.moved[job]}; {why}" if job in placement.moved else f"new; {why}"
     return ExplainedReplica(job=job, worker=worker, reason=reason)
 

@@ -10,6 +10,7 @@ import msgspec
 from gitopsd.compiler.checks.blueprint import check_blueprint
 from gitopsd.compiler.checks.fleet import check_fleet
 from gitopsd.compiler.checks.module import check_module
+from gitopsd.compiler.declarations.mistakes import first_mistakes
 from gitopsd.compiler.environment import choose_environment
 from gitopsd.compiler.expressions.texts import has_expression
 from gitopsd.compiler.load import OWN, missing_path
@@ -25,7 +26,7 @@ from gitopsd.model.memory import Memory, memory_key
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.system import Origin
 from gitopsd.model.vendor import VENDOR_FOLDER
-from gitopsd.model.workflow import Module, Workflow
+from gitopsd.model.workflow import InnerStep, Module, Step, Workflow
 
 T = TypeVar("T")
 
@@ -183,15 +184,19 @@ def _check_uses(parsed: Parsed) -> Iterator[Diagnostic]:
         if not unknown:
             continue
         known = _known_uses(parsed.libraries, library)
-        for name, step in user.value.steps.items():
-            if step.use in unknown:
-                is_module = step.use.startswith("modules/")
-                yield Diagnostic(
-                    code="unknown-module" if is_module else "unknown-blueprint",
-                    message=f"there is no {'module' if is_module else 'blueprint'} `{step.use[:80]}`",
-                    location=user.document.locate("steps", name, "use"),
-                    hint=did_you_mean(step.use, known),
-                )
+        steps: Mapping[str, Step | InnerStep] = user.value.steps
+        wrong = (name for name, step in steps.items() if step.use in unknown)
+        yield from first_mistakes(_unknown_use(user.document, name, steps[name].use, known) for name in wrong)
+
+
+def _unknown_use(document: Document, step: str, use: str, known: Sequence[str]) -> Diagnostic:
+    is_module = use.startswith("modules/")
+    return Diagnostic(
+        code="unknown-module" if is_module else "unknown-blueprint",
+        message=f"there is no {'module' if is_module else 'blueprint'} `{use[:80]}`",
+        location=document.locate("steps", step, "use"),
+        hint=did_you_mean(use, known),
+    )
 
 
 def _check_cycles(parsed: Parsed) -> Iterator[Diagnostic]:

@@ -50,28 +50,28 @@ def place(
     together = [company for summary in summaries for company in summary.companies]
     eligibility = Eligibility(workers, state)
     load = Load(workers)
-    moving: list[tuple[Company, tuple[str, ...]]] = []
+    moving: dict[str, tuple[Company, list[tuple[str, ...]]]] = {}
     moved: dict[str, str] = {}
     for company in together:
         fitting = eligibility.fitting(company)
         for jobs in company.jobs:
             stays = _stays(company, jobs, fitting, state, load)
             if stays:
-                load.put(company, jobs, stays)
+                load.put(jobs, stays)
+                moved |= _gathered(company, jobs, stays, state, fitting)
             else:
-                moving.append((company, jobs))
-    left_over: dict[str, tuple[Company, int]] = {}
-    for company, jobs in moving:
-        worker = best(company, jobs, eligibility.open(company), load)
-        if worker is None:
-            left_over[company.name] = (company, left_over.get(company.name, (company, 0))[1] + 1)
-            continue
-        load.put(company, jobs, worker)
-        for job in jobs:
-            origin = state.placement.get(job, worker)
-            if origin != worker:
-                moved[job] = _why_moved(company, origin, workers, eligibility)
-    diagnostics += [_no_worker(linked, company, count, eligibility, load) for company, count in left_over.values()]
+                moving.setdefault(company.name, (company, []))[1].append(jobs)
+    left_over: list[tuple[Company, int]] = []
+    for company, homeless in moving.values():
+        for jobs, worker in zip(homeless, _places(company, homeless, eligibility.open(company), load), strict=False):
+            for job in jobs:
+                origin = state.placement.get(job, worker)
+                if origin != worker:
+                    moved[job] = _why_moved(company, origin, workers, eligibility)
+        missing = sum(jobs[0] not in load.jobs for jobs in homeless)
+        if missing:
+            left_over.append((company, missing))
+    diagnostics += [_no_worker(linked, company, count, eligibility, load) for company, count in left_over]
     return None if diagnostics else Placement(workers=workers, jobs=load.jobs, moved=moved), diagnostics
 
 
@@ -105,15 +105,12 @@ class Load:
     workers: Mapping[str, PlacedWorker]
     jobs: dict[str, str] = field(default_factory=dict)
     per_worker: Counter[str] = field(default_factory=Counter)
-    replicas: dict[str, list[str]] = field(default_factory=dict)
-    """Company -> the workers of its replicas."""
     _draws: dict[str, int] = field(default_factory=dict)
 
-    def put(self, company: Company, jobs: Sequence[str], worker: str) -> None:
+    def put(self, jobs: Sequence[str], worker: str) -> None:
         for job in jobs:
             self.jobs[job] = worker
         self.per_worker[worker] += len(jobs)
-        self.replicas.setdefault(company.name, []).append(worker)
 
     def has_room(self, worker: str, company: Company) -> bool:
         return self.per_worker[worker] + len(company.steps) <= self.workers[worker].slots
@@ -136,23 +133,56 @@ def _stays(
     return None
 
 
-def best(company: Company, jobs: Sequence[str], candidates: Sequence[str], load: Load) -> str | None:
-    """The worker that a replica goes to; None where all are full."""
-    ranks = {name: rank(company, name, load) for name in candidates if load.has_room(name, company)}
-    if not ranks:
-        return None
-    least = min(ranks.values())
-    job = load.draw(jobs[0])
-    # rendezvous: each pair has a draw of its own, so a worker that comes or goes changes no other pair's
-    return min(
-        (((job ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name, order in ranks.items() if order == least
-    )[1]
+def _places(
+    company: Company, homeless: Sequence[Sequence[str]], candidates: Sequence[str], load: Load
+) -> Iterator[str]:
+    """A worker for each replica in turn, which is put there; ends early when all are full.
+
+    Candidates are kept by rank, since placing a replica changes that of one worker only.
+    """
+    of_company = Counter(load.jobs[jobs[0]] for jobs in company.jobs if jobs[0] in load.jobs)
+    by_rank: dict[tuple[int, int], set[str]] = {}
+    for name in candidates:
+        if load.has_room(name, company):
+            by_rank.setdefault(rank(company, name, of_company, load), set()).add(name)
+    for jobs in homeless:
+        if not by_rank:
+            return
+        least = min(by_rank)
+        draw = load.draw(jobs[0])
+        # rendezvous: each pair has a draw of its own, so a worker that comes or goes changes no other pair's
+        worker = min((((draw ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name in by_rank[least])[1]
+        by_rank[least].discard(worker)
+        if not by_rank[least]:
+            del by_rank[least]
+        load.put(jobs, worker)
+        of_company[worker] += 1
+        if load.has_room(worker, company):
+            by_rank.setdefault(rank(company, worker, of_company, load), set()).add(worker)
+        yield worker
 
 
-def rank(company: Company, worker: str, load: Load) -> tuple[int, int]:
+def rank(company: Company, worker: str, of_company: Mapping[str, int], load: Load) -> tuple[int, int]:
     """The lowest is taken: the fewest replicas of the company, then the fewest jobs; packing, the most jobs."""
     jobs = load.per_worker[worker]
-    return (0, -jobs) if company.packs else (load.replicas.get(company.name, []).count(worker), jobs)
+    return (0, -jobs) if company.packs else (of_company.get(worker, 0), jobs)
+
+
+def _gathered(
+    company: Company, jobs: Sequence[str], worker: str, state: ArtifactState, fitting: frozenset[str]
+) -> dict[str, str]:
+    """Jobs that come to where another one of their replica stays, with the reason."""
+    if len(jobs) == 1:
+        return {}
+    beside = next(
+        step.name for step, job in zip(company.steps, jobs, strict=True) if state.placement.get(job) == worker
+    )
+    return {
+        job: f"a `worker` channel keeps it beside `{beside}`"
+        + ("" if origin in fitting else f", and `{origin}` doesn't fit the two of them")
+        for job in jobs
+        if (origin := state.placement.get(job, worker)) != worker
+    }
 
 
 def _why_moved(company: Company, origin: str, workers: Mapping[str, PlacedWorker], eligibility: Eligibility) -> str:

@@ -105,7 +105,7 @@ def _direct_end(attachment: Attachment, side: str) -> WireEnd:
 def _adapt(attachment: Attachment, side: str, port: str, worker: PlacedWorker) -> tuple[WireEnd, RoutedJob]:
     """The step's end, which becomes a `worker` socket, and the adapter job between that socket and the channel."""
     channel, step, system = attachment.channel, attachment.step, attachment.system
-    inner_name = f"{attachment.wire_name}.{side}.{step.name}"
+    inner_name = f"{attachment.wire_name}/{side}/{step.name}"  # no name holds a slash
     socket = socket_name(inner_name, str(attachment.replica))
     outer = _direct_end(attachment, side)
     reader = side == "in"

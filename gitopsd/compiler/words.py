@@ -24,3 +24,8 @@ def short(value: Any, limit: int = 60) -> str:
     """Text cut to a length that fits a message."""
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as "1 replica" and "2 replicas"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -31,7 +31,7 @@ from gitopsd.repo.publish import publish, write_deployment
 from gitopsd.repo.refs import RefUpdate
 from gitopsd.repo.revision import is_ancestor
 from gitopsd.repo.source import SourceTree
-from gitopsd.repo.trailers import DeploymentTrailers, format_message
+from gitopsd.repo.trailers import DeploymentTrailers, records_message
 
 _COMMIT_ATTEMPTS = 5
 _WORKER_SECONDS = 150.0
@@ -190,7 +190,7 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
     tree = planned.rendering.tree(CommittedReleases(repository=repository, tree=head.commit.tree) if head else None)
     subject = read_artifact_commit(repository, source_commit).subject
     if planned.plan.is_empty and head is not None:
-        message = format_message(f"Records for: {subject}", {"Source-Commit": source_commit})
+        message = records_message(subject, source_commit=source_commit, compiled=planned.compiled)
         commit = write_commit(repository, tree, parent=head.commit.id, message=message)
         update = RefUpdate(ref=branch.ref, new=commit, old=head.commit.id)
         publish(repository, [update], workspace.remote, reason="gitopsd: records")
@@ -203,7 +203,7 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
         trigger="manual",
         plan_digest=planned.plan.digest,
         renderer=planned.plan.inputs.renderer,
-        source_tree=planned.plan.inputs.source_tree,
+        compiled=planned.compiled,
     )
     return write_deployment(
         repository,

@@ -78,9 +78,13 @@ def read_placement(repository: Repository, tree: str) -> dict[str, str]:
     """Job -> worker, over all workflows, as a tree of the artifact branch has it."""
     placement: dict[str, str] = {}
     for name, entry in list_folder(repository, tree, PLACEMENT_FOLDER).items():
-        content = repository.read(entry.id, "blob")
-        placement |= _record(content, PlacementRecord, f"{PLACEMENT_FOLDER}/{name}").jobs
+        placement |= read_placement_record(repository, entry.id, name.removesuffix(".json")).jobs
     return placement
+
+
+def read_placement_record(repository: Repository, blob: str, workflow: str) -> PlacementRecord:
+    """`placement/<workflow>.json`, by its blob id. Raises RepositoryError."""
+    return _record(repository.read(blob, "blob"), PlacementRecord, f"{PLACEMENT_FOLDER}/{workflow}.json")
 
 
 def read_facts(repository: Repository, tree: str) -> FactsRecord:

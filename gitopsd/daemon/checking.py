@@ -7,7 +7,7 @@ from gitopsd.compiler.compile import compile_back
 from gitopsd.compiler.environment import environment_names
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.pinning import pinned_source
+from gitopsd.daemon.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.planning import check_source
 from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.workspace import Workspace
@@ -43,7 +43,13 @@ def _chosen(workspace: Workspace, source: SourceTree) -> list[str | None]:
 
 
 def _check(workspace: Workspace, source: SourceTree) -> tuple[Diagnostic, ...]:
+    """Of a pinned environment both what its pin has, and what this version would be once the pin is moved to it."""
     pinned = pinned_source(workspace, source)
+    found = _compile(workspace, pinned)
+    return found if pinned.written is None else (*found, *_compile(workspace, PinnedSource(source=source)))
+
+
+def _compile(workspace: Workspace, pinned: PinnedSource) -> tuple[Diagnostic, ...]:
     front = check_source(pinned, workspace.environment, workspace.memory)
     state = ArtifactState(policy=published_policy(workspace.configuration))
     return pinned.explain(compile_back(front, state, runtime_files(), {}, workspace.memory).diagnostics)

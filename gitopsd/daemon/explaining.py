@@ -1,5 +1,7 @@
 """Why a step of a version is as it is, and where."""
 
+import re
+
 from gitopsd.compiler.explanation import StepExplanation, explain_step
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import compile_version
@@ -9,7 +11,10 @@ from gitopsd.repo.source import SourceTree
 
 
 def explain(workspace: Workspace, source: SourceTree, step: str) -> StepExplanation:
-    """`step` is `<workflow>.<step>`, or a job's name. Raises DiagnosticsError, ControllerError for an unknown step."""
+    """`step` is `<workflow>.<step>`, or a job's name; an adapter job is explained by its step.
+
+    Raises DiagnosticsError, ControllerError for an unknown step.
+    """
     version = compile_version(workspace, source)
     placement = version.compiled.placement
     if placement is None:
@@ -20,6 +25,8 @@ def explain(workspace: Workspace, source: SourceTree, step: str) -> StepExplanat
             steps = flow.system.steps
             head, _, replica = name.rpartition(".")
             known = name if name in steps else head if replica.isdecimal() else name
+            adapted = [step for step in steps if re.match(rf"{re.escape(step)}-(in|out)-", known)]
+            known = max(adapted, key=len) if known not in steps and adapted else known
             if known not in steps:
                 raise ControllerError(f"the workflow `{workflow}` has no step `{name}`", did_you_mean(name, steps))
             return explain_step(
@@ -29,6 +36,7 @@ def explain(workspace: Workspace, source: SourceTree, step: str) -> StepExplanat
                 summary=flow.summary,
                 placement=placement,
                 state=version.state,
+                committed=version.committed,
             )
     names = [flow.name for flow in version.compiled.flows]
     raise ControllerError(

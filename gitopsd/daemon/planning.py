@@ -1,9 +1,13 @@
 """From a workspace and a version to a plan. Writes nothing but what `git fetch` does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from gitopsd import __version__
 from gitopsd.compiler.compile import Compiled, Flow, Front, compile_back, compile_front
+from gitopsd.compiler.compiled_form import compiled_form
 from gitopsd.compiler.environment import find_branch
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
@@ -22,6 +26,7 @@ from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.system import WorkflowSummary
 from gitopsd.planner.plan.diff import make_plan
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, read_head
+from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.publish import fetch_artifacts
 from gitopsd.repo.source import FileContents, SourceTree
 from gitopsd.runner.bundle import runtime_files
@@ -29,9 +34,14 @@ from gitopsd.runner.bundle import runtime_files
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A plan with what applying it needs. `source` is what was compiled: with a pin, not all of it is the version's."""
+    """A plan with what applying it needs.
+
+    `compiled` tells what the version comes to before it is placed. `source` is what was compiled: with a pin, not all
+    of it is the version's.
+    """
 
     plan: Plan
+    compiled: str
     source: SourceTree
     rendering: Rendering
     flows: tuple[Flow, ...]
@@ -74,7 +84,8 @@ def branch_of(workspace: Workspace, source: SourceTree) -> ArtifactBranch:
 class CompiledVersion:
     """A version that compiles, against the artifact branch as it is. `state` is what placing began from.
 
-    `returns`: this source tree was deployed before, and placing began from where that deployment had its jobs.
+    `committed` is the placement at the head. `form` tells what the version comes to before it is placed; `returns`: an
+    earlier version came to the same, or some of its workflows did, and placing began from where their jobs were.
     """
 
     source: SourceTree
@@ -85,6 +96,8 @@ class CompiledVersion:
     branch: ArtifactBranch
     head: ArtifactHead | None
     state: ArtifactState
+    committed: Mapping[str, str]
+    form: str
     returns: bool
     policy: str
     diagnostics: tuple[Diagnostic, ...]
@@ -106,7 +119,9 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     policy = published_policy(workspace.configuration)
     committed = read_state(workspace.repository, head, policy)
     kept = kept_parts(workspace.repository, head, policy)
-    earlier = earlier_placement(workspace.repository, head, source.id)
+    summaries = [flow.summary for flow in front.flows if flow.summary]
+    form = compiled_form(front.linked, summaries, workspace.memory)
+    earlier = earlier_placement(workspace.repository, head, committed, form)
     state = replace(
         committed,
         placement=committed.placement if earlier is None else earlier,
@@ -125,6 +140,8 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
         branch=branch,
         head=head,
         state=state,
+        committed=committed.placement,
+        form=form.key,
         returns=earlier is not None,
         policy=policy_id(kept),
         diagnostics=diagnostics,
@@ -145,17 +162,24 @@ def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
         pinned=version.pinned,
     )
     before = CommittedReleases(repository=workspace.repository, tree=head.commit.tree if head else None)
-    plan = make_plan(
-        version.rendering,
-        before,
-        version.state,
-        inputs,
-        version.branch.name,
-        moved_because=compiled.moved,
-        returns=version.returns,
-    )
+    try:
+        plan = make_plan(
+            version.rendering,
+            before,
+            version.state,
+            inputs,
+            version.branch.name,
+            moved_because=compiled.moved,
+            returns=version.returns,
+        )
+    except msgspec.DecodeError as error:
+        raise RepositoryError(
+            f"a release.json on the artifact branch can't be read: {error}",
+            "`git log` of that branch says who changed it",
+        ) from None
     return Planned(
         plan=plan,
+        compiled=version.form,
         source=version.source,
         rendering=version.rendering,
         flows=compiled.flows,

@@ -54,12 +54,16 @@ class Scope:
 class Deferred:
     """A parameter whose expressions ask for the worker or the job, which only placement knows.
 
-    `raw` is what was written, `scope` what its expressions see as `params`.
+    `raw` is what was written at `origin`, in what a step of that `name` gives to `use`; `scope` is what its expressions
+    see as `params`.
     """
 
     raw: Any
     parameter: Parameter
     scope: Scope
+    origin: Origin
+    name: str
+    use: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import pygit2
 from gitopsd.model.trees import TREE, TreeEntry, parse_tree
 from gitopsd.repo.errors import RepositoryError, UnknownDeploymentError
 from gitopsd.repo.repository import Repository, unreadable_object
-from gitopsd.repo.trailers import DeploymentTrailers, parse_deployment
+from gitopsd.repo.trailers import DeploymentTrailers, compiled_in, parse_deployment
 
 _MAX_DEPTH = 64  # folders; our own trees are under ten deep
 
@@ -35,7 +35,8 @@ class ArtifactBranch:
 class ArtifactCommit:
     """One commit of an artifact branch. `trailers` is None where it is no deployment (a cordon, say).
 
-    `subject` is the first line of its message, `author` as `Name <email>`, `time` in UTC.
+    `subject` is the first line of its message, `author` as `Name <email>`, `time` in UTC. `compiled` tells what the
+    version that it is of came to before it was placed; empty where it is of none.
     """
 
     id: str
@@ -45,6 +46,7 @@ class ArtifactCommit:
     author: str
     time: datetime
     trailers: DeploymentTrailers | None
+    compiled: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ def read_artifact_commit(repository: Repository, commit: str) -> ArtifactCommit:
             author=_text(author.raw_name) + " <" + _text(author.raw_email) + ">",
             time=datetime.fromtimestamp(found.commit_time, UTC),
             trailers=parse_deployment(message),
+            compiled=compiled_in(message),
         )
     except (KeyError, ValueError, OverflowError, pygit2.GitError) as error:
         raise unreadable_object(commit, str(error).strip("'\"")) from None

@@ -112,7 +112,7 @@ def check_content(path: str, data: bytes) -> SourceProblem | None:
             path=path,
             code="large-file-pointer",
             message="is a Git LFS pointer: its content is not in the repository",
-            hint="commit the file itself, or let workers fetch it with `{url: …, sha256: …}`",
+            hint="commit the file itself, or install it on the workers by other means",
         )
     return None
 
@@ -123,7 +123,7 @@ def too_large(path: str, size: int) -> SourceProblem:
         path=path,
         code="file-too-large",
         message=f"has {size:,} bytes; the limit is {size_limit(path):,}",
-        hint="large artifacts belong on a server: `{url: …, sha256: …}`",
+        hint="split it" if path.endswith(".yaml") else "what is larger is installed on the workers by other means",
     )
 
 

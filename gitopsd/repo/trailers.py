@@ -7,7 +7,7 @@ from dataclasses import dataclass
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (\S(?:.*\S)?)")
 _SUBJECT_LENGTH = 100
 _NAMES = ("Deployment", "Source-Commit", "Environment", "Trigger", "Plan-Digest", "Renderer")
-_SOURCE_TREE = "Source-Tree"
+_COMPILED = "Compiled"
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -15,8 +15,8 @@ _OBJECT_ID = re.compile(r"[0-9a-f]{40}")
 class DeploymentTrailers:
     """What a deployment says of itself.
 
-    `deployment` counts from 1. `source_commit` is 40 hex digits, and so is `source_tree`, the id of the source tree as
-    it was compiled; it is empty for deployments of gitopsd 0.1. `trigger` is one of push, revert, rollback,
+    `deployment` counts from 1. `source_commit` is 40 hex digits, and so is `compiled`, which tells what the version
+    came to before it was placed; it may be empty. `trigger` is one of push, revert, rollback,
     auto-revert, manual, lost, facts, secret, upgrade; a later version may know more.
     """
 
@@ -26,7 +26,7 @@ class DeploymentTrailers:
     trigger: str
     plan_digest: str
     renderer: str
-    source_tree: str = ""
+    compiled: str = ""
 
 
 def format_message(subject: str, trailers: Mapping[str, str]) -> str:
@@ -74,19 +74,19 @@ def deployment_message(subject: str, trailers: DeploymentTrailers) -> str:
         trailers.renderer,
     )
     named = dict(zip(_NAMES, values, strict=True))
-    return format_message(subject, named | ({_SOURCE_TREE: trailers.source_tree} if trailers.source_tree else {}))
+    return format_message(subject, named | ({_COMPILED: trailers.compiled} if trailers.compiled else {}))
 
 
 def parse_deployment(message: str) -> DeploymentTrailers | None:
     """The trailers of a deployment; None for a message that does not have all of them, well formed."""
     found = parse_trailers(message)
     number, source_commit = found.get("Deployment", ""), found.get("Source-Commit", "")
-    source_tree = found.get(_SOURCE_TREE, "")
+    compiled = found.get(_COMPILED, "")
     if not all(name in found for name in _NAMES):
         return None
     if re.fullmatch(r"[1-9][0-9]{0,9}", number) is None or _OBJECT_ID.fullmatch(source_commit) is None:
         return None
-    if source_tree and _OBJECT_ID.fullmatch(source_tree) is None:
+    if compiled and _OBJECT_ID.fullmatch(compiled) is None:
         return None
     return DeploymentTrailers(
         deployment=int(number),
@@ -95,5 +95,16 @@ def parse_deployment(message: str) -> DeploymentTrailers | None:
         trigger=found["Trigger"],
         plan_digest=found["Plan-Digest"],
         renderer=found["Renderer"],
-        source_tree=source_tree,
+        compiled=compiled,
     )
+
+
+def records_message(subject: str, *, source_commit: str, compiled: str) -> str:
+    """The commit message of an update of records that changes no release."""
+    return format_message(f"Records for: {subject}", {"Source-Commit": source_commit, _COMPILED: compiled})
+
+
+def compiled_in(message: str) -> str:
+    """What `Compiled` says, of a deployment or of records; empty where that isn't 40 hex digits."""
+    found = parse_trailers(message).get(_COMPILED, "")
+    return found if _OBJECT_ID.fullmatch(found) else ""

@@ -146,3 +146,23 @@ def test_any_graph_of_modules_ends_in_steps_or_names_a_circle(files: dict[str, b
     assert codes in ({"module-cycle"}, set(), {"no-eligible-worker"})
     if not codes:
         assert all(not step.use.startswith("modules/") for step in compiled.flows[0].system.steps.values())
+
+
+def test_a_port_of_one_name_on_both_sides_is_two_ports() -> None:
+    module = b"""\
+module: mini
+in: {default: one}
+out: {default: two}
+steps: {t: {use: std/transform, in: one, out: two, with: {actions: [{parse: json}]}}}
+channels: {one: {transport: worker}, two: {transport: worker}}
+"""
+    workflow = b"""\
+workflow: orders
+steps:
+  collect: {use: std/read-files, with: {glob: /srv/in/*}, out: raw, place: {group: edge}}
+  mini: {use: modules/mini, in: raw, out: ok, place: {group: edge}}
+  deliver: {use: std/write-files, in: ok, with: {path: /srv/out}, place: {group: edge}}
+channels: {raw: {transport: worker}, ok: {transport: worker}}
+"""
+    step = system_of({"workflows/orders.yaml": workflow, "modules/mini.yaml": module}).steps["mini.t"]
+    assert (step.inputs, step.outputs) == ({"default": "raw"}, {"default": "ok"})

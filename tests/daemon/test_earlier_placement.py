@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from gitopsd.daemon import earlier_placement as module
-from gitopsd.daemon.earlier_placement import earlier_placement
-from gitopsd.repo.artifacts import artifact_branch, read_head
-from gitopsd.repo.repository import open_at
+from gitopsd.model.trees import Graft, TreeFile, build_tree
+from gitopsd.repo.artifacts import artifact_branch, list_folder, read_head
+from gitopsd.repo.commit import write_commit
+from gitopsd.repo.refs import RefUpdate, update_ref
 from tests.daemon.deployments import Deployments, deployments, environments, fleet, workflow
 from tests.repo.gitrepo import deploy
 
@@ -64,32 +65,71 @@ def test_whatever_came_in_between_the_same_tree_has_the_same_placement_again(tmp
         assert seen.setdefault(version, placement) == placement
 
 
-def test_the_newest_deployment_of_a_tree_counts(tmp_path: Path) -> None:
-    made = deployments(tmp_path / "fleet")
-    first = made.commit(START)
-    made.deploy()
-    repository = made.workspace().repository
-    head = read_head(repository, artifact_branch("production"))
-    source_tree = made.plan(revision=first).plan.inputs.source_tree
-    assert earlier_placement(repository, None, source_tree) is None  # nothing deployed yet
-    assert earlier_placement(repository, head, source_tree) is None  # that very tree is deployed
-    assert earlier_placement(repository, head, "f" * 40) is None  # never seen
-    made.commit({"workflows/orders.yaml": workflow("orders", 1)})
-    made.deploy()
-    head = read_head(open_at(made.repo.path), artifact_branch("production"))
-    assert len(earlier_placement(repository, head, source_tree) or {}) == 14
-
-
-def test_deployments_that_never_named_their_source_tree_are_passed_over(
-    fleet_repository: Deployments, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_changed_nothing_here_does_not_stand_in_the_way(fleet_repository: Deployments) -> None:
+    """As a comment does, or an edit for another environment."""
     fleet_repository.deploy()
-    first = fleet_repository.plan().plan.inputs.source_tree
-    placement = fleet_repository.placement()
+    first = fleet_repository.placement()
+    fleet_repository.commit({"gitopsd.yaml": environments(production="", staging="")}, "another environment")
+    fleet_repository.deploy("production")
+    fleet_repository.commit({"fleets/production.yaml": fleet("edge-3", "edge-4")})
+    fleet_repository.deploy("production")
+    assert fleet_repository.placement() != first
+    fleet_repository.repo.git("revert", "--no-edit", "HEAD")
+    fleet_repository.deploy("production")
+    assert fleet_repository.placement() == first
+
+
+def test_one_workflow_goes_back_while_others_went_on(fleet_repository: Deployments) -> None:
+    fleet_repository.deploy()
+    first = {job: worker for job, worker in fleet_repository.placement().items() if job.startswith("orders.")}
+    fleet_repository.commit({"workflows/orders.yaml": {**workflow("orders", 4), "steps": {}, "channels": {}}})
+    fleet_repository.write({"workflows/orders.yaml": workflow("orders", 1)})
+    fleet_repository.commit(message="fewer")
+    fleet_repository.deploy()
+    fleet_repository.commit({"workflows/alerts.yaml": workflow("alerts", 9, path="elsewhere")})
+    fleet_repository.deploy()
+    fleet_repository.commit({"workflows/orders.yaml": workflow("orders", 4)})
+    fleet_repository.deploy()
+    now = fleet_repository.placement()
+    assert {job: now[job] for job in first} == first
+
+
+def test_nothing_goes_back_to_a_cordoned_worker(fleet_repository: Deployments) -> None:
+    fleet_repository.deploy()
+    first = fleet_repository.placement()
+    fleet_repository.repo.git("rm", "-q", "workflows/alerts.yaml")
+    fleet_repository.commit(message="no alerts")
+    fleet_repository.deploy()
     repository = fleet_repository.workspace().repository
     branch = artifact_branch("production")
-    for number in range(2, 9):
-        deploy(repository, branch, number)
-    assert earlier_placement(repository, read_head(repository, branch), first) == placement
-    monkeypatch.setattr(module, "_FARTHEST", 6)
-    assert earlier_placement(repository, read_head(repository, branch), first) is None
+    head = read_head(repository, branch)
+    assert head is not None
+    top = list_folder(repository, head.commit.tree)
+    control = TreeFile(b'{"cordons": {"edge-1": {}}}')
+    tree = build_tree(
+        {**{name: Graft(id=entry.id, mode=entry.mode) for name, entry in top.items()}, "control.json": control}
+    )
+    commit = write_commit(repository, tree, parent=head.commit.id, message="Cordon edge-1")
+    update_ref(repository, RefUpdate(ref=branch.ref, new=commit, old=head.commit.id), reason="test")
+    fleet_repository.repo.git("revert", "--no-edit", "HEAD")
+    fleet_repository.deploy()
+    now = fleet_repository.placement()
+    returned = [job for job in first if job.startswith("alerts.")]
+    assert "edge-1" in {first[job] for job in returned}
+    assert "edge-1" not in {now[job] for job in returned}
+    assert all(now[job] == first[job] for job in returned if first[job] != "edge-1")
+
+
+def test_only_so_many_commits_are_looked_at(fleet_repository: Deployments, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet_repository.deploy()
+    first = fleet_repository.placement()
+    fleet_repository.commit({"fleets/production.yaml": fleet("edge-3", "edge-4")})
+    fleet_repository.deploy()
+    repository = fleet_repository.workspace().repository
+    for number in range(3, 9):
+        deploy(repository, artifact_branch("production"), number)
+    fleet_repository.repo.git("revert", "--no-edit", "HEAD")
+    monkeypatch.setattr(module, "_FARTHEST", 4)
+    monkeypatch.setattr(module, "_FARTHEST_FOR_ONE", 4)
+    assert fleet_repository.deploy()
+    assert fleet_repository.placement() != first

@@ -60,7 +60,7 @@ def trailers(number: int, **other: str) -> DeploymentTrailers:
         trigger=other.get("trigger", "push"),
         plan_digest=other.get("plan_digest", "sha256:1234"),
         renderer=other.get("renderer", "0.1.0"),
-        source_tree=other.get("source_tree", ""),
+        compiled=other.get("compiled", ""),
     )
 
 

@@ -71,15 +71,15 @@ def test_malformed_deployments_are_no_deployments(old: str, new: str) -> None:
     assert parse_deployment(message.replace(old, new)) is None
 
 
-def test_a_deployment_names_its_source_tree_and_those_that_never_did_stay_readable() -> None:
-    message = deployment_message("x", trailers(3, source_tree="b" * 40))
-    assert "\nSource-Tree: " + "b" * 40 in message
+def test_a_deployment_names_its_compiled_and_those_that_never_did_stay_readable() -> None:
+    message = deployment_message("x", trailers(3, compiled="b" * 40))
+    assert "\nCompiled: " + "b" * 40 in message
     parsed = parse_deployment(message)
     assert parsed is not None
-    assert parsed.source_tree == "b" * 40
+    assert parsed.compiled == "b" * 40
     older = parse_deployment(deployment_message("x", trailers(3)))
     assert older is not None
-    assert older.source_tree == ""
+    assert older.compiled == ""
     assert parse_deployment(message.replace("b" * 40, "b" * 39)) is None
 
 

@@ -5,7 +5,7 @@ where nothing is found, what msgspec itself said is given.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -175,10 +175,10 @@ class _Explainer:
             hint=did_you_mean(short(value, 200), map(str, options)),
         )
 
-    def _not_one_of(self, types: Iterable[str], value: Any, at: Pointer) -> Diagnostic:
+    def _not_one_of(self, types: Collection[str], value: Any, at: Pointer) -> Diagnostic:
         words = " or ".join(dict.fromkeys(_TYPE_WORDS.get(word, word) for word in types))
         message = f"{_name(at)} must be {words}, not {word_for(value)}"
-        return Diagnostic(code="wrong-type", message=message, location=self._place(at))
+        return Diagnostic(code="wrong-type", message=message, location=self._place(at), hint=_way_to(types, value))
 
     def _wrong_value(self, what: str, at: Pointer) -> Diagnostic:
         message = f"{_name(at) or 'the file'} {what}"
@@ -212,3 +212,14 @@ def _bad_name(text: str, pattern: str, location: Location) -> Diagnostic:
 def _name(at: Pointer) -> str:
     """The way to a value in the words of the file: `steps.collect.place`."""
     return "`" + short(".".join(short(part, 80) for part in at), 120) + "`" if at else ""
+
+
+def _way_to(types: Collection[str], value: Any) -> str:
+    """How a value of another type is written as one of these; empty where that can't be told."""
+    if "string" in types and isinstance(value, bool | int | float):
+        return f'put quotes around it: `"{short(value)}"`'
+    if "array" in types and isinstance(value, str):
+        return f"write a list: `[{short(value)}]`"
+    if "array" not in types and isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        return f"write it without brackets: `{short(value[0])}`"
+    return ""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gitopsd.compiler.link import Linked
+from gitopsd.compiler.words import counted
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.system import BoundChannel, BoundStep, Company, StepNeeds, System, job_name
 
@@ -86,7 +87,7 @@ def _cannot_share(first: BoundStep, other: BoundStep) -> str:
     if one.group != two.group:
         return f"one is placed in the group `{one.group}` and the other in `{two.group}`"
     if one.replicas != two.replicas:
-        return f"one has {one.replicas} replicas and the other {two.replicas}"
+        return f"one has {counted(one.replicas, 'replica')} and the other {two.replicas}"
     if one.strategy != two.strategy:
         return f"one has the strategy `{one.strategy}` and the other `{two.strategy}`"
     return ""

@@ -20,7 +20,7 @@ class Eligibility:
         self._groups: dict[str, list[PlacedWorker]] = {}
         for worker in workers.values():
             self._groups.setdefault(worker.group, []).append(worker)
-        self._refusals: dict[tuple[str, _Wish], dict[str, str]] = {}
+        self._refusals: dict[tuple[str, str, _Wish], dict[str, str]] = {}
         self._fitting: dict[str, frozenset[str]] = {}
         self._open: dict[str, tuple[str, ...]] = {}
 
@@ -48,7 +48,7 @@ class Eligibility:
         return reasons
 
     def _refused(self, step: StepNeeds) -> dict[str, str]:
-        key = (step.group, _wish(step))
+        key = (step.group, step.use, _wish(step))
         if key not in self._refusals:
             workers = self._groups.get(step.group, ())
             reasons = {worker.name: self._refusal(step, worker) for worker in workers}

@@ -72,7 +72,8 @@ def unmet(required: str, declared: Iterable[str], facts: Mapping[str, str] | Non
     if not matches and probed is None:
         looked = "a probe found none" if facts else "nobody probed it: `gitopsd worker probe --commit`"
         return f"it doesn't declare the feature `{name}`, and {looked}"
-    versions = {match[2] for match in matches if match[2]} | ({probed} if probed is not None else set())
+    found = {probed} if probed is not None and re.fullmatch(_VERSION, probed) else set()
+    versions = {match[2] for match in matches if match[2]} | found
     if not requirement.ranges or any(map(requirement.is_met_by, versions)):
         return ""
     if not versions:

@@ -15,6 +15,9 @@ def check_actions(actions: Any) -> None:
         try:
             compile_action(Settings(action, f"actions[{index}]"))
         except RunnerError as error:
-            what = str(error).partition(";")[0]
-            hint = "an action is one of parse, filter, set, rename, remove; expressions are JMESPath"
+            what = " ".join(str(error).partition(";")[0].partition(", for expression:")[0].split())
+            hint = (
+                "an action is one of parse, filter, set, rename, remove; expressions are JMESPath, "
+                "where numbers stand in backticks and text in single quotes"
+            )
             raise JobError("bad-action", what, hint=hint, parameter="actions") from error

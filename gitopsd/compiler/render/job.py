@@ -90,6 +90,8 @@ class JobRenderer:
         with_ = _evaluated(job.with_, scope, "with") if argv is None else {"command": argv}
         if role == "transform":
             check_actions(with_.get("actions"))
+        if role == "read-files":
+            _check_glob(with_.get("glob"))
         return _Evaluated(
             kind=kind,
             role=role,
@@ -179,26 +181,26 @@ def _scope(routed: RoutedJob, step: BoundStep, environment: str) -> dict[str, An
         "step": {"name": step.name, "workflow": routed.workflow},
         "job": {"name": routed.name, "replica": routed.replica, "files": "files"},
     }
-    params = dict(step.params)
-    for key, deferred in step.deferred.items():
-        try:
-            params[key] = _late(deferred, scope)
-        except ExpressionError as error:
-            inner = (error.start, error.end) if not deferred.scope.deferred else (0, 0)
-            raise JobError(
-                "bad-expression", f"`{key}`: {error.message}", error.at, error.hint, parameter=key, within=inner
-            ) from error
-        except ParameterError as error:
-            message = f"the parameter `{key}` of `{step.use}` {error}"
-            raise JobError("wrong-type", message, parameter=key) from error
-    return {**scope, "params": params}
+    late = {key: _late(deferred, scope) for key, deferred in step.deferred.items()}
+    return {**scope, "params": {**step.params, **late}}
 
 
 def _late(deferred: Deferred, scope: Mapping[str, Any]) -> Any:
     """A value that had to wait for the worker; those of the modules around it come first."""
-    around = deferred.scope
+    around, key = deferred.scope, deferred.origin.pointer[-1]
     params = {**around.params, **{name: _late(outer, scope) for name, outer in around.deferred.items()}}
-    return checked(deferred.parameter, evaluate(deferred.raw, {**scope, "params": params}))
+    step = {**scope["step"], "name": deferred.name}
+    try:
+        return checked(deferred.parameter, evaluate(deferred.raw, {**scope, "step": step, "params": params}))
+    except ExpressionError as error:
+        within = (error.start, error.end)
+        message = f"`{key}`: {error.message}"
+        raise JobError(
+            "bad-expression", message, error.at, error.hint, origin=deferred.origin, within=within
+        ) from error
+    except ParameterError as error:
+        message = f"the parameter `{key}` of `{deferred.use}` {error}"
+        raise JobError("wrong-type", message, origin=deferred.origin) from error
 
 
 def _evaluated(value: Any, scope: Mapping[str, Any], *at: str | int) -> Any:
@@ -234,6 +236,12 @@ def _argv(job: Job, scope: Mapping[str, Any]) -> list[str] | None:
     if not words or not words[0]:
         raise JobError("wrong-value", "the command names no program", ("exec",), "start it with the program")
     return words
+
+
+def _check_glob(glob: Any) -> None:
+    if isinstance(glob, str) and not glob.startswith("/"):
+        hint = "write it from the root: `/srv/in/*.jsonl`" + ("; an expression is `${{ … }}`" if "{" in glob else "")
+        raise JobError("not-absolute", f"the glob `{short(glob)}` is not an absolute path", ("with", "glob"), hint)
 
 
 def _check_home_of_root(routed: RoutedJob, directories: Sequence[str]) -> None:

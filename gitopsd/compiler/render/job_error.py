@@ -1,11 +1,14 @@
 """Why a blueprint can't become a job."""
 
+from gitopsd.model.system import Origin
+
 
 class JobError(ValueError):
     """A blueprint that can't become this job.
 
-    `at` is the way to the cause below `job:` in the blueprint, `parameter` the step's parameter that is the cause;
-    with neither it is the step itself. `within` are the offsets of what is wrong in the text that is there.
+    `at` is the way to the cause below `job:` in the blueprint, `parameter` the step's parameter that is the cause,
+    `origin` the place in a declaration that is; with none of these it is the step itself. `within` are the offsets of
+    what is wrong in the text that is there.
     """
 
     def __init__(
@@ -16,6 +19,7 @@ class JobError(ValueError):
         hint: str = "",
         *,
         parameter: str = "",
+        origin: Origin | None = None,
         within: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(message)
@@ -23,4 +27,5 @@ class JobError(ValueError):
         self.at = at
         self.hint = hint
         self.parameter = parameter
+        self.origin = origin
         self.within = within

@@ -172,10 +172,10 @@ def _location(linked: Linked, job: RoutedJob, error: JobError) -> Location:
     step = linked.locate_key(origin)
     blueprint = linked.documents[job.step.blueprint_path]
     declared = linked.documents[origin.path].value.steps[origin.pointer[-1]]
-    if error.parameter:
-        way = (*origin.pointer, "with", error.parameter, *error.at)
-        return linked.documents[origin.path].document.locate_within(way, *error.within)
-    parameter = _parameter_behind(blueprint.document.value, error.at) if error.at else ""
+    if error.origin:
+        way = (*error.origin.pointer, *error.at)
+        return linked.documents[error.origin.path].document.locate_within(way, *error.within)
+    parameter = error.parameter or (_parameter_behind(blueprint.document.value, error.at) if error.at else "")
     if parameter:
         return linked.locate(origin, "with", parameter) if parameter in declared.with_ else step
     own = error.at and not job.step.use.startswith("std/")

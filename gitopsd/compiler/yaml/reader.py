@@ -69,6 +69,19 @@ class Document:
         return find_places(self.path, self.text)
 
 
+_SYNTAX_HINTS = {
+    "found unexpected ':'": "put quotes around text that holds a colon",
+    "mapping values are not allowed in this context": "put quotes around text that holds a colon, or check the "
+    "indentation",
+    "found character that cannot start any token": "put quotes around text that begins with `@`, `%`, `*`, `&` or a "
+    "backtick",
+    "did not find expected ',' or '}'": 'check the brackets; an expression needs quotes: "${{ … }}"',
+    "did not find expected ',' or ']'": 'check the brackets; an expression needs quotes: "${{ … }}"',
+    "could not find expected ':'": "write `key: value`; a line of a merge conflict (`<<<<<<<`) has to be resolved",
+}
+"""By what libyaml says."""
+
+
 class _Refused(Exception):  # noqa: N818 - the document is refused; the error is the author's
     """The document can't be composed; carries the one diagnostic that says why."""
 
@@ -151,9 +164,7 @@ def _syntax_error(path: str, text: str, error: YAMLError) -> Diagnostic:
 def _syntax_hint(problem: str | None, *, at_tab: bool) -> str:
     if at_tab:
         return "indent with spaces instead of tabs"
-    if problem == "found unexpected ':'":
-        return "put quotes around text that holds a colon"
-    return "check the indentation, quotes and brackets here and on the line before"
+    return _SYNTAX_HINTS.get(problem or "", "check the indentation, quotes and brackets here and on the line before")
 
 
 def _mark_location(path: str, mark: Any) -> Location:

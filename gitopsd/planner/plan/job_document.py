@@ -12,7 +12,7 @@ class End:
     """One end of a channel. `channel` is the name on the wire.
 
     Only of a `file-store` more is known: its `path`; the `consumer` that reads with so many `replicas`; and the steps
-    that a writer knows as `consumers`.
+    that a writer knows as `consumers`. `told` is all that the job is told of the end, as sorted JSON.
     """
 
     transport: str
@@ -21,6 +21,7 @@ class End:
     consumer: str = ""
     replicas: int = 0
     consumers: tuple[str, ...] = ()
+    told: bytes = field(default=b"", compare=False)
 
     @property
     def channel_name(self) -> str:
@@ -88,8 +89,9 @@ def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
     for ends in ports.values():
         for end in ends:
             transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
+            told = msgspec.json.encode(end, order="sorted")
             if transport != "file-store":
-                yield End(transport=transport, channel=channel)
+                yield End(transport=transport, channel=channel, told=told)
                 continue
             replicas, consumers = end.get("replicas"), end.get("consumers")
             yield End(
@@ -99,4 +101,5 @@ def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
                 consumer=str(end.get("consumer", "")),
                 replicas=replicas if isinstance(replicas, int) else 0,
                 consumers=tuple(consumers) if isinstance(consumers, dict) else (),
+                told=told,
             )

@@ -132,12 +132,13 @@ def _described_parts(was: JobDocument, will_be: JobDocument) -> Iterator[str]:
     )
     if channels:
         yield f"how it is joined to {_named(channels)}"
-    if was == will_be:
+    if was == will_be and not channels:
         yield "its `job.json`"
 
 
 def _other_channels(was: Sequence[End], will_be: Sequence[End]) -> set[str]:
-    return {end.channel_name for end in {*was} ^ {*will_be}}
+    told, will_be_told = ({(end.channel_name, end.told) for end in ends} for ends in (was, will_be))
+    return {channel for channel, _ in told ^ will_be_told}
 
 
 def _unit_parts(job: str, old: Side, new: Side) -> str:

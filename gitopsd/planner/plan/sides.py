@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gitopsd.model.artifacts import RELEASE_FILE
+from gitopsd.model.release import ReleaseRecord
 from gitopsd.model.trees import TreeEntry
 from gitopsd.planner.plan.job_document import JobDocument, read_document
 
@@ -50,9 +51,16 @@ def _nothing_to_read(blob: str) -> bytes:
 def side_of(
     entries: Mapping[str, TreeEntry], blob: Callable[[str], bytes], adapters: Mapping[str, str] | None = None
 ) -> Side:
-    """From the files of a release by path. A job's are `jobs/<job>/…`, and the unit that `release.json` names."""
+    """From the files of a release by path. A job's are `jobs/<job>/…`, and the unit that `release.json` names.
+
+    Raises msgspec.DecodeError for a `release.json` that isn't one.
+    """
     record = entries.get(RELEASE_FILE)
-    content = msgspec.json.decode(blob(record.id)) if record else {}
+    content: dict[str, Any] = {}
+    if record:
+        data = blob(record.id)
+        msgspec.json.decode(data, type=ReleaseRecord)
+        content = msgspec.json.decode(data)
     jobs: dict[str, JobEntry] = content.get("jobs", {})
     files: dict[str, dict[str, TreeEntry]] = {
         job: {path: entries[path] for path in [f"units/{entry['unit']}"] if path in entries}
