@@ -167,7 +167,7 @@ def _commit(workspace: "Workspace", planned: "Planned") -> None:
             trigger="push",
             plan_digest=planned.plan.digest,
             renderer=inputs.renderer,
-            source_tree=inputs.source_tree,
+            compiled=planned.compiled,
         ),
     )
 

@@ -58,7 +58,7 @@ def place(
             stays = _stays(company, jobs, fitting, state, load)
             if stays:
                 load.put(jobs, stays)
-                moved |= _gathered(company, jobs, stays, state, fitting)
+                moved |= _gathered(jobs, stays, state, fitting)
             else:
                 moving.setdefault(company.name, (company, []))[1].append(jobs)
     left_over: list[tuple[Company, int]] = []
@@ -168,18 +168,14 @@ def rank(company: Company, worker: str, of_company: Mapping[str, int], load: Loa
     return (0, -jobs) if company.packs else (of_company.get(worker, 0), jobs)
 
 
-def _gathered(
-    company: Company, jobs: Sequence[str], worker: str, state: ArtifactState, fitting: frozenset[str]
-) -> dict[str, str]:
+def _gathered(jobs: Sequence[str], worker: str, state: ArtifactState, fitting: frozenset[str]) -> dict[str, str]:
     """Jobs that come to where another one of their replica stays, with the reason."""
     if len(jobs) == 1:
         return {}
-    beside = next(
-        step.name for step, job in zip(company.steps, jobs, strict=True) if state.placement.get(job) == worker
-    )
+    beside = next(job for job in jobs if state.placement.get(job) == worker)
     return {
-        job: f"a `worker` channel keeps it beside `{beside}`"
-        + ("" if origin in fitting else f", and `{origin}` doesn't fit the two of them")
+        job: f"a `worker` channel keeps it beside `{beside}`, which is here already"
+        + ("" if origin in fitting else f"; `{origin}` doesn't fit the two of them")
         for job in jobs
         if (origin := state.placement.get(job, worker)) != worker
     }

@@ -11,7 +11,6 @@ from gitopsd.repo.artifacts import artifact_branch, list_folder, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.refs import RefUpdate, update_ref
 from tests.daemon.deployments import Deployments, deployments, environments, fleet, workflow
-from tests.repo.gitrepo import deploy
 
 START = {
     "gitopsd.yaml": environments(production=""),
@@ -125,11 +124,11 @@ def test_only_so_many_commits_are_looked_at(fleet_repository: Deployments, monke
     first = fleet_repository.placement()
     fleet_repository.commit({"fleets/production.yaml": fleet("edge-3", "edge-4")})
     fleet_repository.deploy()
-    repository = fleet_repository.workspace().repository
     for number in range(3, 9):
-        deploy(repository, artifact_branch("production"), number)
-    fleet_repository.repo.git("revert", "--no-edit", "HEAD")
+        fleet_repository.commit({"workflows/alerts.yaml": workflow("alerts", 3, path=f"way-{number}")})
+        fleet_repository.deploy()
+    fleet_repository.commit(START)
     monkeypatch.setattr(module, "_FARTHEST", 4)
     monkeypatch.setattr(module, "_FARTHEST_FOR_ONE", 4)
-    assert fleet_repository.deploy()
+    fleet_repository.deploy()
     assert fleet_repository.placement() != first

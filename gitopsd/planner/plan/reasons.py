@@ -178,7 +178,7 @@ def _outer(step: str) -> Iterator[str]:
 
 
 def adapted_step(job: str, document: JobDocument) -> tuple[str, str]:
-    """The step and the channel that an adapter joins. Its inner channel is named `<channel>.<side>.<step>`."""
+    """The step and the channel that an adapter joins. Its inner channel is named `<channel>/<side>/<step>`."""
     if document.role != "relay":
         return "", ""
     _, step = _parts(job)
@@ -187,7 +187,7 @@ def adapted_step(job: str, document: JobDocument) -> tuple[str, str]:
         pieces = step.split(f"-{side}-")
         for split in range(1, len(pieces)):
             name, channel = f"-{side}-".join(pieces[:split]), f"-{side}-".join(pieces[split:])
-            if any(wire.endswith(f".{channel}.{side}.{name}") for wire in inner):
+            if any(wire.endswith(f".{channel}/{side}/{name}") for wire in inner):
                 return name, channel
     return "", ""
 
