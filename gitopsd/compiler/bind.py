@@ -8,6 +8,7 @@ from gitopsd.compiler.channels import ChannelBinder
 from gitopsd.compiler.expand import Expanded, ExpandedStep, Frame
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
+from gitopsd.compiler.expressions.values import Spending, TooMuchEvaluated, size_of
 from gitopsd.compiler.link import Linked, unknown_parameter
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
 from gitopsd.compiler.placement.constraints import parse_constraint
@@ -22,11 +23,18 @@ KNOWN_AFTER_PLACEMENT = frozenset({"worker", "job"})
 
 
 def bind(linked: Linked, expanded: Expanded) -> tuple[System, list[Diagnostic]]:
-    binding = _Binding(linked, expanded)
-    steps = {name: binding.step(expanded.steps[name]) for name in sorted(expanded.steps)}
-    system = System(
-        workflow=expanded.workflow, path=expanded.path, steps=steps, channels=binding.channels(expanded, steps)
-    )
+    """Stops where the values of the workflow come to too much: what it gives then has no steps."""
+    binding = _Binding(linked, expanded.workflow)
+    steps: Mapping[str, BoundStep] = {}
+    channels: Mapping[str, BoundChannel] = {}
+    try:
+        binding.frames(expanded)
+        steps = {name: binding.step(expanded.steps[name]) for name in sorted(expanded.steps)}
+        channels = binding.channels(expanded, steps)
+    except TooMuchEvaluated:
+        steps = {}
+        binding.diagnostics.append(binding.too_much())
+    system = System(workflow=expanded.workflow, path=expanded.path, steps=steps, channels=channels)
     return system, binding.diagnostics
 
 
@@ -50,6 +58,8 @@ class _Values:
         self.params: dict[str, Any] = {}
         self.deferred: dict[str, Deferred] = {}
         self.known = True
+        self.size = 0
+        """Of all of them, each as often as the values around it ask for it."""
 
     @property
     def scope(self) -> Scope:
@@ -59,11 +69,28 @@ class _Values:
 class _Binding:
     """Binds one workflow; mistakes are collected, and stand-ins let the pass go on to find the others."""
 
-    def __init__(self, linked: Linked, expanded: Expanded) -> None:
+    def __init__(self, linked: Linked, workflow: str) -> None:
         self._linked = linked
-        self._workflow = expanded.workflow
+        self._workflow = workflow
         self.diagnostics: list[Diagnostic] = []
         self._frames: dict[str, _Values] = {}
+        self._spending = Spending()
+        self._sizes: dict[int, int] = {}
+        """By the id of a written value, which its declaration keeps: a module's are asked for with every use."""
+        self._at = (Origin(linked.workflows[workflow].path, ()), "steps")
+
+    def too_much(self) -> Diagnostic:
+        """At what was being bound when the values came to too much."""
+        origin, key = self._at
+        return Diagnostic(
+            code="too-much-evaluated",
+            message=f"the values that the workflow `{self._workflow}` gives to its steps come to too much",
+            location=self._linked.locate(origin, key),
+            hint="pass on smaller values, or fewer times: modules that use modules multiply them; "
+            "a large text belongs in a file",
+        )
+
+    def frames(self, expanded: Expanded) -> None:
         for frame in expanded.frames:  # users come before what they use
             self._frames[frame.name] = self._module(frame) if frame.parent else self._root(frame)
 
@@ -84,6 +111,7 @@ class _Binding:
                 continue
             try:
                 values.params[key] = checked(parameter, given.get(key, parameter.default))
+                values.size += self._size(values.params[key])
             except ParameterError as error:  # of a given value: defaults were checked when the workflow was linked
                 values.known = False
                 way = ("environments", environment, "params", name, key)
@@ -99,6 +127,7 @@ class _Binding:
     def _given(self, user: _User, declared: Mapping[str, Parameter]) -> _Values:
         """The values that a step gives to what it uses, else the declarations' defaults."""
         frame, key, use = user.frame, user.key, user.use
+        self._at = (frame.chain[0] if frame.chain else Origin(frame.declared.path, ("steps", key)), "with")
         given = frame.declared.value.steps[key].with_
         values = _Values()
         for name in given:
@@ -117,14 +146,27 @@ class _Binding:
                     at_key=True,
                 )  # fmt: skip
             else:
+                self._spend(values, self._size(parameter.default) + len(parameter.values))
                 values.params[name] = checked(parameter, parameter.default)
         return values
+
+    def _spend(self, values: _Values, size: int) -> None:
+        values.size += size
+        self._spending.spend(size)
+
+    def _size(self, written: Any) -> int:
+        if isinstance(written, str):
+            return len(written)
+        if id(written) not in self._sizes:
+            self._sizes[id(written)] = size_of(written)
+        return self._sizes[id(written)]
 
     def _give(self, user: _User, name: str, parameter: Parameter, values: _Values) -> None:
         frame, key = user.frame, user.key
         around = self._frames[frame.name]
         raw = frame.declared.value.steps[key].with_[name]
         way = ("steps", key, "with", name)
+        self._spend(values, self._size(raw) + len(parameter.values))
         try:
             if has_expression(raw):
                 names = names_used(raw)
@@ -132,6 +174,7 @@ class _Binding:
                     values.known = False
                     return  # what is wrong with them has been said
                 if names & KNOWN_AFTER_PLACEMENT or ("params" in names and around.deferred):
+                    self._spend(values, around.size)  # the compiled form has what it waits for with each
                     values.deferred[name] = Deferred(
                         raw=raw,
                         parameter=parameter,
@@ -141,7 +184,8 @@ class _Binding:
                         use=user.use,
                     )
                     return
-                raw = evaluate(raw, {"params": around.params, **self._fixed(user.name)})
+                raw = evaluate(raw, {"params": around.params, **self._fixed(user.name)}, self._spending)
+                values.size += size_of(raw)
             values.params[name] = checked(parameter, raw)
         except ExpressionError as error:
             values.known = False
@@ -195,8 +239,14 @@ class _Binding:
         for name, channel in sorted(expanded.channels.items()):
             around = self._frames[channel.frame.name]
             scope = {"params": around.params, "environment": {"name": self._linked.name}}
+            self._at = (channel.origin, "path")
             binder = ChannelBinder(
-                self._linked, name, channel, scope if around.known else None, deferred=around.deferred.keys()
+                self._linked,
+                name,
+                channel,
+                scope if around.known else None,
+                deferred=around.deferred.keys(),
+                spending=self._spending,
             )
             settings = binder.settings()
             self.diagnostics += binder.diagnostics

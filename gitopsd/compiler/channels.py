@@ -10,6 +10,7 @@ from msgspec import UnsetType
 from gitopsd.compiler.expand import ExpandedChannel
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
+from gitopsd.compiler.expressions.values import Spending
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
@@ -44,13 +45,16 @@ class ChannelBinder:
         name: str,
         channel: ExpandedChannel,
         scope: Mapping[str, Any] | None,
+        *,
         deferred: Collection[str],
+        spending: Spending,
     ) -> None:
         self._linked = linked
         self._name = name
         self._channel = channel
         self._scope = scope
         self._deferred = deferred
+        self._spending = spending
         self.diagnostics: list[Diagnostic] = []
 
     def settings(self) -> ChannelSettings:
@@ -150,12 +154,13 @@ class ChannelBinder:
             if "params" in names_used(raw) and self._scope is None:
                 return None
             # by name wherever it stands: `params['dir'] | default('x')` must not take the default
-            late = next((name for name in self._deferred if re.search(rf"\b{name}\b", raw)), "")
+            late = next((word for word in re.findall(r"\w+", raw) if word in self._deferred), "")
             if late:
                 message = f"`{way[0]}`: `{late}` differs from worker to worker, and a channel is the same for all"
                 self._report("bad-expression", message, self._place(*way))
                 return None
-            value = evaluate(raw, self._scope or {})
+            self._spending.spend(len(raw))  # the text around its expressions, which the value holds as well
+            value = evaluate(raw, self._scope or {}, self._spending)
         except ExpressionError as error:
             self.diagnostics.append(expression_diagnostic(error, document, place, f"`{way[0]}`: "))
             return None

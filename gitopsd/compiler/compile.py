@@ -176,6 +176,7 @@ def compile_back(
             max_bytes=max_bytes,
         )
         compiled = report.take(back.compile(flows))
+        report.take((None, _check_jobs(linked, compiled, state.policy)))
         rendering = assemble(
             linked.name, compiled, placement, state=state, runtime=back.runtime, kept=kept, memory=memory
         )
@@ -217,6 +218,22 @@ def _check_policy(
             workers,
             lambda name: fleet.document.locate_key("groups", workers[name].group, "workers", name),
         ),
+    ]
+
+
+def _check_jobs(linked: Linked, compiled: Sequence[CompiledWorkflow], policy: PolicyRecord | None) -> list[Diagnostic]:
+    """The number of jobs with the adapters among them, which only routing knows."""
+    jobs = sum(len(workflow.rendered.jobs) for workflow in compiled)
+    if policy is None or policy.max_jobs is None or jobs <= policy.max_jobs:
+        return []
+    largest = max(compiled, key=lambda workflow: len(workflow.rendered.jobs)).name
+    return [
+        Diagnostic(
+            code="too-many-jobs-for-policy",
+            message=f"with their adapters all steps come to {jobs:,} jobs, and the policy allows {policy.max_jobs:,}",
+            location=linked.workflows[largest].document.locate_key("steps"),
+            hint="ask for fewer replicas, take channels that the steps speak, or have `policy.max_jobs` raised",
+        )
     ]
 
 

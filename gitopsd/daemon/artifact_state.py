@@ -1,5 +1,6 @@
 """The artifact branch's head as planning sees it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,9 +23,10 @@ from gitopsd.model.artifacts import (
     PlacedWorker,
     PlacementRecord,
 )
+from gitopsd.model.names import NAME_PATTERN
 from gitopsd.model.policy import PolicyRecord
-from gitopsd.model.trees import Graft, TreeEntry, TreeFile, object_id
-from gitopsd.repo.artifacts import ArtifactHead, list_files, list_folder, read_file
+from gitopsd.model.trees import TREE, Graft, TreeEntry, TreeFile, object_id
+from gitopsd.repo.artifacts import ArtifactHead, find_entry, list_files, list_folder, read_file
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
 
@@ -32,6 +34,9 @@ KEPT_FILES = (CONTROL_FILE, POLICY_FILE, FACTS_FILE)
 """Parts of the artifact branch that commands own: rendering puts them back as they are."""
 
 T = TypeVar("T")
+
+_LARGEST_FILE = 32 << 20
+"""Bytes: twice what a file of the source branch may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,14 @@ class CommittedReleases:
     def release_ids(self) -> Mapping[str, str]:
         if self.tree is None:
             return {}
-        return {name: entry.id for name, entry in list_folder(self.repository, self.tree, WORKERS_FOLDER).items()}
+        releases = list_folder(self.repository, self.tree, WORKERS_FOLDER)
+        for name, entry in releases.items():
+            if entry.mode != TREE or re.match(NAME_PATTERN, name) is None:
+                raise RepositoryError(
+                    f"{WORKERS_FOLDER}/ on the artifact branch holds {name!r}, which is no release of a worker",
+                    "`git log` of that branch says who changed it",
+                )
+        return {name: entry.id for name, entry in releases.items()}
 
     def files(self, release: str) -> Mapping[str, TreeEntry]:
         return list_files(self.repository, release)
@@ -53,6 +65,12 @@ class CommittedReleases:
         return list_folder(self.repository, release, name)
 
     def blob(self, blob_id: str) -> bytes:
+        size = self.repository.blob_size(blob_id)
+        if size > _LARGEST_FILE:
+            raise RepositoryError(
+                f"a file of a release on the artifact branch has {size:,} bytes; the limit is {_LARGEST_FILE:,}",
+                "`git log` of that branch says who changed it",
+            )
         return self.repository.read(blob_id, "blob")
 
 
@@ -64,7 +82,7 @@ def read_state(repository: Repository, head: ArtifactHead | None, policy: Policy
     if head is None:
         return ArtifactState(policy=policy)
     tree = head.commit.tree
-    control = _record(read_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
+    control = _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
     return ArtifactState(
         placement=read_placement(repository, tree),
         fleet=read_fleet(repository, tree),
@@ -89,12 +107,12 @@ def read_placement_record(repository: Repository, blob: str, workflow: str) -> P
 
 def read_facts(repository: Repository, tree: str) -> FactsRecord:
     """What was found on the workers, as a tree of the artifact branch has it."""
-    return _record(read_file(repository, tree, FACTS_FILE), FactsRecord, FACTS_FILE)
+    return _record(_record_file(repository, tree, FACTS_FILE), FactsRecord, FACTS_FILE)
 
 
 def read_fleet(repository: Repository, tree: str) -> dict[str, PlacedWorker]:
     """The workers that a tree of the artifact branch has releases for, by name."""
-    fleet = _record(read_file(repository, tree, FLEET_FILE), FleetRecord, FLEET_FILE)
+    fleet = _record(_record_file(repository, tree, FLEET_FILE), FleetRecord, FLEET_FILE)
     return {name: replace(worker, name=name) for name, worker in fleet.workers.items()}
 
 
@@ -121,8 +139,18 @@ def policy_id(kept: Mapping[str, Graft | TreeFile]) -> str:
 
 
 def _committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
-    content = read_file(repository, tree, POLICY_FILE)
+    content = _record_file(repository, tree, POLICY_FILE)
     return None if content is None else _record(content, PolicyRecord, POLICY_FILE)
+
+
+def _record_file(repository: Repository, tree: str, path: str) -> bytes | None:
+    """None where there is no such record. What is no file is refused: it must not pass for an empty one."""
+    content = read_file(repository, tree, path)
+    if content is None and find_entry(repository, tree, path) is not None:
+        raise RepositoryError(
+            f"{path} on the artifact branch is not a file", "`git log` of that branch says who changed it"
+        )
+    return content
 
 
 def _record(content: bytes | None, kind: type[T], path: str) -> T:

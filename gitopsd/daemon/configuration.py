@@ -45,6 +45,7 @@ class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_delete: str = "20%"
     groups: tuple[Name, ...] | UnsetType = UNSET
     addresses: tuple[str, ...] | UnsetType = UNSET
+    local_workers: bool | UnsetType = UNSET
     users: tuple[UserName, ...] = ()
     unit_settings: tuple[str, ...] | UnsetType = UNSET
 

@@ -25,6 +25,7 @@ def published_policy(configuration: Configuration) -> PolicyRecord | None:
         edition=policy.edition,
         entitlements=() if community else _limit(policy.entitlements),
         external_workers=not community,
+        local_workers=_local_workers(policy),
         max_jobs=min((limit for limit in limits if isinstance(limit, int)), default=None),
         max_delete=percentage(policy.max_delete) or 0,
         groups=_limit(policy.groups),
@@ -42,6 +43,13 @@ def policy_file(record: PolicyRecord) -> bytes:
 
 def _limit(names: tuple[str, ...] | UnsetType) -> tuple[str, ...] | None:
     return None if isinstance(names, UnsetType) else tuple(sorted(set(names)))
+
+
+def _local_workers(policy: PolicyConfiguration) -> bool:
+    """Who says where workers may be doesn't mean the machine that deploys, unless that is said as well."""
+    if isinstance(policy.local_workers, UnsetType):
+        return policy.edition == "community" or isinstance(policy.addresses, UnsetType)
+    return policy.local_workers
 
 
 def _published(secret: SecretConfiguration) -> SecretPolicy:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec import field as struct_field
 
+from gitopsd.model.names import Name
 from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.release import JobName
 
 PLACEMENT_FOLDER = "placement"
 WORKERS_FOLDER = "workers"
@@ -55,7 +57,7 @@ class FleetRecord(Struct, frozen=True, kw_only=True):
     """`fleet.json`."""
 
     format: int = 1
-    workers: dict[str, PlacedWorker] = struct_field(default_factory=dict)
+    workers: dict[Name, PlacedWorker] = struct_field(default_factory=dict)
 
 
 class PlacementRecord(Struct, frozen=True, kw_only=True):
@@ -63,7 +65,7 @@ class PlacementRecord(Struct, frozen=True, kw_only=True):
 
     format: int = 1
     compiled: str = ""
-    jobs: dict[str, str] = struct_field(default_factory=dict)
+    jobs: dict[JobName, Name] = struct_field(default_factory=dict)
 
 
 class WorkerFacts(Struct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ class FactsRecord(Struct, frozen=True, kw_only=True):
     """`facts.json`."""
 
     format: int = 1
-    workers: dict[str, WorkerFacts] = struct_field(default_factory=dict)
+    workers: dict[Name, WorkerFacts] = struct_field(default_factory=dict)
 
 
 class ControlRecord(Struct, frozen=True, kw_only=True):

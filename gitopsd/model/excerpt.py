@@ -9,6 +9,8 @@ _WIDEST_LINE = 160
 _BEFORE_CARET = 60
 """So many characters of a line that is too wide are shown before the caret."""
 
+_CI_COMMAND = re.compile(r"^\s*::|##\[")
+
 Sources = Mapping[str, bytes]
 
 
@@ -27,10 +29,15 @@ def format_diagnostics(diagnostics: Sequence[Diagnostic], sources: Sources) -> s
 
 
 def printable(text: str) -> str:
-    """Text from a repository made safe for a terminal: control characters are escaped, newlines kept out."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Text from a repository made safe for a terminal: control characters are escaped, newlines kept out.
+
+    So is what a CI service would take for a command of its own: `::` that begins a line, and `##[`.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if "::" in text or "##[" in text:
+        text = _CI_COMMAND.sub(lambda found: found[0].replace("::", r"\x3a:").replace("##[", r"##\x5b"), text)
+    return text
 
 
 class _Lines:

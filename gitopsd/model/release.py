@@ -1,9 +1,14 @@
 """A release as the agent reads it, and as the controller wants it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+from gitopsd.model.names import END
+
+JobName = Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9._-]{{0,238}}{END}")]
+UnitName = Annotated[str, Meta(pattern=rf"^gitopsd-[a-z0-9][a-z0-9._-]{{0,238}}\.(service|timer|path){END}")]
 
 
 class ReleaseJob(Struct, frozen=True, kw_only=True):
@@ -11,7 +16,7 @@ class ReleaseJob(Struct, frozen=True, kw_only=True):
 
     kind: str
     digest: str
-    unit: str
+    unit: UnitName
     on_change: str
     ready: dict[str, Any] = field(default_factory=dict)
     user: str = ""
@@ -26,7 +31,7 @@ class ReleaseRecord(Struct, frozen=True, kw_only=True):
     worker: str
     environment: str
     runtime: str | None = None
-    jobs: dict[str, ReleaseJob] = field(default_factory=dict)
+    jobs: dict[JobName, ReleaseJob] = field(default_factory=dict)
 
 
 class DesiredRelease(Struct, frozen=True, kw_only=True):

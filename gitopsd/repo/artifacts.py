@@ -12,6 +12,8 @@ from gitopsd.repo.errors import RepositoryError, UnknownDeploymentError
 from gitopsd.repo.repository import Repository, unreadable_object
 from gitopsd.repo.trailers import DeploymentTrailers, compiled_in, parse_deployment
 
+_MOST_ENTRIES = 100_000
+_LARGEST_RECORD = 64 << 20
 _MAX_DEPTH = 64  # folders; our own trees are under ten deep
 
 
@@ -168,6 +170,8 @@ def list_files(repository: Repository, tree: str, folder: str = "") -> dict[str,
                 pending.append((path + "/", entry))
             else:
                 files[path] = TreeEntry(mode, entry)
+        if len(files) + len(pending) > _MOST_ENTRIES:
+            raise unreadable_object(tree, f"it holds more than {_MOST_ENTRIES:,} files and folders")
     return dict(sorted(files.items()))
 
 
@@ -197,9 +201,13 @@ def find_entry(repository: Repository, tree: str, path: str) -> TreeEntry | None
 
 
 def read_file(repository: Repository, tree: str, path: str) -> bytes | None:
-    """The content of the file at `path` of a tree; None if there is no file there."""
+    """The content of the file at `path` of a tree; None if there is no file there. Raises RepositoryError."""
     entry = find_entry(repository, tree, path)
-    return None if entry is None or entry.mode & 0o170000 != 0o100000 else repository.read(entry.id, "blob")
+    if entry is None or entry.mode & 0o170000 != 0o100000:
+        return None
+    if repository.blob_size(entry.id) > _LARGEST_RECORD:
+        raise unreadable_object(entry.id, f"{path} has more than {_LARGEST_RECORD:,} bytes")
+    return repository.read(entry.id, "blob")
 
 
 def _parse(repository: Repository, tree: str) -> list[tuple[int, bytes, str]]:

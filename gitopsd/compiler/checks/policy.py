@@ -16,6 +16,12 @@ from gitopsd.model.system import Origin, StepNeeds, WorkflowSummary
 _ASK = "the operator's configuration"
 
 
+_LOCAL_REFUSED = (
+    "is the machine that deploys, and the operator's policy doesn't allow it: jobs there run as whoever deploys",
+    f"place the steps on other workers, or have `policy.local_workers: true` added to {_ASK}",
+)
+
+
 def check_policy(
     policy: PolicyRecord, summaries: Sequence[WorkflowSummary], locate: Callable[[Origin], Location]
 ) -> list[Diagnostic]:
@@ -39,7 +45,7 @@ def check_fleet_policy(
     networks = None if policy.addresses is None else [ip_network(address) for address in policy.addresses]
     diagnostics: list[Diagnostic] = []
     for name, worker in workers.items():
-        if worker.connection == "local" or worker.leaving:
+        if worker.leaving:
             continue
         refusal = _worker_refusal(policy, networks, worker)
         if refusal is not None:
@@ -145,6 +151,8 @@ def _too_many(policy: PolicyRecord, limit: int, total: int, step: StepNeeds, loc
 def _worker_refusal(
     policy: PolicyRecord, networks: Sequence[IPv4Network | IPv6Network] | None, worker: PlacedWorker
 ) -> tuple[str, str] | None:
+    if worker.connection == "local":
+        return None if policy.local_workers else _LOCAL_REFUSED
     if not policy.external_workers:
         return (
             "is reached over SSH, and the community edition has built-in workers only",

@@ -14,6 +14,7 @@ from gitopsd.compiler.expressions.values import (
     OPENING,
     Budget,
     ExpressionError,
+    Spending,
     as_text,
     unknown_entry,
     unknown_name,
@@ -69,13 +70,16 @@ def expression_mistakes(value: Any, known: Collection[str]) -> Iterator[Expressi
             yield mistake
 
 
-def evaluate(value: Any, scope: Mapping[str, Any]) -> Any:
+def evaluate(value: Any, scope: Mapping[str, Any], spending: Spending) -> Any:
     """The value with its expressions evaluated; text that is one whole expression takes the expression's type.
 
-    Raises ExpressionError.
+    Raises ExpressionError, and TooMuchEvaluated once the whole workflow has spent too much.
     """
     budget = Budget()
-    return _map_texts(value, lambda text: _evaluate_text(text, scope, budget))
+    try:
+        return _map_texts(value, lambda text: _evaluate_text(text, scope, budget))
+    finally:
+        spending.spend(budget.spent)
 
 
 def _is_list(value: Any) -> bool:

@@ -13,7 +13,15 @@ MAX_RESULT = 262_144
 """What the expressions of one value may come to: characters of text and items of lists and mappings."""
 MAX_WORK = 16 * MAX_RESULT
 """What evaluating the expressions of one value may go through, in the same units."""
+MAX_EVALUATED = 1 << 25
+"""What the values and expressions of one workflow may come to, and go through, all together: see `size_of`."""
+_ITEM = 16
+"""An item of a list or mapping costs so much more memory and time than a character does."""
 LARGEST = 2**63 - 1
+
+
+class TooMuchEvaluated(Exception):  # noqa: N818 - no one expression is wrong: all of a workflow's together are too many
+    """The values and expressions of a workflow come to more than they may."""
 
 
 class ExpressionError(ValueError):
@@ -46,14 +54,35 @@ class Absent(ExpressionError):  # noqa: N818 - for `default`, which puts somethi
     """There is nothing to take, such as the first item of an empty list."""
 
 
+class Spending:
+    """What the values and expressions of one workflow may still come to, all together."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, limit: int = MAX_EVALUATED) -> None:
+        self._left = limit
+
+    def spend(self, size: int) -> None:
+        """Raises TooMuchEvaluated, then and each time after."""
+        self._left -= size
+        if self._left < 0:
+            raise TooMuchEvaluated
+
+
 class Budget:
     """What the expressions of one value may still do, and what may still come out of them."""
 
-    __slots__ = ("_result", "_work")
+    __slots__ = ("_items", "_result", "_work")
 
     def __init__(self) -> None:
         self._result = MAX_RESULT
         self._work = MAX_WORK
+        self._items = 0
+
+    @property
+    def spent(self) -> int:
+        """What has been done and has come out so far."""
+        return MAX_WORK - self._work + MAX_RESULT - self._result + _ITEM * self._items
 
     def work(self, size: int) -> None:
         """Asked for before anything of that size is gone through or made."""
@@ -96,9 +125,11 @@ class Budget:
                 return checked_number(value)
             case Mapping():
                 self._spend(len(value))
+                self._items += len(value)
                 return {self.admit(str(key)): self.admit(item) for key, item in value.items()}
             case list() | tuple():
                 self._spend(len(value))
+                self._items += len(value)
                 return [self.admit(item) for item in value]
             case _:
                 raise ExpressionError("the expression gives something that is not text, a number, a list or a mapping")
@@ -107,6 +138,19 @@ class Budget:
         self._result -= size
         if self._result < 0:
             raise ExpressionError(f"its expressions come to more than {MAX_RESULT:,} characters and items")
+
+
+def size_of(value: Any) -> int:
+    """The characters of a value, and its items at what they cost beside a character."""
+    match value:
+        case str():
+            return len(value)
+        case Mapping():
+            return _ITEM * len(value) + sum(len(str(key)) + size_of(item) for key, item in value.items())
+        case list() | tuple():
+            return _ITEM * len(value) + sum(map(size_of, value))
+        case _:
+            return 1
 
 
 def checked_number(number: float) -> int | float:

@@ -9,6 +9,7 @@ from msgspec import UnsetType
 from gitopsd.compiler.checks.blueprint import KINDS
 from gitopsd.compiler.checks.policy import refused_settings
 from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, names_used
+from gitopsd.compiler.expressions.values import MAX_EVALUATED, Spending, TooMuchEvaluated, size_of
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.parse import Library
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
@@ -21,10 +22,13 @@ from gitopsd.compiler.words import short, word_for
 from gitopsd.model.blueprint import Blueprint, Job, ReadyCheck, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.policy import DEFAULT_USER, PolicyRecord
-from gitopsd.model.system import BoundStep, Deferred
+from gitopsd.model.system import BoundStep, Deferred, Scope
 from gitopsd.model.trees import TreeFile
 
 RUNNER_ARGV = ["python3", "-IB", "../../runtime/runner"]
+
+MAX_LATE = 8 * MAX_EVALUATED
+"""What the expressions of all jobs of one workflow may come to: those that wait for the worker, and the blueprints'."""
 
 _DIFFERS_BY_REPLICA = frozenset({"worker", "job"})
 _ADAPTER = Job()
@@ -54,6 +58,14 @@ class _Evaluated:
     writes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the expressions of one job see, and what they may still come to."""
+
+    names: Mapping[str, Any]
+    spending: Spending
+
+
 class JobRenderer:
     """Renders the jobs of one workflow; what the replicas of a step have in common is worked out once."""
 
@@ -62,6 +74,7 @@ class JobRenderer:
         self._libraries = libraries
         self._policy = policy
         self._common: dict[str, _Evaluated] = {}
+        self._spending = Spending(MAX_LATE)
 
     def content(self, routed: RoutedJob) -> JobContent:
         """Raises JobError."""
@@ -73,12 +86,17 @@ class JobRenderer:
     def _evaluated(self, routed: RoutedJob, step: BoundStep) -> _Evaluated:
         if step.name in self._common:
             return self._common[step.name]
-        evaluated = self._evaluate(step, _scope(routed, step, self._environment))
+        try:
+            evaluated = self._evaluate(step, _scope(routed, step, self._environment, self._spending))
+        except TooMuchEvaluated as error:
+            message = f"with this job the expressions of the workflow `{routed.workflow}` come to too much"
+            hint = "ask for fewer replicas, or smaller values: each job evaluates what differs between workers"
+            raise JobError("too-much-evaluated", message, hint=hint) from error
         if not step.deferred and not _names(step.blueprint.job) & _DIFFERS_BY_REPLICA:
             self._common[step.name] = evaluated
         return evaluated
 
-    def _evaluate(self, step: BoundStep, scope: Mapping[str, Any]) -> _Evaluated:
+    def _evaluate(self, step: BoundStep, scope: _Names) -> _Evaluated:
         job = step.blueprint.job
         kind = _text(job.kind, scope, "kind")
         if kind not in KINDS:
@@ -102,7 +120,7 @@ class JobRenderer:
             writes=tuple(_writes(job, scope)),
         )
 
-    def _files(self, step: BoundStep, scope: Mapping[str, Any]) -> dict[str, TreeFile]:
+    def _files(self, step: BoundStep, scope: _Names) -> dict[str, TreeFile]:
         shipped = self._libraries[step.library].shipped
         return {
             name: TreeFile(shipped[content.from_].data, content.mode == "0755")
@@ -111,7 +129,7 @@ class JobRenderer:
             for name, content in sorted(step.blueprint.job.files.items())
         }
 
-    def _settings(self, job: Job, scope: Mapping[str, Any]) -> dict[str, Any]:
+    def _settings(self, job: Job, scope: _Names) -> dict[str, Any]:
         settings: dict[str, Any] = {}
         for name, raw in job.unit.items():
             settings[name] = _evaluated(raw, scope, "unit", name)
@@ -173,25 +191,47 @@ def _names(job: Job) -> frozenset[str]:
     return names_used([job.kind, job.exec, job.with_, job.unit, job.writes, templates])
 
 
-def _scope(routed: RoutedJob, step: BoundStep, environment: str) -> dict[str, Any]:
+def _scope(routed: RoutedJob, step: BoundStep, environment: str, spending: Spending) -> _Names:
     worker = routed.worker
-    scope: dict[str, Any] = {
+    names: dict[str, Any] = {
         "environment": {"name": environment},
         "worker": {"name": worker.name, "group": worker.group, "labels": worker.labels},
         "step": {"name": step.name, "workflow": routed.workflow},
         "job": {"name": routed.name, "replica": routed.replica, "files": "files"},
     }
-    late = {key: _late(deferred, scope) for key, deferred in step.deferred.items()}
-    return {**scope, "params": {**step.params, **late}}
+    late = _Late(_Names(names, spending))
+    own = Scope(params=step.params, deferred=step.deferred)
+    return _Names({**names, "params": late.params(own)}, spending)
 
 
-def _late(deferred: Deferred, scope: Mapping[str, Any]) -> Any:
-    """A value that had to wait for the worker; those of the modules around it come first."""
-    around, key = deferred.scope, deferred.origin.pointer[-1]
-    params = {**around.params, **{name: _late(outer, scope) for name, outer in around.deferred.items()}}
-    step = {**scope["step"], "name": deferred.name}
+class _Late:
+    """The values of one job that had to wait for its worker."""
+
+    def __init__(self, scope: _Names) -> None:
+        self._scope = scope
+        self._around: dict[int, Mapping[str, Any]] = {}
+        """By the id of a module's scope: all that waits inside the module asks for it."""
+
+    def params(self, scope: Scope) -> Mapping[str, Any]:
+        if not scope.deferred:
+            return scope.params
+        return {**scope.params, **{key: self._value(deferred) for key, deferred in scope.deferred.items()}}
+
+    def _value(self, deferred: Deferred) -> Any:
+        """Those of the modules around it come first."""
+        around = id(deferred.scope.deferred)
+        if around not in self._around:
+            self._around[around] = self.params(deferred.scope)
+        return _late(deferred, self._scope, self._around[around])
+
+
+def _late(deferred: Deferred, scope: _Names, params: Mapping[str, Any]) -> Any:
+    key = deferred.origin.pointer[-1]
+    step = {**scope.names["step"], "name": deferred.name}
+    scope.spending.spend(size_of(deferred.raw))
     try:
-        return checked(deferred.parameter, evaluate(deferred.raw, {**scope, "step": step, "params": params}))
+        value = evaluate(deferred.raw, {**scope.names, "step": step, "params": params}, scope.spending)
+        return checked(deferred.parameter, value)
     except ExpressionError as error:
         within = (error.start, error.end)
         message = f"`{key}`: {error.message}"
@@ -203,15 +243,15 @@ def _late(deferred: Deferred, scope: Mapping[str, Any]) -> Any:
         raise JobError("wrong-type", message, origin=deferred.origin) from error
 
 
-def _evaluated(value: Any, scope: Mapping[str, Any], *at: str | int) -> Any:
+def _evaluated(value: Any, scope: _Names, *at: str | int) -> Any:
     try:
-        return evaluate(value, scope)
+        return evaluate(value, scope.names, scope.spending)
     except ExpressionError as error:
         within = (error.start, error.end)
         raise JobError("bad-expression", error.message, (*at, *error.at), error.hint, within=within) from error
 
 
-def _text(value: Any, scope: Mapping[str, Any], *at: str | int) -> str:
+def _text(value: Any, scope: _Names, *at: str | int) -> str:
     result = _evaluated(value, scope, *at)
     name = short(".".join(map(str, at)))
     if not isinstance(result, str):
@@ -221,7 +261,7 @@ def _text(value: Any, scope: Mapping[str, Any], *at: str | int) -> str:
     return result
 
 
-def _argv(job: Job, scope: Mapping[str, Any]) -> list[str] | None:
+def _argv(job: Job, scope: _Names) -> list[str] | None:
     if isinstance(job.exec, UnsetType):
         return None
     argv = _evaluated(job.exec, scope, "exec")
@@ -252,7 +292,7 @@ def _check_home_of_root(routed: RoutedJob, directories: Sequence[str]) -> None:
             raise JobError(mistake.code, mistake.message, hint=mistake.hint)
 
 
-def _writes(job: Job, scope: Mapping[str, Any]) -> list[str]:
+def _writes(job: Job, scope: _Names) -> list[str]:
     paths = []
     for position, raw in enumerate(job.writes):
         path = _text(raw, scope, "writes", position)
