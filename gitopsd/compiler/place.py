@@ -170,7 +170,7 @@ def rank(company: Company, worker: str, of_company: Mapping[str, int], load: Loa
 
 def _gathered(jobs: Sequence[str], worker: str, state: ArtifactState, fitting: frozenset[str]) -> dict[str, str]:
     """Jobs that come to where another one of their replica stays, with the reason."""
-    if len(jobs) == 1:
+    if len(jobs) == 1 or all(state.placement.get(job) == worker for job in jobs):
         return {}
     beside = next(job for job in jobs if state.placement.get(job) == worker)
     return {

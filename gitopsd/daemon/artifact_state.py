@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gitopsd.daemon.policy import policy_file
@@ -23,6 +24,7 @@ from gitopsd.model.artifacts import (
     PlacedWorker,
     PlacementRecord,
 )
+from gitopsd.model.memory import Forgetful, Memory, memory_key
 from gitopsd.model.names import NAME_PATTERN
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import TREE, Graft, TreeEntry, TreeFile, object_id
@@ -34,6 +36,8 @@ KEPT_FILES = (CONTROL_FILE, POLICY_FILE, FACTS_FILE)
 """Parts of the artifact branch that commands own: rendering puts them back as they are."""
 
 T = TypeVar("T")
+
+_NOTHING = Forgetful()
 
 _LARGEST_FILE = 32 << 20
 """Bytes: twice what a file of the source branch may have."""
@@ -74,7 +78,9 @@ class CommittedReleases:
         return self.repository.read(blob_id, "blob")
 
 
-def read_state(repository: Repository, head: ArtifactHead | None, policy: PolicyRecord | None = None) -> ArtifactState:
+def read_state(
+    repository: Repository, head: ArtifactHead | None, policy: PolicyRecord | None = None, memory: Memory = _NOTHING
+) -> ArtifactState:
     """What planning needs of the head, with the operator's own policy where there is one.
 
     Raises RepositoryError for records that can't be read.
@@ -84,7 +90,7 @@ def read_state(repository: Repository, head: ArtifactHead | None, policy: Policy
     tree = head.commit.tree
     control = _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
     return ArtifactState(
-        placement=read_placement(repository, tree),
+        placement=read_placement(repository, tree, memory),
         fleet=read_fleet(repository, tree),
         cordoned=frozenset(control.cordons),
         facts={name: found.features for name, found in read_facts(repository, tree).workers.items()},
@@ -92,11 +98,23 @@ def read_state(repository: Repository, head: ArtifactHead | None, policy: Policy
     )
 
 
-def read_placement(repository: Repository, tree: str) -> dict[str, str]:
+class _Placement(Struct, frozen=True):
+    """Remembered of a `placement/` folder."""
+
+    jobs: dict[str, str]
+
+
+def read_placement(repository: Repository, tree: str, memory: Memory = _NOTHING) -> Mapping[str, str]:
     """Job -> worker, over all workflows, as a tree of the artifact branch has it."""
+    folder = find_entry(repository, tree, PLACEMENT_FOLDER)
+    key = memory_key("placement", folder.id if folder else "")
+    known = memory.recall(key, _Placement)
+    if known is not None:
+        return known.jobs
     placement: dict[str, str] = {}
     for name, entry in list_folder(repository, tree, PLACEMENT_FOLDER).items():
         placement |= read_placement_record(repository, entry.id, name.removesuffix(".json")).jobs
+    memory.keep(key, _Placement(placement))
     return placement
 
 

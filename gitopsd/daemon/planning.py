@@ -117,7 +117,7 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     policy = published_policy(workspace.configuration)
-    committed = read_state(workspace.repository, head, policy)
+    committed = read_state(workspace.repository, head, policy, workspace.memory)
     kept = kept_parts(workspace.repository, head, policy)
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
