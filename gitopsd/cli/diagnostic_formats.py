@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from gitopsd import __version__
 from gitopsd.model.diagnostic import Diagnostic, Location, Severity
+from gitopsd.model.excerpt import printable
 
 Format = Literal["json", "github", "sarif"]
 
@@ -24,11 +25,17 @@ def encode_diagnostics(diagnostics: Sequence[Diagnostic], style: Format) -> str:
 
 
 def _document(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # line ends apart, what isn't printable is in strings alone: terminals that show this must not act on it
+    return "".join(f"{line if line.isprintable() else _harmless(line)}\n" for line in text.split("\n"))
+
+
+def _harmless(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _github(diagnostic: Diagnostic) -> str:
-    """An annotation, by the rules of GitHub's toolkit for escaping properties and data."""
+    """An annotation, by the rules of GitHub's toolkit for escaping properties and data; no line acts on a terminal."""
     place = diagnostic.location
     properties = {
         "file": place.path,
@@ -44,7 +51,7 @@ def _github(diagnostic: Diagnostic) -> str:
 
 
 def _escaped(text: str, *, in_property: bool = False) -> str:
-    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    escaped = "%0A".join(printable(line).replace("%", "%25") for line in text.split("\n"))
     return escaped.replace(":", "%3A").replace(",", "%2C") if in_property else escaped
 
 

@@ -61,15 +61,17 @@ def update(session: Session, names: tuple[str, ...], ref: str | None, *, force: 
 
 
 @vendor.command()
-@click.option("--offline", is_flag=True, help="Don't ask the other repositories whether there is something newer.")
+@click.option("--upstream", is_flag=True, help="Ask the other repositories whether there is something newer, too.")
 @click.option("--json", "as_json", is_flag=True, help="The libraries as JSON.")
 @click.pass_obj
-def check(session: Session, *, offline: bool, as_json: bool) -> int:
-    """Compare modules/vendor/ of the work tree with its lock. Changes nothing.
+def check(session: Session, *, upstream: bool, as_json: bool) -> int:
+    """Compare modules/vendor/ of the work tree with its lock. Changes nothing, and reaches nothing.
+
+    With --upstream it reaches the repositories that the lock names: read that of a stranger first.
 
     Exit code 0: it is what the lock says; 1: it differs. Something newer elsewhere is told, and is no difference.
     """
-    found = check_libraries(session.workspace().repository, offline=offline)
+    found = check_libraries(session.workspace().repository, upstream=upstream)
     if as_json:
         print_json(msgspec.to_builtins(found))
         return 0 if found.clean else exit_codes.FAILED

@@ -155,8 +155,8 @@ class _Binding:
         self._spending.spend(size)
 
     def _size(self, written: Any) -> int:
-        if isinstance(written, str):
-            return len(written)
+        if not isinstance(written, list | tuple | Mapping):
+            return size_of(written)
         if id(written) not in self._sizes:
             self._sizes[id(written)] = size_of(written)
         return self._sizes[id(written)]

@@ -1,6 +1,6 @@
 """Pass 6: the graph of channels: every one has a producer and a consumer, and no two share a place on disk."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from gitopsd.compiler.expand import used_here
 from gitopsd.compiler.link import Linked
@@ -8,6 +8,12 @@ from gitopsd.compiler.loops import first_loop
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.system import BoundChannel, Store, System, WorkflowSummary
+
+MAX_JOINED = 250_000
+"""Producing times consuming steps of one channel: each producer is told of each consumer."""
+
+_NODE = "channel "
+"""Before a channel's name among those of steps, which hold no space."""
 
 
 def check(linked: Linked, system: System) -> list[Diagnostic]:
@@ -42,6 +48,7 @@ def check_stores(linked: Linked, summaries: Sequence[WorkflowSummary]) -> list[D
 
 def _check_ends(linked: Linked, system: System, channel: BoundChannel) -> Iterator[Diagnostic]:
     if channel.producers and channel.consumers:
+        yield from _check_width(linked, channel)
         return
     if not channel.producers:
         nobody = "no step writes to" if channel.consumers else "no step writes to or reads from"
@@ -57,6 +64,19 @@ def _check_ends(linked: Linked, system: System, channel: BoundChannel) -> Iterat
         related=_ends_as_places(linked, system, channel, side),
         hint=f"bind a step's {bound} {channel.origin.pointer[-1]}`, or remove the channel",
     )
+
+
+def _check_width(linked: Linked, channel: BoundChannel) -> Iterator[Diagnostic]:
+    producers = len({end.step for end in channel.producers})
+    consumers = len({end.step for end in channel.consumers})
+    if producers * consumers > MAX_JOINED:
+        yield Diagnostic(
+            code="channel-too-wide",
+            message=f"the channel `{channel.name}` joins {producers:,} steps to {consumers:,}; together they may make "
+            f"{MAX_JOINED:,} pairs",
+            location=linked.locate_key(channel.origin),
+            hint="use several channels, or replicas of fewer steps",
+        )
 
 
 def _ends_as_places(linked: Linked, system: System, channel: BoundChannel, side: str) -> tuple[Related, ...]:
@@ -103,12 +123,14 @@ class _Stores:
 
 def _check_loops(linked: Linked, system: System) -> Iterator[Diagnostic]:
     """A step whose events come back to itself would never be done; the whole way is named."""
-    onward: Mapping[str, list[str]] = {
-        step.name: sorted({end.step for channel in step.outputs.values() for end in system.channels[channel].consumers})
-        for step in system.steps.values()
+    onward = {
+        step.name: [_NODE + channel for channel in sorted(set(step.outputs.values()))] for step in system.steps.values()
     }
-    loop = first_loop(onward)
+    for channel in system.channels.values():
+        onward[_NODE + channel.name] = sorted({end.step for end in channel.consumers})
+    loop = [name for name in first_loop(onward) if not name.startswith(_NODE)]
     if loop:
+        loop = loop if loop[0] == loop[-1] and len(loop) > 1 else [*loop, loop[0]]  # it may have begun at a channel
         first = system.steps[loop[0]]
         yield Diagnostic(
             code="channel-loop",

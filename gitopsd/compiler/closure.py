@@ -75,24 +75,30 @@ class _Finder:
                 self.modules.add(name)
 
     def _module(self, root: str, path: str) -> None:
-        module = self._take(path, Module)
-        if module is None:
-            return
-        document = self._document(path)
-        for step, declared in module.steps.items():
-            place = document.locate("steps", step, "use")
-            if declared.use.startswith("std/"):
+        """A list and no recursion: modules of somebody else may use each other to any depth."""
+        waiting = [(root, path)]
+        while waiting:
+            root, path = waiting.pop()
+            module = self._take(path, Module)
+            if module is None:
                 continue
-            self._follow(root, declared.use, place)
+            document = self._document(path)
+            for step, declared in module.steps.items():
+                if declared.use.startswith("std/"):
+                    continue
+                used = self._follow(root, declared.use, document.locate("steps", step, "use"))
+                if used is not None:
+                    waiting.append(used)
 
-    def _follow(self, root: str, use: str, place: Location) -> None:
+    def _follow(self, root: str, use: str, place: Location) -> tuple[str, str] | None:
+        """The root and path of the module that is used, if it is one."""
         folder, slash, name = use.rpartition("/")
         if use.startswith(VENDOR_FOLDER) and slash and folder.count("/") == 2:
             root, folder = f"{root}{folder}/", MODULES
         if folder not in {MODULES, "blueprints"}:
             known = ["blueprints/NAME", "modules/NAME", "modules/vendor/LIB/NAME", "std/NAME"]
             self.diagnostics.append(_unknown(use, place, known))
-            return
+            return None
         kind = "module" if folder == MODULES else "blueprint"
         path = self._named(root, folder, kind, name)
         if path is None:
@@ -100,9 +106,10 @@ class _Finder:
             known = [f"{prefix}{one}" for one in self._index(root, folder, kind)]
             self._miss(f"{root}{folder}/{name}.yaml", _unknown(use, place, known))
         elif kind == "module":
-            self._module(root, path)
+            return root, path
         else:
             self._blueprint(root, path)
+        return None
 
     def _blueprint(self, root: str, path: str) -> None:
         blueprint = self._take(path, Blueprint)

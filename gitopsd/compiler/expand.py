@@ -4,13 +4,14 @@ A step inside a module is named `outer.inner`, and so are the module's own chann
 become those of its user. Mistakes are collected, and the pass goes on to find the others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from gitopsd.compiler.declarations.mistakes import MAX_MISTAKES, first_mistakes
 from gitopsd.compiler.link import Linked, Used
 from gitopsd.compiler.load import OWN
 from gitopsd.compiler.parse import Declared
@@ -104,6 +105,8 @@ class _Expansion:
         self.expanded = Expanded(workflow=declared.value.workflow, path=declared.path)
         self.diagnostics: list[Diagnostic] = []
         self._full = False
+        self._told: dict[str, set[Diagnostic]] = {}
+        """What has been told of each file: a module's mistakes come again with every use."""
 
     def frame(self, frame: Frame, place: Place | None) -> None:
         """Takes in the steps and channels of one frame; `place` is that of the step that uses the module."""
@@ -116,7 +119,7 @@ class _Expansion:
                 self.expanded.channels[inner] = ExpandedChannel(frame=frame, channel=channel, origin=origin)
         steps: Mapping[str, Step | InnerStep] = declared.steps
         for key in sorted(steps):
-            if self._full:
+            if self._full or len(self._told.get(frame.declared.path, ())) > MAX_MISTAKES:
                 return
             self._step(frame, key, steps[key], place)
 
@@ -195,9 +198,17 @@ class _Expansion:
         for side, binding, ports in (("in", step.in_, value.in_), ("out", step.out, value.out)):
             optional = {port: not isinstance(declared, str) and declared.optional for port, declared in ports.items()}
             binder = PortBinder(owner, step=key, use=step.use, side=side, binding=binding, optional=optional)
-            self.diagnostics += binder.mistakes
+            self._tell(frame, binder.mistakes)
             sides.append(binder.bound)
         return sides[0], sides[1]
+
+    def _tell(self, frame: Frame, mistakes: Iterable[Diagnostic]) -> None:
+        """Notes mistakes in the frame's declaration, each once, and only so many of one file."""
+        told = self._told.setdefault(frame.declared.path, set())
+        new = [mistake for mistake in dict.fromkeys(mistakes) if mistake not in told]
+        room = MAX_MISTAKES - len(told)
+        told.update(new)
+        self.diagnostics += first_mistakes(new, room) if room >= 0 else ()
 
     def _narrowed(self, frame: Frame, key: str, step: InnerStep, outer: Place | None) -> Place:
         """The place of the step that uses the module, with what the inner step says to have less of it."""
@@ -211,15 +222,14 @@ class _Expansion:
             user = frame.chain[-1]
             had = f"the group `{outer.group}`" if group_differs else counted(outer.replicas, "replica")
             wanted = f"the group `{inner.group}`" if group_differs else f"{inner.replicas}"
-            self.diagnostics.append(
-                Diagnostic(
-                    code="place-widened",
-                    message=f"the step `{key}` of a module asks for {wanted}, and the step that uses it has {had}",
-                    location=document.locate("steps", key, "place", "group" if group_differs else "replicas"),
-                    related=(Related(message="it is used here", location=self._linked.locate_key(user, "place")),),
-                    hint="a step of a module may only narrow the place of its user: leave it out, or change the user",
-                )
+            widened = Diagnostic(
+                code="place-widened",
+                message=f"the step `{key}` of a module asks for {wanted}, and the step that uses it has {had}",
+                location=document.locate("steps", key, "place", "group" if group_differs else "replicas"),
+                related=(Related(message="it is used here", location=self._linked.locate_key(user, "place")),),
+                hint="a step of a module may only narrow the place of its user: leave it out, or change the user",
             )
+            self._tell(frame, [widened])
             return outer
         replicas = outer.replicas if isinstance(inner.replicas, UnsetType) else inner.replicas
         constraints = tuple(dict.fromkeys((*outer.constraints, *inner.constraints)))

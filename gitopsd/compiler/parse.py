@@ -16,7 +16,7 @@ from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.load import ENVIRONMENTS_FILE, LibraryFiles, Loaded
 from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.blueprint import Blueprint, ShippedFile
-from gitopsd.model.diagnostic import Diagnostic, Related
+from gitopsd.model.diagnostic import Diagnostic, Location, Related
 from gitopsd.model.environments import Environments
 from gitopsd.model.fleet import Fleet
 from gitopsd.model.memory import Forgetful, Memory, memory_key
@@ -25,6 +25,11 @@ from gitopsd.model.trees import object_id
 from gitopsd.model.workflow import Module, Workflow
 
 T = TypeVar("T")
+
+
+MAX_WRONG_FILES = 20
+MAX_WRONG_BYTES = 1 << 20
+"""Once files with mistakes are as many, or together as large, no more are read: to say where each stands costs most."""
 
 
 class Outline(Struct, frozen=True, array_like=True):
@@ -143,6 +148,9 @@ class _Reader:
         self._memory = memory
         self.diagnostics: list[Diagnostic] = []
         self.outlines: dict[str, Outline] = {}
+        self._wrong_files = 0
+        self._wrong_bytes = 0
+        self._has_stopped = False
 
     def library(self, folder: str, files: LibraryFiles) -> Library:
         return Library(
@@ -185,14 +193,33 @@ class _Reader:
         key = memory_key("outline", kind.__name__, content.blob)
         known = self._memory.recall(key, Outline)
         if known is None:
+            too_large = self._wrong_files > 1 and self._wrong_bytes > MAX_WRONG_BYTES
+            if too_large or self._wrong_files >= MAX_WRONG_FILES:
+                self._leave_out(path)
+                return None
             mistakes = declared.read()
             self.diagnostics += mistakes
             if mistakes:
+                self._wrong_files += 1
+                self._wrong_bytes += len(content.data)
                 return None
             known = outline(declared.value)
             self._memory.keep(key, known)
         self.outlines[path] = known
         return declared
+
+    def _leave_out(self, path: str) -> None:
+        """A file that is new, after so many with mistakes; the first such file stands for all."""
+        if not self._has_stopped:
+            self._has_stopped = True
+            self.diagnostics.append(
+                Diagnostic(
+                    code="more-mistakes",
+                    message=f"there are mistakes in {self._wrong_files} files; this one and what follows were not read",
+                    location=Location(path=path),
+                    hint="mend those first",
+                )
+            )
 
 
 def _workflow_outline(declared: Workflow | Module) -> Outline:

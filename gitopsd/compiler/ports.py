@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from msgspec import UnsetType
 
+from gitopsd.compiler.declarations.mistakes import MAX_MISTAKES
 from gitopsd.compiler.yaml.places import Pointer
 from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.diagnostic import Diagnostic, Related
@@ -46,9 +48,9 @@ class PortBinder:
         self._ports = optional
         self._binding = binding
         self.bound: dict[str, str] = {}
-        mistakes = list(self._bind())
+        mistakes = list(islice(self._bind(), MAX_MISTAKES + 1))
         misnamed = any(mistake.code == "unknown-port" for mistake in mistakes)
-        self.mistakes = mistakes if misnamed else [*mistakes, *self._open_ports()]
+        self.mistakes = mistakes if misnamed else [*mistakes, *islice(self._open_ports(), MAX_MISTAKES + 1)]
 
     def _way(self, port: str) -> Pointer:
         way: Pointer = ("steps", self._step, self._side)

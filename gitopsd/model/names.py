@@ -2,7 +2,8 @@
 
 import difflib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from heapq import nlargest, nsmallest
 from typing import Annotated
 
 from msgspec import Meta
@@ -40,17 +41,29 @@ PATTERN_RULES = {
 _SEARCHED = 100
 """So many known names are compared with a wrong one; where there are more, those that sort next to it."""
 
+_SORTED = 2_000
+"""Of more known names only those next to the wrong one are put in order."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known name, else lists the known ones; empty when there are none."""
-    candidates = sorted(known)
-    named_alike = [candidate for candidate in candidates if candidate.endswith(f"/{name}")]
-    position = max(0, bisect_left(candidates, name) - _SEARCHED // 2)
-    nearby = candidates[position : position + _SEARCHED]
+    candidates = list(known)
+    named_alike = sorted(candidate for candidate in candidates if candidate.endswith(f"/{name}"))
+    nearby = _nearby(name, candidates)
     nearest = named_alike or difflib.get_close_matches(name[:200], nearby, n=1, cutoff=0.6)
     if nearest:
         return f"did you mean `{nearest[0]}`?"
     if not candidates:
         return ""
-    shown = ", ".join(f"`{candidate}`" for candidate in candidates[:12])
+    shown = ", ".join(f"`{candidate}`" for candidate in nsmallest(12, candidates))
     return f"known here: {shown}" + (" and more" if len(candidates) > 12 else "")
+
+
+def _nearby(name: str, candidates: Collection[str]) -> list[str]:
+    """Those that sort next to the name, in their order; of many, without sorting them all."""
+    if len(candidates) > _SORTED:
+        before = nlargest(_SEARCHED // 2, (candidate for candidate in candidates if candidate < name))
+        return [*reversed(before), *nsmallest(_SEARCHED // 2, (other for other in candidates if other >= name))]
+    ordered = sorted(candidates)
+    position = max(0, bisect_left(ordered, name) - _SEARCHED // 2)
+    return ordered[position : position + _SEARCHED]

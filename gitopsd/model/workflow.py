@@ -10,6 +10,7 @@ from gitopsd.model.names import ChannelName, Name, ParameterName, SecretName
 ParameterType = Literal["string", "integer", "number", "boolean", "duration", "bytes", "list", "map", "enum"]
 PortBinding = ChannelName | dict[Name, ChannelName]
 Replicas = Annotated[int, Meta(ge=1, le=10_000)]
+MAX_CONSTRAINTS = 64
 
 
 class Parameter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +37,10 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 1
     constraints: Annotated[
         tuple[str, ...],
-        Meta(description="`label.KEY == VALUE` or `label.KEY != VALUE`; a worker must meet all of them"),
+        Meta(
+            max_length=MAX_CONSTRAINTS,
+            description="`label.KEY == VALUE` or `label.KEY != VALUE`; a worker must meet all of them",
+        ),
     ] = ()
     strategy: Annotated[
         Literal["spread", "pack"], Meta(description="spread over the workers, or fill one after the other")
@@ -48,7 +52,9 @@ class NarrowedPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     group: Annotated[Name | UnsetType, Meta(description="the group that the module is placed on")] = UNSET
     replicas: Annotated[Replicas | UnsetType, Meta(description="at most as many as the module has")] = UNSET
-    constraints: Annotated[tuple[str, ...], Meta(description="beside those of the step that uses the module")] = ()
+    constraints: Annotated[
+        tuple[str, ...], Meta(max_length=MAX_CONSTRAINTS, description="beside those of the step that uses the module")
+    ] = ()
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

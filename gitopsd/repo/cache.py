@@ -11,9 +11,11 @@ from gitopsd.repo.errors import GitCommandError, RepositoryError
 from gitopsd.repo.gitcommand import GitResult, run_git
 from gitopsd.repo.location import RemoteUrl
 from gitopsd.repo.lock import host_lock
+from gitopsd.repo.private_folder import check_private_folder, make_private_folder
 from gitopsd.repo.remote import explain_failure
 from gitopsd.repo.repository import Repository, open_at
 
+_WAY_OUT = "set XDG_CACHE_HOME to a folder of your own"
 _REFSPECS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
 
@@ -25,9 +27,12 @@ def open_cached_clone(url: RemoteUrl, *, deadline: float = 300.0) -> Repository:
     """
     folder = _cache_folder() / f"{sha256(url.canonical.encode()).hexdigest()[:32]}.git"
     environment = _credentials(url)
-    with host_lock(url.canonical, "cache", deadline=deadline, folder=folder.parent / "locks"):
-        if not folder.exists():
+    locks = folder.parent / "locks"
+    make_private_folder(locks, way_out=_WAY_OUT)
+    with host_lock(url.canonical, "cache", deadline=deadline, folder=locks):
+        if not os.path.lexists(folder):
             _create(folder, url)
+        check_private_folder(folder, way_out=_WAY_OUT)  # its configuration names commands that Git runs
         try:
             _fetch(folder, environment, deadline)
         except GitCommandError as error:
@@ -44,10 +49,7 @@ def open_cached_clone(url: RemoteUrl, *, deadline: float = 300.0) -> Repository:
 def _cache_folder() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "")
     folder = (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "gitopsd"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise RepositoryError(f"the cache {folder} cannot be made: {error.strerror}", "set XDG_CACHE_HOME") from None
+    make_private_folder(folder, way_out=_WAY_OUT)
     return folder
 
 
@@ -58,6 +60,7 @@ def _create(folder: Path, url: RemoteUrl) -> None:
         run_git(["init", "--quiet", "--bare", "--template=", str(aside)])
         run_git(["config", "remote.origin.url", url.public], git_dir=aside)
         run_git(["config", "remote.origin.fetch", _REFSPECS[0]], git_dir=aside)
+        aside.chmod(0o700)  # core.sharedRepository of the user's configuration may have opened it
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -11,6 +11,7 @@ TOP_FOLDERS = frozenset({"workflows", "modules", "blueprints", "files", "fleets"
 
 MAX_TEXT_BYTES = 1 << 20  # what people write: YAML
 MAX_FILE_BYTES = 16 << 20  # what they ship, under files/; larger ones belong behind a `url:`
+MAX_RULES_BYTES = 64 << 10  # .gitignore, .gitattributes: each pattern may be held against each path
 MAX_TOTAL_BYTES = 256 << 20
 MAX_ENTRIES = 20_000  # files and folders together, so a tree that repeats itself ends as well
 MAX_DEPTH = 32  # folders on the way to a file
@@ -18,6 +19,9 @@ MAX_PROBLEMS = 1_000
 
 _SHIPPED = re.compile(r"(modules/vendor/[^/]+/)*files/")
 """What jobs ship: of the repository itself, and of libraries that were copied into it."""
+
+_GIT_FOLDER = re.compile(r"(\.git|git~1)[. ]*([:\\].*)?", re.IGNORECASE | re.DOTALL)
+"""What file systems of macOS and Windows take for `.git`: is_ntfs_dotgit in Git's path.c."""
 
 _LARGE_FILE_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _POINTER_BYTES = 1024  # a pointer is smaller: docs/spec.md of Git LFS
@@ -67,7 +71,7 @@ def check_name(folder: str, name: bytes) -> tuple[str, SourceProblem | None]:
         return shown, SourceProblem(
             path=shown, code="non-utf8-name", message="the name is not UTF-8", hint="rename it with `git mv`"
         )
-    if text in {"", ".", ".."} or "/" in text or text.lower() == ".git":
+    if text in {"", ".", ".."} or "/" in text or _GIT_FOLDER.fullmatch(text):
         return shown, SourceProblem(
             path=shown, code="unsafe-name", message="the name could lead out of its folder", hint="remove the entry"
         )
@@ -117,14 +121,20 @@ def check_content(path: str, data: bytes) -> SourceProblem | None:
     return None
 
 
-def too_large(path: str, size: int) -> SourceProblem:
-    """The problem of a file over its limit; `size` in bytes."""
+def too_large(path: str, size: int, *, limit: int | None = None) -> SourceProblem:
+    """The problem of a file over its limit; sizes in bytes."""
     return SourceProblem(
         path=path,
         code="file-too-large",
-        message=f"has {size:,} bytes; the limit is {size_limit(path):,}",
-        hint="split it" if path.endswith(".yaml") else "what is larger is installed on the workers by other means",
+        message=f"has {size:,} bytes; the limit is {size_limit(path) if limit is None else limit:,}",
+        hint=_hint_for_large(path, limit),
     )
+
+
+def _hint_for_large(path: str, limit: int | None) -> str:
+    if limit is not None:
+        return "remove what isn't needed of it"
+    return "split it" if path.endswith(".yaml") else "what is larger is installed on the workers by other means"
 
 
 def refused_kind(path: str, kind: Literal["symlink", "submodule", "special-file"]) -> SourceProblem:

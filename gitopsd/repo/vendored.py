@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import pygit2
 from msgspec import Struct
 
 from gitopsd.model.names import Name
@@ -18,6 +19,7 @@ from gitopsd.model.trees import TreeFile, build_tree
 from gitopsd.model.vendor import LOCK_FILE, library_folder
 from gitopsd.repo.durable import fsync_folder
 from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.private_folder import check_private_folder
 from gitopsd.repo.repository import Repository
 
 _ASIDE = ".gitopsd-vendor"
@@ -60,13 +62,16 @@ def swap_in(repository: Repository, library: str, files: Mapping[str, TreeFile],
 
 
 def recover(repository: Repository) -> None:
-    """Undo what a process that died left half done; nothing to do mostly."""
+    """Undo what a process that died left half done; nothing to do mostly.
+
+    Raises RepositoryError where what lies there isn't ours: an author could have the next command move their files.
+    """
     root = work_tree_of(repository)
     aside = root / _ASIDE
-    if aside.is_symlink():
-        raise RepositoryError(f"{aside} is a symbolic link", "remove it")
-    if not aside.exists():
+    _refuse_tracked(repository)
+    if not os.path.lexists(aside):
         return
+    check_private_folder(aside, way_out="run this as the user who began")
     try:
         intent = msgspec.json.decode((aside / "intent.json").read_bytes(), type=_Intent)
     except (OSError, msgspec.DecodeError):
@@ -74,6 +79,22 @@ def recover(repository: Repository) -> None:
     if intent is not None and _lock_on_disk(root) != intent.lock:
         _undo(intent, _plain_folder(root, library_folder(intent.library)), aside)
     _clear(aside)
+
+
+def _refuse_tracked(repository: Repository) -> None:
+    try:
+        index = repository.git.index
+        index.read(False)
+        tracked = any(str(entry.path).partition("/")[0].lower() == _ASIDE for entry in index)
+    except (OSError, ValueError, pygit2.GitError) as error:
+        raise RepositoryError(
+            f"the index of {repository.work_tree} cannot be read: {error}", "run `git status` there"
+        ) from None
+    if tracked:
+        raise RepositoryError(
+            f"{_ASIDE}/ is tracked in this repository, and is for what `gitopsd vendor` leaves half done",
+            f"see what is in it, `git rm -r {_ASIDE}`, and commit",
+        )
 
 
 def _undo(intent: _Intent, target: Path, aside: Path) -> None:
@@ -122,7 +143,7 @@ def _plain_folder(root: Path, below: str) -> Path:
 
 def _fresh(root: Path) -> Path:
     aside = root / _ASIDE
-    aside.mkdir(mode=0o755)  # `recover` came first: what is there now is another process's
+    aside.mkdir(mode=0o700)  # `recover` came first: what is there now is another process's
     (aside / _HIDES).write_text("*\n")
     return aside
 

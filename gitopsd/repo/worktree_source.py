@@ -19,6 +19,7 @@ from gitopsd.repo.index_stat import IndexStat, read_index_stat
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.source import SourceCollector, SourceFile, SourceTree
 from gitopsd.repo.source_rules import (
+    MAX_RULES_BYTES,
     TOP_FILE,
     TOP_FOLDERS,
     SourceProblem,
@@ -27,6 +28,9 @@ from gitopsd.repo.source_rules import (
     size_limit,
     too_large,
 )
+
+_RULES = (".gitignore", ".gitattributes")
+"""What libgit2 reads of the root, and of each folder on the way to a file."""
 
 
 def read_work_tree(repository: Repository) -> SourceTree:
@@ -73,6 +77,11 @@ class _Reader:
         if folder and b".git" in found:
             self.collector.refuse(refused_kind(folder.rstrip("/"), "submodule"))
             return
+        unusable = [problem for name in _RULES if (problem := self._rules_problem(folder, descriptor, name))]
+        if unusable:
+            for problem in unusable:
+                self.collector.refuse(problem)
+            return  # without these files nobody can tell what is in the folder
         wanted = [name for name in names if not self._is_ignored(folder + found[name])]
         for name, path in self.collector.admit(folder, wanted, wanted if folder else list(found)):
             try:
@@ -135,6 +144,23 @@ class _Reader:
         executable = self._is_executable(path, status.st_mode)
         taken = SourceFile(blob=object_id("blob", data), executable=executable, data=data)
         self.collector.add(path, taken, size=len(data))
+
+    @staticmethod
+    def _rules_problem(folder: str, descriptor: int, name: str) -> SourceProblem | None:
+        """Why libgit2 mustn't read that file of the folder: it follows links, waits for pipes, and takes any size."""
+        try:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if S_ISLNK(status.st_mode):
+            return refused_kind(folder + name, "symlink")
+        if S_ISDIR(status.st_mode):
+            return None  # Git passes it over
+        if not S_ISREG(status.st_mode):
+            return refused_kind(folder + name, "special-file")
+        if status.st_size > MAX_RULES_BYTES:
+            return too_large(folder + name, status.st_size, limit=MAX_RULES_BYTES)
+        return None
 
     def _is_ignored(self, path: str) -> bool:
         if path in self.tracked.modes or path in self.tracked.folders:

@@ -60,7 +60,6 @@ def value_of(text: str) -> object:
         ("|\n  a\n  b\n", "a\nb\n"),
         (">\n  a\n  b\n", "a b\n"),
         ("[a, [b], {c: d}]", ["a", ["b"], {"c": "d"}]),
-        ("%YAML 1.2\n---\na: 1\n", {"a": 1}),
         ("# only a comment\n", None),
     ],
 )

@@ -203,19 +203,19 @@ def test_one_library_is_one_commit_of_one_repository(two: Pair, tmp_path: Path) 
 
 
 def test_check_tells_what_differs_and_what_is_newer(two: Pair) -> None:
-    assert check_libraries(two.repository, offline=True).clean
+    assert check_libraries(two.repository).clean
     two.add("main")
     two.own.commit("vendored")
-    state = check_libraries(two.repository, offline=False)
+    state = check_libraries(two.repository, upstream=True)
     assert state.clean
     assert state.libraries[0].upstream == state.libraries[0].commit
     newest = two.other.commit("newer")
-    state = check_libraries(two.repository, offline=False)
+    state = check_libraries(two.repository, upstream=True)
     assert (state.clean, state.libraries[0].upstream) == (True, newest)
     two.own.write("modules/vendor/library/files/alert.sh", "edited\n", executable=True)
     two.own.write("modules/vendor/other/modules/a.yaml", "module: a\n")
     two.own.write("modules/vendor/notes.txt", "mine\n")
-    state = check_libraries(two.repository, offline=True)
+    state = check_libraries(two.repository)
     assert [(one.library, one.state, one.differs) for one in state.libraries] == [
         ("library", "modified", ("changed: files/alert.sh",)), ("other", "not-locked", ()),
     ]  # fmt: skip
@@ -226,7 +226,7 @@ def test_check_tells_what_differs_and_what_is_newer(two: Pair) -> None:
 def test_check_goes_on_where_a_repository_is_gone(two: Pair) -> None:
     two.add()
     two.other.path.rename(two.other.path.with_name("moved"))
-    state = check_libraries(two.repository, offline=False)
+    state = check_libraries(two.repository, upstream=True)
     assert state.clean
     assert "could not be reached" in state.libraries[0].unknown
 

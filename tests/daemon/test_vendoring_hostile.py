@@ -7,10 +7,12 @@ import pytest
 
 from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
+from gitopsd.daemon.vendor.check import check_libraries
 from gitopsd.daemon.vendor.vendoring import add_library, update_libraries
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.worktree_source import read_work_tree
 from tests.daemon.libraries import ALL, CLEANSE, NOTIFY, Pair, pair
+from tests.repo.gitrepo import git
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,73 @@ def test_a_lock_written_by_somebody_else_can_not_make_git_run_things(two: Pair, 
     with pytest.raises(DiagnosticsError) as caught:
         list(update_libraries(two.repository, []))
     assert _codes(caught) == ["bad-vendor-lock"]
+
+
+def _with_entry(two: Pair, **changed: object) -> None:
+    """The lock as a pull request may have it."""
+    lock = json.loads(two.lock)
+    lock["libraries"]["library"] |= changed
+    two.own.write("modules/vendor/lock.json", json.dumps(lock))
+
+
+def test_checking_a_lock_reaches_nothing_that_it_names_unless_asked_to(
+    two: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.add()
+    _with_entry(two, url="ssh://nobody@127.0.0.1:1/x")
+    monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/reached; false")
+    two.own.write("modules/vendor/library/files/alert.sh", "edited\n", executable=True)
+    assert check_libraries(two.repository).libraries[0].unknown == ""
+    assert not (tmp_path / "reached").exists()
+    assert check_libraries(two.repository, upstream=True).libraries[0].unknown
+    assert (tmp_path / "reached").exists()
+
+
+@pytest.mark.parametrize("url", ["inner", "./inner", "file://{root}/inner", "{root}/inner", "link", "files/../inner"])
+def test_a_repository_inside_the_work_tree_is_no_library(two: Pair, url: str) -> None:
+    two.add()
+    git(two.own.path, "clone", "-q", "--bare", str(two.other.path), "inner")
+    (two.own.path / "link").symlink_to(two.other.path)
+    url = url.format(root=two.own.path)
+    _with_entry(two, url=url, ref="main")
+    with pytest.raises(ControllerError, match="inside this work tree"):
+        list(update_libraries(two.repository, []))
+    assert "inside this work tree" in check_libraries(two.repository, upstream=True).libraries[0].unknown
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [(["files/conf/rules.txt"], "neither a module file"), (["modules/cleanse.yaml", "README.md"], "neither a module"),
+     ([], "names no module"), (["./modules"], "neither a module file")],
+)  # fmt: skip
+def test_paths_of_a_lock_are_held_against_the_rule_of_add(two: Pair, paths: list[str], said: str) -> None:
+    two.add("main")
+    before = two.files()
+    two.other.commit("newer")
+    _with_entry(two, paths=paths)
+    with pytest.raises(ControllerError, match=said):
+        list(update_libraries(two.repository, []))
+    assert two.files() == before
+
+
+def test_rules_that_hide_the_lock_are_not_taken_for_a_repository_without_one(two: Pair) -> None:
+    two.add()
+    before = two.lock
+    (two.own.path / ".gitignore").symlink_to("/etc/passwd")
+    with pytest.raises(ControllerError, match="symbolic link"):
+        two.add(name="second")
+    assert two.lock == before
+
+
+def test_a_chain_of_modules_may_be_of_any_length(two: Pair) -> None:
+    length = 1_000  # two frames of recursion each would be too many
+    for number in range(length):
+        use = f"modules/m{number + 1}" if number + 1 < length else "std/transform"
+        text = CLEANSE.replace("cleanse", f"m{number}").replace("std/transform", use)
+        two.other.write(f"modules/m{number}.yaml", text)
+    two.other.commit("a chain")
+    two.add("main", path="modules/m0.yaml")
+    assert len(two.files()) == length
 
 
 def _refusal(two: Pair, **options: object) -> list[str]:

@@ -81,3 +81,13 @@ def test_a_suggestion_among_very_many_or_for_a_very_long_name_takes_no_time() ->
 def test_the_artifact_branch_is_named_after_the_environment_unless_it_is_said() -> None:
     assert artifact_branch("production", Environment(fleet="f")) == "rendered/production"
     assert artifact_branch("production", Environment(fleet="f", artifacts="other")) == "other"
+
+
+def test_among_very_many_names_the_same_one_is_found() -> None:
+    known = [f"step-{number}" for number in range(9_000)]
+    assert did_you_mean("step-4711x", known) == "did you mean `step-4711`?"
+    assert (
+        did_you_mean("zzz", known)
+        == did_you_mean("zzz", sorted(known)[:1_000])
+        == ("known here: " + ", ".join(f"`{name}`" for name in sorted(known)[:12]) + " and more")
+    )

@@ -28,3 +28,15 @@ def test_a_very_long_file_is_not_compared() -> None:
     start = time.perf_counter()
     assert "too long to compare" in text_diff("x", b"a\n" * 500_000, b"b\n" * 500_000)
     assert time.perf_counter() - start < 2
+
+
+def test_a_small_change_in_a_long_file_is_shown_at_its_line() -> None:
+    before = [f"{number}\n" for number in range(10_000)]
+    after = [*before[:7_000], "new\n", *before[7_000:]]
+    expected = "".join(difflib.unified_diff(before, after, "a/x", "b/x"))
+    assert text_diff("x", "".join(before).encode(), "".join(after).encode()) == expected
+
+
+def test_long_files_that_differ_in_every_other_line_are_not_compared() -> None:
+    before, after = ("".join(f"{number}\n{side}{number}\n" for number in range(5_000)) for side in "xy")
+    assert "10,000 lines before, 10,000 after" in text_diff("x", before.encode(), after.encode())

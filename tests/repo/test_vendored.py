@@ -129,6 +129,30 @@ def test_no_link_leads_it_out_of_the_work_tree(
     assert not list(outside.iterdir())
 
 
+@pytest.mark.parametrize("name", [".gitopsd-vendor", ".GitOpsD-Vendor"])
+def test_what_an_author_committed_is_never_taken_for_half_done_work(
+    source: GitRepo, repository: Repository, name: str
+) -> None:
+    swap_in(repository, "acme", OLD, b"old lock")
+    source.write(f"{name}/intent.json", f'{{"library":"acme","tree":"{"0" * 40}","lock":"","replaces":true}}')
+    source.write(f"{name}/old/modules/a.yaml", "module: hostile\n")
+    source.commit("hostile")
+    before = _state(source.path)
+    with pytest.raises(RepositoryError, match="is tracked") as caught:
+        recover(repository)
+    assert "git rm" in caught.value.hint
+    assert _state(source.path) == before
+    assert (source.path / name / "old/modules/a.yaml").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_another_user_left_is_not_moved(source: GitRepo, repository: Repository) -> None:
+    (source.path / ".gitopsd-vendor").mkdir(mode=0o700)
+    os.chown(source.path / ".gitopsd-vendor", 12345, 12345)
+    with pytest.raises(RepositoryError, match="belongs to another user"):
+        recover(repository)
+
+
 def test_a_bare_repository_has_no_place_for_it(bare: Path) -> None:
     with pytest.raises(RepositoryError, match="no work tree"):
         swap_in(open_at(bare), "acme", NEW, b"new lock")

@@ -9,7 +9,7 @@ from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.index_stat import read_index_stat
 from gitopsd.repo.repository import Repository, open_at
 from gitopsd.repo.source import SourceTree
-from gitopsd.repo.source_rules import MAX_TEXT_BYTES
+from gitopsd.repo.source_rules import MAX_RULES_BYTES, MAX_TEXT_BYTES, check_name
 from gitopsd.repo.worktree_source import read_work_tree
 from tests.repo.gitrepo import GitRepo
 
@@ -282,3 +282,41 @@ def test_an_index_cut_short_knows_no_file(source: GitRepo, cut: int) -> None:
     assert read_index_stat(index).files
     index.write_bytes(index.read_bytes()[:cut])
     assert not read_index_stat(index).files
+
+
+@pytest.mark.parametrize("folder", ["", "files/", "files/deep/"])
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes"])
+def test_git_s_rules_are_not_read_from_a_link_a_pipe_or_a_huge_file(
+    source: GitRepo, repository: Repository, tmp_path: Path, folder: str, name: str
+) -> None:
+    source.write("files/deep/new.txt", "untracked\r\n")
+    (tmp_path / "outside").write_text("new.txt\n")
+    place = source.path / folder / name
+    place.symlink_to(tmp_path / "outside")
+    assert codes(read_work_tree(repository)) == {folder + name: "symlink"}
+    place.unlink()
+    os.mkfifo(place)  # reading it would wait for ever
+    assert codes(read_work_tree(repository)) == {folder + name: "special-file"}
+    place.unlink()
+    place.write_bytes(b"#" * (MAX_RULES_BYTES + 1))
+    found = read_work_tree(repository)
+    assert codes(found) == {folder + name: "file-too-large"}
+    assert "the limit is 65,536" in found.problems[0].message
+    place.write_bytes(b"#" * MAX_RULES_BYTES)
+    assert not read_work_tree(repository).problems
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".git", ".GIT", "git~1", "GIT~1", ".git ", ".git.", ".Git. .", "git~1.", ".git::$INDEX_ALLOCATION",
+     ".GIT::$index_allocation", "git~1:x", ".git\\x"],
+)  # fmt: skip
+def test_what_some_file_system_takes_for_the_git_folder_is_refused(name: str) -> None:
+    problem = check_name("files/", name.encode())[1]
+    assert problem is not None
+    assert problem.code == "unsafe-name"
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".github", "git", "git~2", "x.git", ".git-blame", "git~10", ".gitkeep"])
+def test_names_that_only_resemble_it_are_taken(name: str) -> None:
+    assert check_name("files/", name.encode()) == (f"files/{name}", None)

@@ -70,7 +70,7 @@ def expression_mistakes(value: Any, known: Collection[str]) -> Iterator[Expressi
             yield mistake
 
 
-def evaluate(value: Any, scope: Mapping[str, Any], spending: Spending) -> Any:
+def evaluate(value: Any, scope: Mapping[str, Any], spending: Spending | None = None) -> Any:
     """The value with its expressions evaluated; text that is one whole expression takes the expression's type.
 
     Raises ExpressionError, and TooMuchEvaluated once the whole workflow has spent too much.
@@ -79,7 +79,8 @@ def evaluate(value: Any, scope: Mapping[str, Any], spending: Spending) -> Any:
     try:
         return _map_texts(value, lambda text: _evaluate_text(text, scope, budget))
     finally:
-        spending.spend(budget.spent)
+        if spending:
+            spending.spend(budget.spent)
 
 
 def _is_list(value: Any) -> bool:

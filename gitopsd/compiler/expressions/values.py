@@ -13,7 +13,7 @@ MAX_RESULT = 262_144
 """What the expressions of one value may come to: characters of text and items of lists and mappings."""
 MAX_WORK = 16 * MAX_RESULT
 """What evaluating the expressions of one value may go through, in the same units."""
-MAX_EVALUATED = 1 << 25
+MAX_EVALUATED = 1 << 24
 """What the values and expressions of one workflow may come to, and go through, all together: see `size_of`."""
 _ITEM = 16
 """An item of a list or mapping costs so much more memory and time than a character does."""

@@ -27,7 +27,7 @@ from gitopsd.model.trees import TreeFile
 
 RUNNER_ARGV = ["python3", "-IB", "../../runtime/runner"]
 
-MAX_LATE = 8 * MAX_EVALUATED
+MAX_LATE = 4 * MAX_EVALUATED
 """What the expressions of all jobs of one workflow may come to: those that wait for the worker, and the blueprints'."""
 
 _DIFFERS_BY_REPLICA = frozenset({"worker", "job"})

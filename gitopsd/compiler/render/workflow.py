@@ -96,6 +96,8 @@ def render_workflow(
         except JobError as error:
             failed.add(step)
             diagnostics.append(_diagnostic(linked, job, error))
+            if error.code == "too-much-evaluated":
+                break  # as would all that follow
             continue
         files[job.name] = rendered
         jobs.append(_rendered(job, content, rendered, runtime))

@@ -33,6 +33,16 @@ MAX_NODES = 500_000
 _NOT_TEXT = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML doesn't allow, and the line breaks that YAML 1.1 and 1.2 disagree about (U+0085, U+2028, U+2029)."""
 
+_DIRECTIVE = re.compile(r"\A(?:[ \t]*(?:#[^\r\n]*)?[\r\n])*(%)|[\r\n](%)(?:TAG|YAML)[ \t]")
+"""Before the first document whatever it says, and before a later one, which is refused only once they are read.
+
+A line of quoted text that begins so can be written otherwise; it takes libyaml quadratic time to read many of them.
+"""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BEYOND_UNICODE = re.compile(r"\\U(?!000|0010)[0-9a-fA-F]{8}")
+_NO_CHARACTER = "an escape in double quotes is the number of no character"
+_NO_CHARACTER_HINT = "write the character itself, or `\\U` with its eight hexadecimal digits"
+
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -96,15 +106,17 @@ def read_yaml(path: str, content: bytes) -> tuple[Document, list[Diagnostic]]:
         text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         return _unusable(path, _not_utf8(path, content, error.start))
-    unfit = _NOT_TEXT.search(text)
+    unfit = _unfit(path, text)
     if unfit:
-        return _unusable(path, _not_text(path, text, unfit.start()))
+        return _unusable(path, unfit)
     try:
         composer, value = read_events(text, partial(_composed, path))
     except _Refused as refused:
         return _unusable(path, refused.diagnostic)
     except YAMLError as error:
         return _unusable(path, _syntax_error(path, text, error))
+    except (ValueError, OverflowError):  # of the parser in Python, for the number of a character that there isn't
+        return _unusable(path, _no_character(path, text))
     document = Document(path=path, value=value, text=text)
     return document, first_mistakes(_duplicate(document, *twice) for twice in composer.duplicates)
 
@@ -134,6 +146,32 @@ def _not_text(path: str, text: str, offset: int) -> Diagnostic:
         message=f"the character U+{ord(text[offset]):04X} can't stand in a YAML file",
         location=_end_of(path, text[:offset]),
         hint=f'remove it, or write it as "\\u{ord(text[offset]):04x}" in double quotes',
+    )
+
+
+def _unfit(path: str, text: str) -> Diagnostic | None:
+    """What can be told before the text is parsed, and without the time that it would take."""
+    unfit = _NOT_TEXT.search(text)
+    if unfit:
+        return _not_text(path, text, unfit.start())
+    directive = _DIRECTIVE.search(text)
+    if directive is None:
+        return None
+    return Diagnostic(
+        code="yaml-directive",
+        message="directives (`%`) are not allowed",
+        location=_end_of(path, text[: directive.start(directive.lastindex or 0)]),
+        hint="remove the line; every file is YAML 1.2",
+    )
+
+
+def _no_character(path: str, text: str) -> Diagnostic:
+    found = _BEYOND_UNICODE.search(text)
+    return Diagnostic(
+        code="yaml-syntax",
+        message=_NO_CHARACTER,
+        location=_end_of(path, text[: found.start()]) if found else Location(path=path),
+        hint=_NO_CHARACTER_HINT,
     )
 
 
@@ -266,7 +304,13 @@ class _Composer:
                 "write the keys out, or share them through a blueprint or parameters",
             )  # fmt: skip
         key: str = event.value
+        self._check_characters(event)
         return key
+
+    def _check_characters(self, event: Any) -> None:
+        """The parser in Python lets half a character pass."""
+        if not event.value.isascii() and _SURROGATE.search(event.value):
+            raise self._refusal(event, "yaml-syntax", _NO_CHARACTER, _NO_CHARACTER_HINT)
 
     def _check(self, event: Any) -> None:
         """Of the few events that could be refused; a lone `!` is fine."""
@@ -286,6 +330,7 @@ class _Composer:
     def _scalar(self, event: ScalarEvent) -> Any:
         """A scalar by the core schema of YAML 1.2; quoted ones and dates stay text."""
         text: str = event.value
+        self._check_characters(event)
         if not event.implicit[0] or event.ctag is not None:
             return text
         if text[:1] not in _SPECIAL_STARTS:

@@ -12,6 +12,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.private_folder import make_private_folder
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -73,7 +76,7 @@ class MemoryFile:
                 if last_try or not _is_damaged(error):
                     return None
                 _set_aside(path)
-            except (OSError, RuntimeError) as error:  # RuntimeError: no home
+            except (OSError, RepositoryError, RuntimeError) as error:  # RuntimeError: no home
                 note(f"{path} can't be used", error)
                 return None
         return None
@@ -153,32 +156,22 @@ def _connect(path: Path) -> "sqlite3.Connection":
 
 
 def _make_private(path: Path) -> None:
-    """Makes the folder and the file for this user alone. Raises OSError where either is a link or somebody else's."""
-    if not path.parent.exists():
-        above = next(folder for folder in path.parent.parents if folder.exists())
-        _check_owner(above, above.stat())  # root with somebody's HOME would leave a folder that they can't use
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = path.parent.lstat()
-    if not stat.S_ISDIR(folder.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(path.parent))
-    _check_owner(path.parent, folder)
-    if folder.st_mode & 0o077:
-        path.parent.chmod(0o700)
+    """Makes the folder and the file for this user alone.
+
+    Raises RepositoryError or OSError where either is a link or somebody else's.
+    """
+    make_private_folder(path.parent, way_out="set XDG_CACHE_HOME to a folder of your own")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     try:
         file = os.fstat(descriptor)
-        _check_owner(path, file)
+        if file.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "belongs to another user", str(path))
         if not stat.S_ISREG(file.st_mode) or file.st_nlink != 1:
             raise OSError(errno.EINVAL, "is not a plain file", str(path))
         if file.st_mode & 0o077:
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-
-
-def _check_owner(path: Path, status: os.stat_result) -> None:
-    if status.st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
 
 
 def _set_aside(path: Path) -> None:

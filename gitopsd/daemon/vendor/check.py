@@ -40,15 +40,16 @@ class VendorState(Struct, frozen=True, kw_only=True):
     extra: tuple[str, ...]
 
 
-def check_libraries(repository: Repository, *, offline: bool) -> VendorState:
-    """Writes nothing to the work tree; reaches the libraries' repositories unless `offline`.
+def check_libraries(repository: Repository, *, upstream: bool = False) -> VendorState:
+    """Writes nothing to the work tree; reaches the libraries' repositories only where `upstream` is asked for.
 
+    A lock may come from anybody, and names what would be reached with the caller's credentials.
     Raises DiagnosticsError for a lock that can't be read, ControllerError for links and the like.
     """
     lock, files = read_present(repository)
     found = vendored_libraries(files)
     sources: dict[str, LibrarySource | str] = {}
-    if not offline:
+    if upstream:
         for locked in lock.libraries.values():
             if locked.url not in sources:
                 sources[locked.url] = _open(repository, locked.url)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gitopsd.compiler.checks.vendored import encode_lock, read_lock, tree_id, vendored_libraries
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.vendor.edits import Differences, differences, local_edits
-from gitopsd.daemon.vendor.source import Library, LibrarySource, open_library
+from gitopsd.daemon.vendor.source import Library, LibrarySource, open_library, refuse_other_than_modules
 from gitopsd.model.names import NAME_PATTERN, did_you_mean
 from gitopsd.model.source import Files
 from gitopsd.model.trees import TreeFile
@@ -22,6 +22,7 @@ from gitopsd.repo.vendored import recover, swap_in, work_tree_of
 from gitopsd.repo.worktree_source import read_work_tree
 
 _SHOWN = 10
+_HIDE_THE_REST = {".gitignore", ".gitattributes"}  # where one of them can't be used, its folder isn't read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,8 @@ def read_present(repository: Repository) -> tuple[VendorLock, Files]:
     work_tree_of(repository)
     source = read_work_tree(repository)
     for problem in source.problems:
-        if problem.path.startswith(VENDOR_FOLDER) or problem.path in {"modules", VENDOR_FOLDER.rstrip("/")}:
+        above = problem.path in {"modules", VENDOR_FOLDER.rstrip("/")}
+        if above or problem.path.startswith(VENDOR_FOLDER) or problem.path.rpartition("/")[2] in _HIDE_THE_REST:
             raise ControllerError(f"{problem.path} {problem.message}", problem.hint)
     files = {path: file for path, file in source.files.items() if path.startswith(VENDOR_FOLDER)}
     content = files.get(LOCK_FILE)
@@ -200,11 +202,7 @@ def _check_written(repository: Repository, name: str, entry: VendoredLibrary) ->
 
 def _module_path(path: str) -> str:
     plain = path.removeprefix("./").rstrip("/")
-    if plain != "modules" and not re.fullmatch(r"modules/[^/]+\.yaml", plain):
-        raise ControllerError(
-            f"{path!r} is neither a module file nor the folder of all modules",
-            "write `modules/NAME.yaml`, or `modules` for all of them",
-        )
+    refuse_other_than_modules(plain)
     return plain
 
 

@@ -154,12 +154,14 @@ def bounded(graph: Graph, most_steps: int) -> Graph:
 
 def _in_flow(graph: WorkflowGraph) -> list[GraphStep]:
     """Producers before consumers."""
-    before: dict[str, list[str]] = {step.name: [] for step in graph.steps}
+    steps = {("step", step.name): step for step in graph.steps}
+    before: dict[tuple[str, str], list[tuple[str, str]]] = {key: [] for key in steps}
     for channel in graph.channels:
+        node = ("channel", channel.name)
+        before[node] = [("step", end.step) for end in channel.producers]
         for end in channel.consumers:
-            before[end.step] += [producer.step for producer in channel.producers]
-    steps = {step.name: step for step in graph.steps}
-    return [steps[name] for name in TopologicalSorter(before).static_order()]
+            before["step", end.step].append(node)
+    return [steps[key] for key in TopologicalSorter(before).static_order() if key in steps]
 
 
 def _only(graph: WorkflowGraph, kept: set[str]) -> WorkflowGraph:

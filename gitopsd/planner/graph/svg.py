@@ -10,6 +10,8 @@ from gitopsd.planner.graph.layout import lay_out
 from gitopsd.planner.graph.shapes import Box, Joined, Laid, Leaf, Rectangle, Route
 
 MAX_STEPS = 300
+MAX_LINKS = 490
+"""As many as Mermaid draws: laying them out takes quadratic time, and nobody follows more."""
 
 _CHARACTER = 7.3
 """Width of a character of 12 px in the common fixed-width fonts, rounded up."""
@@ -54,9 +56,23 @@ _DARK = {
 
 def svg_text(graph: Graph) -> str:
     """Whole SVG text, ending in a newline; of a large graph so much as can be looked at, and a note."""
-    root = _Picture(bounded(graph, MAX_STEPS)).drawn()
+    root = _Picture(_bounded(graph)).drawn()
     indent(root, " ")
     return tostring(root, encoding="unicode") + "\n"
+
+
+def _bounded(graph: Graph) -> Graph:
+    most = MAX_STEPS
+    while True:
+        shown = bounded(graph, most)
+        links = sum(_links(channel) for one in shown.workflows for channel in one.channels)
+        if links <= MAX_LINKS or most == 1:
+            return shown
+        most = max(1, most * 2 // 3)
+
+
+def _links(channel: GraphChannel) -> int:
+    return sum(1 if end.adapter is None else 2 for end in (*channel.producers, *channel.consumers))
 
 
 class _Picture:
