@@ -11,6 +11,7 @@ from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
+from gitopsd.daemon.control import control_of, expired_cordons
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.daemon.runnable import refuse_what_cannot_run
@@ -46,6 +47,9 @@ def plan(
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, FileContents(planned.source.files))
         click.echo(format_plan(planned.plan))
+        for worker, cordon in expired_cordons(control_of(workspace.repository, planned.head)).items():
+            expired = f"the cordon of {worker} expired at {cordon.until} and counts until a commit ends it"
+            click.echo(f"{expired}: `gitopsd apply` does that first, and plans without it.")
         if source.commit is None:
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
         elif not planned.plan.is_empty and not planned.plan.held:

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
+from gitopsd.daemon.control import control_of, expired_cordons, remove_expired
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
-from gitopsd.daemon.errors import ControllerError, HeldPlanError, explain
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError, explain
 from gitopsd.daemon.expected_plan import check_expected
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
@@ -23,7 +24,7 @@ from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.model.plan import Plan
 from gitopsd.model.release import DesiredRelease
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
 from gitopsd.repo.lock import host_lock
@@ -66,6 +67,10 @@ class Reporter(Protocol):
 
     def committed(self, applied: Applied) -> None:
         """Before any worker is touched."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Something else that was done, in a sentence."""
         ...
 
     def warn(self, message: str) -> None: ...
@@ -124,7 +129,7 @@ def _commit(
         source = read_source()
         if source.commit is None:
             raise ControllerError("only a commit can be applied", "commit the changes first")
-        planned = plan_version(workspace, source)
+        planned = _plan(workspace, source, reporter, exactly=expected is not None)
         seconds = {"plan": time.monotonic() - started}
         if expected is not None:
             check_expected(expected, planned.plan)
@@ -151,6 +156,33 @@ def _commit(
         head = _head_at(workspace, commit, head)
         return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
     raise AssertionError("unreachable")
+
+
+def _plan(workspace: Workspace, source: SourceTree, reporter: Reporter, *, exactly: bool) -> Planned:
+    """The plan, once what has expired is out of the way; `exactly` is for a plan that was shown with it still there."""
+    if exactly:
+        return plan_version(workspace, source)
+    try:
+        planned = plan_version(workspace, source)
+    except DiagnosticsError:
+        # the jobs of a worker whose drain is over may have nowhere to go; planning has fetched the branch
+        branch = branch_of(workspace, source)
+        if not _end_what_expired(workspace, branch, read_head(workspace.repository, branch), reporter):
+            raise
+        return plan_version(workspace, source)
+    if _end_what_expired(workspace, planned.branch, planned.head, reporter):
+        return plan_version(workspace, source)
+    return planned
+
+
+def _end_what_expired(
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead | None, reporter: Reporter
+) -> bool:
+    if not expired_cordons(control_of(workspace.repository, head)):
+        return False
+    for name in remove_expired(workspace, branch):
+        reporter.note(f"the cordon of {name} has expired: it takes new jobs again")
+    return True
 
 
 def _check_layouts(rendering: Rendering) -> None:
