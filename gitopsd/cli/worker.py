@@ -8,6 +8,7 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.cli.worker_cordon import cordon, drain, uncordon
+from gitopsd.cli.worker_forget import forget
 from gitopsd.daemon.control import known_cordons
 from gitopsd.daemon.facts import record_facts
 from gitopsd.daemon.workers import known_workers, probe_workers, teardown_worker
@@ -23,6 +24,7 @@ def worker() -> None:
 worker.add_command(cordon)
 worker.add_command(uncordon)
 worker.add_command(drain)
+worker.add_command(forget)
 
 
 @worker.command("list")

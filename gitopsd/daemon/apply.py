@@ -1,7 +1,7 @@
 """Apply: commit what was rendered, converge the workers, record what became of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from gitopsd.daemon.control import control_of, expired_cordons, remove_expired
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError, explain
 from gitopsd.daemon.expected_plan import check_expected
+from gitopsd.daemon.leaving import drop_seen_empty
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
@@ -111,6 +112,18 @@ def apply_version(
                 record_rollout(workspace, applied.branch, applied.head, results, workers, started=started)
             except RepositoryError as error:
                 reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
+            _drop_those_that_left(workspace, applied, results, reporter)
+
+
+def _drop_those_that_left(
+    workspace: Workspace, applied: Applied, results: Sequence[WorkerResult], reporter: Reporter
+) -> None:
+    seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
+    try:
+        for name in drop_seen_empty(workspace, applied.branch, applied.head, seen):
+            reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
+    except RepositoryError as error:
+        reporter.warn(f"that workers left could not be recorded, so the next apply does: {error.message}")
 
 
 def _commit(
