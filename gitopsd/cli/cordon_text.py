@@ -1,7 +1,7 @@
-"""A cordon in words, the same ones wherever it is shown."""
+"""Cordons and pauses in words, the same ones wherever they are shown."""
 
-from gitopsd.daemon.control import KnownCordon
-from gitopsd.model.control import Cordon
+from gitopsd.daemon.control import KnownCordon, KnownPause
+from gitopsd.model.control import Cordon, Pause
 
 
 def cordon_word(cordon: KnownCordon | None) -> str:
@@ -13,10 +13,16 @@ def cordon_word(cordon: KnownCordon | None) -> str:
 
 def cordon_sentence(cordon: KnownCordon | Cordon) -> str:
     """Who, why, since when and until when."""
-    what = "drained" if cordon.drained else "cordoned"
-    said = f"{what} by {cordon.owner} since {cordon.since}"
-    if isinstance(cordon, KnownCordon) and cordon.expired:
-        end = f", expired at {cordon.until}: the next apply ends it"
-    else:
-        end = f", until {cordon.until}" if cordon.until else ", until `gitopsd worker uncordon`"
-    return f"{said}{end}: {cordon.reason}"
+    return _sentence("drained" if cordon.drained else "cordoned", cordon, "gitopsd worker uncordon")
+
+
+def pause_sentence(pause: KnownPause | Pause) -> str:
+    """Who, why, since when and until when."""
+    return _sentence("paused", pause, "gitopsd resume")
+
+
+def _sentence(what: str, one: KnownCordon | Cordon | KnownPause | Pause, end: str) -> str:
+    said = f"{what} by {one.owner} since {one.since}"
+    if isinstance(one, KnownCordon | KnownPause) and one.expired:
+        return f"{said}, expired at {one.until}: the next apply ends it: {one.reason}"
+    return f"{said}, until {one.until or f'`{end}`'}: {one.reason}"

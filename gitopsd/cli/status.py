@@ -1,10 +1,11 @@
 import click
 import msgspec
 
-from gitopsd.cli.cordon_text import cordon_sentence, cordon_word
+from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
+from gitopsd.daemon.control import known_pause
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 from gitopsd.model.excerpt import printable
 
@@ -23,7 +24,11 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
     elif deployed.head is None:
         click.echo(f"nothing is deployed to {deployed.branch.environment} yet: `gitopsd apply` deploys")
     else:
-        click.echo(f"{_title(deployed)}\n")
+        click.echo(_title(deployed))
+        pause = known_pause(workspace.repository, deployed.head)
+        if pause:
+            click.echo(printable(pause_sentence(pause)))
+        click.echo()
         print_table(
             ["WORKER", "STATE", "DESIRED", "RUNNING", "LAST ATTEMPTED", "LAST GOOD"],
             [

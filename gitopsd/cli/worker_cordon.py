@@ -5,6 +5,7 @@ import msgspec
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.cordon_text import cordon_sentence
+from gitopsd.cli.decision_options import checked_reason, with_duration, with_end, with_json, with_reason
 from gitopsd.cli.expiry import expiry
 from gitopsd.cli.failure import print_json, show_diagnostics
 from gitopsd.cli.session import Session
@@ -14,33 +15,28 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 
 _MOST_MOVES = 20
-_LONGEST_REASON = 200
 
 _worker = click.argument("name", metavar="WORKER")
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why, for whoever comes across it.")
-_for = click.option("--for", "duration", metavar="DURATION", help="It ends after this long, such as 8h or 2d.")
-_until = click.option("--until", metavar="TIME", help="It ends then, such as 2026-05-01T08:00Z; without a zone, UTC.")
-_json = click.option("--json", "as_json", is_flag=True, help="What was recorded as JSON.")
 
 
 @click.command()
 @_worker
-@_reason
-@_for
-@_until
-@_json
+@with_reason
+@with_duration
+@with_end
+@with_json
 @click.pass_obj
 def cordon(session: Session, name: str, reason: str, duration: str | None, until: str | None, *, as_json: bool) -> int:
     """Place no new jobs on WORKER. Those that are there stay."""
     end = expiry(duration, until, datetime.now(UTC))
-    done = cordon_worker(session.workspace(), name, reason=_checked_reason(reason), until=end, drained=False)
+    done = cordon_worker(session.workspace(), name, reason=checked_reason(reason), until=end, drained=False)
     _tell(done, as_json=as_json)
     return 0
 
 
 @click.command()
 @_worker
-@_json
+@with_json
 @click.pass_obj
 def uncordon(session: Session, name: str, *, as_json: bool) -> int:
     """Let WORKER take jobs again: the end of a cordon, and of a drain. What was moved away stays where it is."""
@@ -50,10 +46,10 @@ def uncordon(session: Session, name: str, *, as_json: bool) -> int:
 
 @click.command()
 @_worker
-@_reason
-@_for
-@_until
-@_json
+@with_reason
+@with_duration
+@with_end
+@with_json
 @click.pass_obj
 def drain(session: Session, name: str, reason: str, duration: str | None, until: str | None, *, as_json: bool) -> int:
     """Cordon WORKER and have its jobs moved to other workers, by the next apply.
@@ -62,7 +58,7 @@ def drain(session: Session, name: str, reason: str, duration: str | None, until:
     """
     end = expiry(duration, until, datetime.now(UTC))
     workspace = session.workspace()
-    done = cordon_worker(workspace, name, reason=_checked_reason(reason), until=end, drained=True)
+    done = cordon_worker(workspace, name, reason=checked_reason(reason), until=end, drained=True)
     _tell(done, as_json=as_json)
     return _show_moves(workspace, name)
 
@@ -86,16 +82,6 @@ def _show_moves(workspace: Workspace, name: str) -> int:
     moved = f"`gitopsd apply` moves {count} away{beside}; `gitopsd plan` shows all of it"
     click.echo(moved if moves else f"no jobs have to be moved away from {name}", err=True)
     return 0
-
-
-def _checked_reason(text: str) -> str:
-    """One line that says something."""
-    line = " ".join(text.split())
-    if not line or not line.isprintable():
-        raise click.UsageError("--reason takes a line of text that says why")
-    if len(line) > _LONGEST_REASON:
-        raise click.UsageError(f"--reason takes at most {_LONGEST_REASON} characters, not {len(line)}")
-    return line
 
 
 def _tell(done: Cordoned, *, as_json: bool) -> None:

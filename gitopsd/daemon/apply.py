@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
-from gitopsd.daemon.control import control_of, expired_cordons, remove_expired
+from gitopsd.daemon.control import control_of, expired_parts, known_pause, remove_expired
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError, explain
 from gitopsd.daemon.expected_plan import check_expected
@@ -85,19 +85,27 @@ def apply_version(
     expected: Plan | None,
     reporter: Reporter,
     confirm_deletes: bool = False,
+    despite_pause: bool = False,
 ) -> Iterator[WorkerResult]:
     """Commit the version and converge every worker; yields each worker's result as it comes.
 
     `read_source` reads the version: under the lock, and again whenever another writer came first, so that the newest
     wins. `named` says that a person asked for this very version: else one that is older than what is deployed is
     refused. `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved.
-    `confirm_deletes` says that a plan which is held for what it deletes is meant.
+    `confirm_deletes` says that a plan which is held for what it deletes is meant, `despite_pause` that a paused
+    environment is.
     Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
     environment = branch_of(workspace, read_source()).environment
     with host_lock(workspace.identity, environment):
         applied = _commit(
-            workspace, read_source, named=named, expected=expected, confirmed=confirm_deletes, reporter=reporter
+            workspace,
+            read_source,
+            named=named,
+            expected=expected,
+            confirmed=confirm_deletes,
+            despite_pause=despite_pause,
+            reporter=reporter,
         )
         reporter.committed(applied)
         started = datetime.now(UTC)
@@ -133,6 +141,7 @@ def _commit(
     named: bool,
     expected: Plan | None,
     confirmed: bool,
+    despite_pause: bool,
     reporter: Reporter,
 ) -> Applied:
     """The artifact branch moved to what the plan renders; read and planned again whenever another writer came first."""
@@ -144,6 +153,8 @@ def _commit(
             raise ControllerError("only a commit can be applied", "commit the changes first")
         planned = _plan(workspace, source, reporter, exactly=expected is not None)
         seconds = {"plan": time.monotonic() - started}
+        if not despite_pause:
+            _refuse_paused(workspace, planned.plan.inputs.environment, planned.head)
         if expected is not None:
             check_expected(expected, planned.plan)
         if not named:
@@ -191,11 +202,21 @@ def _plan(workspace: Workspace, source: SourceTree, reporter: Reporter, *, exact
 def _end_what_expired(
     workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead | None, reporter: Reporter
 ) -> bool:
-    if not expired_cordons(control_of(workspace.repository, head)):
+    if not expired_parts(control_of(workspace.repository, head)):
         return False
-    for name in remove_expired(workspace, branch):
-        reporter.note(f"the cordon of {name} has expired: it takes new jobs again")
+    for sentence in remove_expired(workspace, branch):
+        reporter.note(f"{sentence}, and counts no more")
     return True
+
+
+def _refuse_paused(workspace: Workspace, environment: str, head: ArtifactHead | None) -> None:
+    pause = known_pause(workspace.repository, head)
+    if pause is not None and not pause.expired:
+        end = f" until {pause.until}" if pause.until else ""
+        raise ControllerError(
+            f"{environment} is paused by {pause.owner} since {pause.since}{end}: {pause.reason}",
+            "nothing was applied; `gitopsd resume` ends the pause, `gitopsd apply --despite-pause` leaves it as it is",
+        )
 
 
 def _check_layouts(rendering: Rendering) -> None:

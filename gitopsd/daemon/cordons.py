@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from gitopsd.daemon.control import change_control, control_of, moment
+from msgspec.structs import replace
+
+from gitopsd.daemon.control import change_control, control_of, moment, owner_of
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.workers import workers_at
@@ -10,7 +12,6 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Cordon
 from gitopsd.model.plan import JobChange
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
-from gitopsd.repo.commit import identity_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +30,8 @@ def cordon_worker(workspace: Workspace, worker: str, *, reason: str, until: str,
     RepositoryError, DiagnosticsError.
     """
     branch = branch_of(workspace, workspace.source())
-    identity = identity_of(workspace.repository)
-    asked = Cordon(
-        owner=f"{identity.name} <{identity.email}>", reason=reason, since=moment(), until=until, drained=drained
-    )
+    owner = owner_of(workspace)
+    asked = Cordon(owner=owner, reason=reason, since=moment(), until=until, drained=drained)
     wanted = asked
 
     def change(record: ControlRecord, head: ArtifactHead | None) -> tuple[str, ControlRecord]:
@@ -41,7 +40,7 @@ def cordon_worker(workspace: Workspace, worker: str, *, reason: str, until: str,
         before = record.cordons.get(worker)
         wanted = asked if before is None else _put_on(before, asked)
         word = "Drain" if wanted.drained else "Cordon"
-        return f"{word} {worker}: {reason}", ControlRecord(cordons={**record.cordons, worker: wanted})
+        return f"{word} {worker}: {reason}", replace(record, cordons={**record.cordons, worker: wanted})
 
     commit = change_control(workspace, branch, change)
     return Cordoned(worker=worker, cordon=wanted, commit=commit)
@@ -55,7 +54,7 @@ def uncordon_worker(workspace: Workspace, worker: str) -> Cordoned:
         if worker not in control_of(workspace.repository, head).cordons:
             workers_at(workspace, workspace.source(), branch, head).get(worker)
         kept = {name: cordon for name, cordon in record.cordons.items() if name != worker}
-        return f"Uncordon {worker}", ControlRecord(cordons=kept)
+        return f"Uncordon {worker}", replace(record, cordons=kept)
 
     return Cordoned(worker=worker, cordon=None, commit=change_control(workspace, branch, change))
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.control import KnownCordon, known_cordons
+from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases, target_of
@@ -41,7 +41,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs.
+    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers.
     """
 
     worker: str
@@ -55,6 +55,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     drift: tuple[str, ...]
     leaving: bool
     cordon: KnownCordon | None
+    pause: KnownPause | None
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -142,9 +143,10 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
     cordons = known_cordons(workspace.repository, deployed.head)
+    pause = known_pause(workspace.repository, deployed.head)
     return sorted(
         (
-            _status(observed, attempts, cordons.get(observed.desired.worker))
+            _status(observed, attempts, cordons.get(observed.desired.worker), pause)
             for observed in observe_fleet(workspace, deployed)
         ),
         key=lambda status: status.worker,
@@ -184,7 +186,9 @@ def _unseen(observed: Observed, job: str, state: str) -> Workload:
     )
 
 
-def _status(observed: Observed, attempts: "_Attempts", cordon: KnownCordon | None) -> WorkerStatus:
+def _status(
+    observed: Observed, attempts: "_Attempts", cordon: KnownCordon | None, pause: KnownPause | None
+) -> WorkerStatus:
     worker = observed.desired.worker
     seen = observed.observation
     drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager)
@@ -201,6 +205,7 @@ def _status(observed: Observed, attempts: "_Attempts", cordon: KnownCordon | Non
         drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
         leaving=observed.leaving,
         cordon=cordon,
+        pause=pause,
     )
 
 

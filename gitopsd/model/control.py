@@ -15,28 +15,35 @@ Expiry = Annotated[str, Meta(pattern=f"^({_MOMENT})?{END}")]
 """A moment, or empty for what lasts until somebody ends it."""
 
 
-class Cordon(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker that takes no new jobs; drained, it keeps none either. `owner` is `Name <email>`.
-
-    What has expired counts until a commit removes it: a plan follows from what is committed, and from no clock.
-    """
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`owner` is `Name <email>`. In planning, what expired counts until a commit removes it: a plan knows no clock."""
 
     owner: str
     reason: str
     since: Moment
     until: Expiry = ""
-    drained: bool = False
 
     def has_expired(self, now: str) -> bool:
         """`now` is a Moment."""
         return bool(self.until) and self.until <= now
 
 
+class Cordon(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker that takes no new jobs; drained, it keeps none either."""
+
+    drained: bool = False
+
+
+class Pause(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """An environment to which nothing is applied."""
+
+
 class ControlRecord(Struct, frozen=True, kw_only=True):
-    """`control.json`, as far as this version knows it: worker -> its cordon."""
+    """`control.json`, as far as this version knows it: worker -> its cordon, and the environment's pause."""
 
     format: int = 1
     cordons: dict[str, Cordon] = field(default_factory=dict)
+    pause: Pause | None = None
 
     @property
     def drained(self) -> frozenset[str]:

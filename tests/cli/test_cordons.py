@@ -55,7 +55,7 @@ def test_apply_ends_what_has_expired_and_a_plan_that_was_shown_is_applied_as_it_
     assert "expired at" in operator.run("worker", "list").stdout
     assert "it is being drained" in operator.run("plan", expect=1).stderr
     ran = operator.run("apply")
-    assert "the cordon of local-1 has expired" in ran.stderr
+    assert "the cordon of local-1 expired at" in ran.stderr
     assert operator.run("worker", "list", "--json").json[0]["cordon"] is None
     operator.run("worker", "cordon", "local-1", "--reason", "repair", "--for", "1s")
     time.sleep(1.1)
@@ -65,7 +65,7 @@ def test_apply_ends_what_has_expired_and_a_plan_that_was_shown_is_applied_as_it_
     assert operator.run("worker", "list", "--json").json[0]["cordon"]["expired"]
     operator.run("apply")
     assert operator.run("worker", "list", "--json").json[0]["cordon"] is None
-    assert operator.git("log", "-1", "--format=%s", "rendered/local") == "Expired: the cordon of local-1"
+    assert operator.git("log", "-1", "--format=%s", "rendered/local") == "Remove what has expired"
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,11 @@ def test_what_has_expired_counts_until_a_commit_removes_it(repository: Deploymen
     assert repository.plan().plan.counts()["move"], "a plan knows no clock"
     cordon_worker(workspace, "edge-2", reason="y", until="2001-01-01T00:00:00Z", drained=False)
     assert record(repository)["cordons"].keys() == {"edge-2", "edge-3"}
-    assert "edge-1: its cordon had expired" in repository.repo.git("log", "-1", "--format=%B", "rendered/production")
+    assert "the cordon of edge-1 expired at 2001" in repository.repo.git(
+        "log", "-1", "--format=%B", "rendered/production"
+    )
     assert repository.plan().plan.is_empty
-    assert remove_expired(workspace, BRANCH) == ("edge-2",)
+    assert remove_expired(workspace, BRANCH) == ("the cordon of edge-2 expired at 2001-01-01T00:00:00Z",)
     assert remove_expired(workspace, BRANCH) == ()
     assert record(repository)["cordons"].keys() == {"edge-3"}
 

@@ -28,7 +28,10 @@ channels:
 
 @pytest.fixture(scope="module")
 def machines(fleet: StartFleet) -> Fleet:
-    return fleet(names=("edge-1", "edge-2"))
+    machines = fleet(names=("edge-1", "edge-2"))
+    for machine in machines.values():
+        machine.run(["mkdir", "/srv/in"])
+    return machines
 
 
 @pytest.fixture(scope="module")
