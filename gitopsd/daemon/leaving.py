@@ -9,7 +9,7 @@ from gitopsd.daemon.control import control_file
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import CONTROL_FILE, FACTS_FILE, FLEET_FILE, WORKERS_FOLDER, FleetRecord
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, list_folder, read_file
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_file
 from gitopsd.repo.repository import Repository
 
 
@@ -18,8 +18,8 @@ def drop_seen_empty(
 ) -> tuple[str, ...]:
     """Commits that those of the workers that are leaving, and were `seen` to hold what `head` has for them, are gone.
 
-    Gives their names. A built-in worker under supervisor stays: its supervisord still runs, and teardown ends that.
-    Raises RepositoryError.
+    Gives their names; none where another deployment came meanwhile, since one may have come back with it. A built-in
+    worker under supervisor stays: its supervisord still runs, and teardown ends that. Raises RepositoryError.
     """
     fleet = read_fleet(workspace.repository, head.commit.tree)
     gone = sorted(
@@ -27,17 +27,15 @@ def drop_seen_empty(
     )
     if not gone:
         return ()
-    empty = _releases(workspace.repository, head)
     dropped: tuple[str, ...] = ()
 
     def edit(now: ArtifactHead | None) -> RecordsEdit | None:
         nonlocal dropped
-        if now is None:
+        dropped = ()
+        if now is None or now.deployment != head.deployment:
             return None
-        fleet, releases = read_fleet(workspace.repository, now.commit.tree), _releases(workspace.repository, now)
-        dropped = tuple(
-            name for name in gone if name in fleet and fleet[name].leaving and releases.get(name) == empty.get(name)
-        )
+        known = read_fleet(workspace.repository, now.commit.tree)
+        dropped = tuple(name for name in gone if name in known)
         if not dropped:
             return None
         subject = f"Left the fleet, seen empty: {', '.join(dropped)}"
@@ -64,7 +62,3 @@ def without_workers(repository: Repository, head: ArtifactHead, names: Collectio
         present = read_file(repository, tree, CONTROL_FILE)
         files[CONTROL_FILE] = control_file(present, replace(control, cordons=cordons))
     return files
-
-
-def _releases(repository: Repository, head: ArtifactHead) -> Mapping[str, str]:
-    return {name: entry.id for name, entry in list_folder(repository, head.commit.tree, WORKERS_FOLDER).items()}

@@ -69,6 +69,9 @@ def test_a_worker_that_came_back_meanwhile_is_not_dropped(repository: Deployment
     repository.commit({"fleets/production.yaml": machines(1, 2, 3)})
     repository.deploy()
     assert drop_seen_empty(workspace, BRANCH, head, {"edge-3"}) == ()
+    repository.commit({"fleets/production.yaml": machines(1, 2)})
+    repository.deploy()
+    assert drop_seen_empty(workspace, BRANCH, head, {"edge-3"}) == (), "and left again, with jobs that still run"
     assert "edge-3" in record(repository, "fleet.json")["workers"]
 
 
