@@ -14,14 +14,15 @@ from gitopsd.daemon.errors import StalePlanError
 @click.command()
 @click.argument("what", metavar="[REV|PLANFILE]", required=False)
 @click.option("--confirm-deletes", is_flag=True, help="Also a plan that is held since it deletes so much.")
+@click.option("--despite-pause", is_flag=True, help="Also while the environment is paused; the pause stays.")
 @click.option("--json", "as_json", is_flag=True, help="The results as JSON.")
 @click.pass_obj
-def apply(session: Session, what: str | None, *, confirm_deletes: bool, as_json: bool) -> int:
+def apply(session: Session, what: str | None, *, confirm_deletes: bool, despite_pause: bool, as_json: bool) -> int:
     """Commit what a version renders to, and make every worker equal to it.
 
     Takes the head of the source branch, the version REV, or exactly the plan in PLANFILE.
-    Exit code 0: converged; 1: something failed, or the plan is held; 3: the plan is stale; 4: only unreachable workers
-    are left.
+    Exit code 0: converged; 1: something failed, the plan is held, or the environment is paused; 3: the plan is stale;
+    4: only unreachable workers are left.
     """
     expected = read_plan(what)
     revision = expected.inputs.source_commit if expected else what
@@ -39,6 +40,7 @@ def apply(session: Session, what: str | None, *, confirm_deletes: bool, as_json:
             named=revision is not None,
             expected=expected,
             confirm_deletes=confirm_deletes,
+            despite_pause=despite_pause,
             reporter=reporter,
         ):
             results.append(result)

@@ -41,6 +41,9 @@ class Reporter:
         else:
             self._say(f"{applied.branch.name} ({head}) holds this version already")
 
+    def note(self, message: str) -> None:
+        self._say(message)
+
     def warn(self, message: str) -> None:
         self._say(f"warning: {message}")
 

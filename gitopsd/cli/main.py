@@ -24,11 +24,13 @@ COMMANDS = {
     "graph": ("gitopsd.cli.graph:graph", "Draw workflows: steps, channels, placement, and what a plan changes."),
     "history": ("gitopsd.cli.history:history", "Show the deployments, newest first."),
     "init": ("gitopsd.cli.init:init", "Make a new workflow repository."),
+    "pause": ("gitopsd.cli.pause:pause", "Have nothing applied to the environment for a while."),
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
+    "resume": ("gitopsd.cli.pause:resume", "End the environment's pause."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
     "vendor": ("gitopsd.cli.vendor:vendor", "Copy modules of other repositories into this one."),
-    "worker": ("gitopsd.cli.worker:worker", "Look at workers, and let go of them."),
+    "worker": ("gitopsd.cli.worker:worker", "Look at workers, keep jobs away from them, and let go of them."),
     "workloads": ("gitopsd.cli.workloads:workloads", "Show what runs: every job as observed on its worker."),
 }
 """Command -> where it is, and its line in `gitopsd --help`, which imports none of them."""

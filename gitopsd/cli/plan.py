@@ -5,15 +5,18 @@ from pathlib import Path
 import click
 
 from gitopsd.cli import exit_codes
+from gitopsd.cli.cordon_text import pause_sentence
 from gitopsd.cli.failure import show_diagnostics
 from gitopsd.cli.plan_file import encode_plan
 from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
+from gitopsd.daemon.control import control_of, expired_parts, known_pause
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.model.excerpt import printable
 from gitopsd.repo.source import FileContents
 
 
@@ -46,6 +49,11 @@ def plan(
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, FileContents(planned.source.files))
         click.echo(format_plan(planned.plan))
+        for expired in expired_parts(control_of(workspace.repository, planned.head)):
+            click.echo(f"{expired} and counts until a commit ends it: `gitopsd apply` does that first.")
+        paused = known_pause(workspace.repository, planned.head)
+        if paused and not paused.expired:
+            click.echo(printable(f"{planned.plan.inputs.environment} is {pause_sentence(paused)}"))
         if source.commit is None:
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
         elif not planned.plan.is_empty and not planned.plan.held:

@@ -1,9 +1,11 @@
 import click
 import msgspec
 
+from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
+from gitopsd.daemon.control import known_pause
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 from gitopsd.model.excerpt import printable
 
@@ -22,12 +24,16 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
     elif deployed.head is None:
         click.echo(f"nothing is deployed to {deployed.branch.environment} yet: `gitopsd apply` deploys")
     else:
-        click.echo(f"{_title(deployed)}\n")
+        click.echo(_title(deployed))
+        pause = known_pause(workspace.repository, deployed.head)
+        if pause:
+            click.echo(printable(pause_sentence(pause)))
+        click.echo()
         print_table(
             ["WORKER", "STATE", "DESIRED", "RUNNING", "LAST ATTEMPTED", "LAST GOOD"],
             [
                 [
-                    one.worker + (" (leaving)" if one.leaving else ""),
+                    _name(one),
                     _state(one),
                     one.desired[:12],
                     one.running[:12] or "-",
@@ -40,11 +46,18 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
             ],
         )
         for one in statuses:
+            if one.cordon:
+                click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
             for line in ([one.error] if one.error else []) + list(one.drift[:10]):
                 click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
             if one.last_attempted and one.last_attempted.error:
                 click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
     return 1 if exit_code and any(_state(one) != "in sync" for one in statuses) else 0
+
+
+def _name(one: WorkerStatus) -> str:
+    marks = [*(["leaving"] if one.leaving else []), *([cordon_word(one.cordon)] if one.cordon else [])]
+    return one.worker + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _state(one: WorkerStatus) -> str:

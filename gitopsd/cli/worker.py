@@ -1,12 +1,15 @@
-import sys
-
 import click
 import msgspec
 
 from gitopsd.cli import exit_codes
+from gitopsd.cli.confirm import confirmed
+from gitopsd.cli.cordon_text import cordon_sentence, cordon_word
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
+from gitopsd.cli.worker_cordon import cordon, drain, uncordon
+from gitopsd.cli.worker_forget import forget
+from gitopsd.daemon.control import known_cordons
 from gitopsd.daemon.facts import record_facts
 from gitopsd.daemon.workers import known_workers, probe_workers, teardown_worker
 from gitopsd.model.artifacts import PlacedWorker
@@ -15,7 +18,13 @@ from gitopsd.model.excerpt import printable
 
 @click.group()
 def worker() -> None:
-    """Look at workers, and let go of them."""
+    """Look at workers, keep jobs away from them, and let go of them."""
+
+
+worker.add_command(cordon)
+worker.add_command(uncordon)
+worker.add_command(drain)
+worker.add_command(forget)
 
 
 @worker.command("list")
@@ -23,12 +32,17 @@ def worker() -> None:
 @click.pass_obj
 def list_workers(session: Session, *, as_json: bool) -> int:
     """Show the workers of the fleet file, and those that are leaving. Reaches none of them."""
-    workers = known_workers(session.workspace()).workers.values()
+    workspace = session.workspace()
+    known = known_workers(workspace)
+    workers = known.workers.values()
+    cordons = known_cordons(workspace.repository, known.head)
     if as_json:
-        print_json([msgspec.to_builtins(one) for one in workers])
+        print_json(
+            [{**msgspec.to_builtins(one), "cordon": msgspec.to_builtins(cordons.get(one.name))} for one in workers]
+        )
         return 0
     print_table(
-        ["WORKER", "GROUP", "CONNECTION", "ADDRESS", "SERVICES", "SLOTS", "LABELS", "FEATURES"],
+        ["WORKER", "GROUP", "CONNECTION", "ADDRESS", "SERVICES", "SLOTS", "CORDON", "LABELS", "FEATURES"],
         [
             [
                 one.name + (" (leaving)" if one.leaving else ""),
@@ -37,12 +51,16 @@ def list_workers(session: Session, *, as_json: bool) -> int:
                 f"{one.user}@{one.address}:{one.port}" if one.address else "-",
                 one.service_manager,
                 str(one.slots),
+                cordon_word(cordons.get(one.name)) or "-",
                 ",".join(f"{key}={value}" for key, value in one.labels.items()) or "-",
                 ",".join(one.features) or "-",
             ]
             for one in workers
         ],
     )
+    for one in workers:
+        if one.name in cordons:
+            click.echo(printable(f"{one.name}: {cordon_sentence(cordons[one.name])}"))
     return 0
 
 
@@ -102,13 +120,9 @@ def teardown(session: Session, name: str, *, yes: bool) -> int:
     workspace = session.workspace()
     known = known_workers(workspace)
     described = _described(known.get(name))
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError(f"{described} is not torn down without being asked: add --yes")
-    if not yes:
-        sure = click.confirm(f"Stop and remove everything that gitopsd manages on {described}?", err=True)
-        if not sure:
-            click.echo("nothing was done", err=True)
-            return exit_codes.FAILED
+    question = f"Stop and remove everything that gitopsd manages on {described}?"
+    if not confirmed(question, f"{described} is not torn down", yes=yes):
+        return exit_codes.FAILED
     removed = teardown_worker(workspace, known, name)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:

@@ -90,6 +90,11 @@ class Compiled:
         """Jobs that are placed elsewhere than before, with the reason."""
         return self.placement.moved if self.placement else {}
 
+    @property
+    def kept_away(self) -> Mapping[str, str]:
+        """Jobs that a cordon keeps from the worker that they would have gone to, and how that is said."""
+        return self.placement.kept_away if self.placement else {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:

@@ -174,6 +174,7 @@ def _replica(
         spread = "fewest replicas of the step, then fewest jobs"
         why = "most jobs here already, to be packed" if packs else spread
         reason = f"{placement.moved[job]}; {why}" if job in placement.moved else f"new; {why}"
+        reason += f"; {placement.kept_away[job]}" if job in placement.kept_away else ""
     return ExplainedReplica(job=job, worker=worker, reason=reason)
 
 

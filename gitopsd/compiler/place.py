@@ -30,12 +30,14 @@ _WORD = 2**64 - 1
 class Placement:
     """Job -> worker, for every step of every workflow, and the workers that were there to choose from.
 
-    `moved`: jobs that are no longer where they were, with the reason.
+    `moved`: jobs that are no longer where they were, with the reason. `kept_away`: jobs that would have gone to another
+    worker, and why not there.
     """
 
     workers: Mapping[str, PlacedWorker]
     jobs: Mapping[str, str]
     moved: Mapping[str, str] = field(default_factory=dict)
+    kept_away: Mapping[str, str] = field(default_factory=dict)
 
 
 def place(
@@ -52,6 +54,7 @@ def place(
     load = Load(workers)
     moving: dict[str, tuple[Company, list[tuple[str, ...]]]] = {}
     moved: dict[str, str] = {}
+    kept_away: dict[str, str] = {}
     for company in together:
         fitting = eligibility.fitting(company)
         for jobs in company.jobs:
@@ -63,16 +66,20 @@ def place(
                 moving.setdefault(company.name, (company, []))[1].append(jobs)
     left_over: list[tuple[Company, int]] = []
     for company, homeless in moving.values():
-        for jobs, worker in zip(homeless, _places(company, homeless, eligibility.open(company), load), strict=False):
+        for jobs, (worker, preferred) in zip(homeless, _places(company, homeless, eligibility, load), strict=False):
             for job in jobs:
                 origin = state.placement.get(job, worker)
                 if origin != worker:
                     moved[job] = _why_moved(company, origin, workers, eligibility)
+                if preferred not in {worker, origin}:
+                    kept_away[job] = f"not on `{preferred}`: {eligibility.closed_because(preferred)}"
         missing = sum(jobs[0] not in load.jobs for jobs in homeless)
         if missing:
             left_over.append((company, missing))
     diagnostics += [_no_worker(linked, company, count, eligibility, load) for company, count in left_over]
-    return None if diagnostics else Placement(workers=workers, jobs=load.jobs, moved=moved), diagnostics
+    if diagnostics:
+        return None, diagnostics
+    return Placement(workers=workers, jobs=load.jobs, moved=moved, kept_away=kept_away), []
 
 
 def fleet_workers(linked: Linked) -> dict[str, PlacedWorker]:
@@ -134,24 +141,34 @@ def _stays(
 
 
 def _places(
-    company: Company, homeless: Sequence[Sequence[str]], candidates: Sequence[str], load: Load
-) -> Iterator[str]:
+    company: Company, homeless: Sequence[Sequence[str]], eligibility: Eligibility, load: Load
+) -> Iterator[tuple[str, str]]:
     """A worker for each replica in turn, which is put there; ends early when all are full.
 
-    Candidates are kept by rank, since placing a replica changes that of one worker only.
+    The other name is that of the worker where it would be if nobody were cordoned: mostly the same. Candidates are kept
+    by rank, since placing a replica changes that of one worker only.
     """
     of_company = Counter(load.jobs[jobs[0]] for jobs in company.jobs if jobs[0] in load.jobs)
     by_rank: dict[tuple[int, int], set[str]] = {}
-    for name in candidates:
+    for name in eligibility.open(company):
         if load.has_room(name, company):
             by_rank.setdefault(rank(company, name, of_company, load), set()).add(name)
+    # nothing is put there, so that their ranks stay
+    closed = {
+        name: rank(company, name, of_company, load)
+        for name in eligibility.closed(company)
+        if load.has_room(name, company)
+    }
     for jobs in homeless:
         if not by_rank:
             return
         least = min(by_rank)
         draw = load.draw(jobs[0])
         # rendezvous: each pair has a draw of its own, so a worker that comes or goes changes no other pair's
-        worker = min((((draw ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name in by_rank[least])[1]
+        lowest, worker = min((((draw ^ load.draw(name)) * _MULTIPLIER) & _WORD, name) for name in by_rank[least])
+        preferred = (least, lowest, worker)
+        for name, order in closed.items():
+            preferred = min(preferred, (order, ((draw ^ load.draw(name)) * _MULTIPLIER) & _WORD, name))
         by_rank[least].discard(worker)
         if not by_rank[least]:
             del by_rank[least]
@@ -159,7 +176,7 @@ def _places(
         of_company[worker] += 1
         if load.has_room(worker, company):
             by_rank.setdefault(rank(company, worker, of_company, load), set()).add(worker)
-        yield worker
+        yield worker, preferred[2]
 
 
 def rank(company: Company, worker: str, of_company: Mapping[str, int], load: Load) -> tuple[int, int]:
@@ -188,6 +205,8 @@ def _why_moved(company: Company, origin: str, workers: Mapping[str, PlacedWorker
     if workers[origin].group != group:
         return f"`{origin}` is in the group `{workers[origin].group}`, and the step is placed in `{group}`"
     refusal = eligibility.refusals(company)[origin]
+    if refusal == "it is being drained":
+        return f"`{origin}` is being drained"
     if refusal and refusal != "it is cordoned":
         return f"`{origin}` can't take it any more: {refusal}"
     beside = " with the steps that a `worker` channel keeps beside it" if len(company.steps) > 1 else ""
@@ -218,6 +237,8 @@ def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: El
     reasons = "; ".join(
         f"{short(', '.join(names), 1000)}: {reason}" for reason, names in sorted(workers_by_reason.items())
     )
+    closed = eligibility.closed(company)
+    uncordon = f"; or let {_those(closed)} take jobs again: `gitopsd worker uncordon`" if closed else ""
     step = company.steps[0]
     count = "" if left_over == len(company.jobs) else f"{left_over} of the {len(company.jobs)} replicas of "
     needs = f" (which needs {len(company.steps)} slots with the steps beside it)" if len(company.steps) > 1 else ""
@@ -225,5 +246,9 @@ def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: El
         code="no-eligible-worker",
         message=f"no worker can take {count}the step `{step.name}`{needs}: {reasons or 'the group has no workers'}",
         location=linked.locate_key(step.placed_at, "place"),
-        hint=f"change the step's `place`, or the workers of `{step.group}` in {linked.environment.fleet}",
+        hint=f"change the step's `place`, or the workers of `{step.group}` in {linked.environment.fleet}{uncordon}",
     )
+
+
+def _those(workers: Sequence[str]) -> str:
+    return f"`{workers[0]}`" if len(workers) == 1 else f"one of {len(workers)} cordoned workers"

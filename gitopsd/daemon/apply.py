@@ -1,16 +1,18 @@
 """Apply: commit what was rendered, converge the workers, record what became of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
+from gitopsd.daemon.control import control_of, expired_parts, known_pause, remove_expired
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
-from gitopsd.daemon.errors import ControllerError, HeldPlanError, explain
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError, explain
 from gitopsd.daemon.expected_plan import check_expected
+from gitopsd.daemon.leaving import drop_seen_empty
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
@@ -23,7 +25,7 @@ from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.model.plan import Plan
 from gitopsd.model.release import DesiredRelease
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
 from gitopsd.repo.lock import host_lock
@@ -68,6 +70,10 @@ class Reporter(Protocol):
         """Before any worker is touched."""
         ...
 
+    def note(self, message: str) -> None:
+        """Something else that was done, in a sentence."""
+        ...
+
     def warn(self, message: str) -> None: ...
 
 
@@ -79,19 +85,27 @@ def apply_version(
     expected: Plan | None,
     reporter: Reporter,
     confirm_deletes: bool = False,
+    despite_pause: bool = False,
 ) -> Iterator[WorkerResult]:
     """Commit the version and converge every worker; yields each worker's result as it comes.
 
     `read_source` reads the version: under the lock, and again whenever another writer came first, so that the newest
     wins. `named` says that a person asked for this very version: else one that is older than what is deployed is
     refused. `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved.
-    `confirm_deletes` says that a plan which is held for what it deletes is meant.
+    `confirm_deletes` says that a plan which is held for what it deletes is meant, `despite_pause` that a paused
+    environment is.
     Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
     environment = branch_of(workspace, read_source()).environment
     with host_lock(workspace.identity, environment):
         applied = _commit(
-            workspace, read_source, named=named, expected=expected, confirmed=confirm_deletes, reporter=reporter
+            workspace,
+            read_source,
+            named=named,
+            expected=expected,
+            confirmed=confirm_deletes,
+            despite_pause=despite_pause,
+            reporter=reporter,
         )
         reporter.committed(applied)
         started = datetime.now(UTC)
@@ -106,6 +120,18 @@ def apply_version(
                 record_rollout(workspace, applied.branch, applied.head, results, workers, started=started)
             except RepositoryError as error:
                 reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
+            _drop_those_that_left(workspace, applied, results, reporter)
+
+
+def _drop_those_that_left(
+    workspace: Workspace, applied: Applied, results: Sequence[WorkerResult], reporter: Reporter
+) -> None:
+    seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
+    try:
+        for name in drop_seen_empty(workspace, applied.branch, applied.head, seen):
+            reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
+    except RepositoryError as error:
+        reporter.warn(f"that workers left could not be recorded, so the next apply does: {error.message}")
 
 
 def _commit(
@@ -115,6 +141,7 @@ def _commit(
     named: bool,
     expected: Plan | None,
     confirmed: bool,
+    despite_pause: bool,
     reporter: Reporter,
 ) -> Applied:
     """The artifact branch moved to what the plan renders; read and planned again whenever another writer came first."""
@@ -124,8 +151,10 @@ def _commit(
         source = read_source()
         if source.commit is None:
             raise ControllerError("only a commit can be applied", "commit the changes first")
-        planned = plan_version(workspace, source)
+        planned = _plan(workspace, source, reporter, exactly=expected is not None)
         seconds = {"plan": time.monotonic() - started}
+        if not despite_pause:
+            _refuse_paused(workspace, planned.plan.inputs.environment, planned.head)
         if expected is not None:
             check_expected(expected, planned.plan)
         if not named:
@@ -151,6 +180,43 @@ def _commit(
         head = _head_at(workspace, commit, head)
         return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
     raise AssertionError("unreachable")
+
+
+def _plan(workspace: Workspace, source: SourceTree, reporter: Reporter, *, exactly: bool) -> Planned:
+    """The plan, once what has expired is out of the way; `exactly` is for a plan that was shown with it still there."""
+    if exactly:
+        return plan_version(workspace, source)
+    try:
+        planned = plan_version(workspace, source)
+    except DiagnosticsError:
+        # the jobs of a worker whose drain is over may have nowhere to go; planning has fetched the branch
+        branch = branch_of(workspace, source)
+        if not _end_what_expired(workspace, branch, read_head(workspace.repository, branch), reporter):
+            raise
+        return plan_version(workspace, source)
+    if _end_what_expired(workspace, planned.branch, planned.head, reporter):
+        return plan_version(workspace, source)
+    return planned
+
+
+def _end_what_expired(
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead | None, reporter: Reporter
+) -> bool:
+    if not expired_parts(control_of(workspace.repository, head)):
+        return False
+    for sentence in remove_expired(workspace, branch):
+        reporter.note(f"{sentence}, and counts no more")
+    return True
+
+
+def _refuse_paused(workspace: Workspace, environment: str, head: ArtifactHead | None) -> None:
+    pause = known_pause(workspace.repository, head)
+    if pause is not None and not pause.expired:
+        end = f" until {pause.until}" if pause.until else ""
+        raise ControllerError(
+            f"{environment} is paused by {pause.owner} since {pause.since}{end}: {pause.reason}",
+            "nothing was applied; `gitopsd resume` ends the pause, `gitopsd apply --despite-pause` leaves it as it is",
+        )
 
 
 def _check_layouts(rendering: Rendering) -> None:

@@ -18,12 +18,12 @@ from gitopsd.model.artifacts import (
     POLICY_FILE,
     WORKERS_FOLDER,
     ArtifactState,
-    ControlRecord,
     FactsRecord,
     FleetRecord,
     PlacedWorker,
     PlacementRecord,
 )
+from gitopsd.model.control import ControlRecord
 from gitopsd.model.memory import Forgetful, Memory, memory_key
 from gitopsd.model.names import NAME_PATTERN
 from gitopsd.model.policy import PolicyRecord
@@ -88,11 +88,12 @@ def read_state(
     if head is None:
         return ArtifactState(policy=policy)
     tree = head.commit.tree
-    control = _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
+    control = read_control(repository, tree)
     return ArtifactState(
         placement=read_placement(repository, tree, memory),
         fleet=read_fleet(repository, tree),
         cordoned=frozenset(control.cordons),
+        drained=control.drained,
         facts={name: found.features for name, found in read_facts(repository, tree).workers.items()},
         policy=policy or _committed_policy(repository, tree),
     )
@@ -126,6 +127,11 @@ def read_placement_record(repository: Repository, blob: str, workflow: str) -> P
 def read_facts(repository: Repository, tree: str) -> FactsRecord:
     """What was found on the workers, as a tree of the artifact branch has it."""
     return _record(_record_file(repository, tree, FACTS_FILE), FactsRecord, FACTS_FILE)
+
+
+def read_control(repository: Repository, tree: str) -> ControlRecord:
+    """The cordons, as a tree of the artifact branch has them."""
+    return _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
 
 
 def read_fleet(repository: Repository, tree: str) -> dict[str, PlacedWorker]:

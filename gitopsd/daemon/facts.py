@@ -3,26 +3,18 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import msgspec
 from msgspec.structs import replace
 
 from gitopsd.compiler.placement.features import is_probed
 from gitopsd.daemon.artifact_state import read_facts
 from gitopsd.daemon.planning import branch_of
+from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.workers import workers_at
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.protocol import Probe
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, WorkerFacts
-from gitopsd.model.trees import Graft, TreeFile, build_tree
-from gitopsd.repo.artifacts import ArtifactBranch, list_folder, read_head
-from gitopsd.repo.commit import write_commit
-from gitopsd.repo.errors import RefMovedError
-from gitopsd.repo.lock import host_lock
-from gitopsd.repo.publish import fetch_artifacts, publish
-from gitopsd.repo.refs import RefUpdate
-from gitopsd.repo.trailers import format_message
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 
-_ATTEMPTS = 5
 _MOST_FEATURES = 200
 
 
@@ -40,15 +32,16 @@ def record_facts(workspace: Workspace, found: Mapping[str, Probe]) -> RecordedFa
     Written again on top of whatever another writer committed first; the branch is made where there is none. Raises
     RepositoryError, DiagnosticsError.
     """
-    source = workspace.source()
-    branch = branch_of(workspace, source)
-    with host_lock(workspace.identity, branch.environment):
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return _record(workspace, branch, found)
-            except RefMovedError:
-                continue
-        return _record(workspace, branch, found)
+    branch = branch_of(workspace, workspace.source())
+    changes: tuple[str, ...] = ()
+
+    def edit(head: ArtifactHead | None) -> RecordsEdit | None:
+        nonlocal changes
+        changes, wanted = _edit(workspace, branch, head, found)
+        return wanted
+
+    commit = commit_records(workspace, branch, edit)
+    return RecordedFacts(changes=changes, commit=commit)
 
 
 def merge_facts(before: FactsRecord, found: Mapping[str, Probe], staying: Collection[str]) -> FactsRecord:
@@ -93,32 +86,14 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return words
 
 
-def facts_file(record: FactsRecord) -> bytes:
-    """`facts.json`, the same bytes for the same facts."""
-    return msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=2) + b"\n"
-
-
-def _record(workspace: Workspace, branch: ArtifactBranch, found: Mapping[str, Probe]) -> RecordedFacts:
-    repository = workspace.repository
-    fetch_artifacts(repository, branch, workspace.remote)
-    head = read_head(repository, branch)
-    before = read_facts(repository, head.commit.tree) if head else FactsRecord()
+def _edit(
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead | None, found: Mapping[str, Probe]
+) -> tuple[tuple[str, ...], RecordsEdit | None]:
+    """What is different, and the edit that records it."""
+    before = read_facts(workspace.repository, head.commit.tree) if head else FactsRecord()
     after = merge_facts(before, found, workers_at(workspace, workspace.source(), branch, head).staying)
     changes = describe_changes(before, after)
     if not changes:
-        return RecordedFacts()
-    top = list_folder(repository, head.commit.tree) if head else {}
-    kept: dict[str, Graft | TreeFile] = {name: Graft(id=entry.id, mode=entry.mode) for name, entry in top.items()}
-    tree = build_tree({**kept, FACTS_FILE: TreeFile(facts_file(after))})
-    parent = head.commit.id if head else None
-    commit = write_commit(repository, tree, parent=parent, message=_message(branch, changes))
-    update = RefUpdate(ref=branch.ref, new=commit, old=parent)
-    publish(repository, [update], workspace.remote, reason="gitopsd: facts")
-    return RecordedFacts(changes=changes, commit=commit)
-
-
-def _message(branch: ArtifactBranch, changes: tuple[str, ...]) -> str:
-    """The changes as its body: the subject, cut to its length, names as many as fit."""
+        return (), None
     names = ", ".join(change.partition(":")[0] for change in changes)
-    subject, _, trailers = format_message(f"Facts of {names}", {"Environment": branch.environment}).partition("\n\n")
-    return "\n\n".join([subject, "\n".join(changes), trailers])
+    return changes, RecordsEdit(subject=f"Facts of {names}", files={FACTS_FILE: record_file(after)}, details=changes)

@@ -170,6 +170,7 @@ def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
             inputs,
             version.branch.name,
             moved_because=compiled.moved,
+            kept_away=compiled.kept_away,
             returns=version.returns,
         )
     except msgspec.DecodeError as error:

@@ -10,7 +10,7 @@ from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER, PlacedWorker
 from gitopsd.model.facts import Owner
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
-from gitopsd.repo.artifacts import list_files, list_folder
+from gitopsd.repo.artifacts import find_entry, list_files, list_folder
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
 
@@ -32,6 +32,14 @@ def desired_releases(repository: Repository, tree: str) -> dict[str, DesiredRele
         name: _desired(repository, name, entry.id)
         for name, entry in list_folder(repository, tree, WORKERS_FOLDER).items()
     }
+
+
+def desired_release(repository: Repository, tree: str, worker: str) -> DesiredRelease:
+    """What one worker should hold. Raises RepositoryError where the tree has no release for it."""
+    entry = find_entry(repository, tree, f"{WORKERS_FOLDER}/{worker}")
+    if entry is None:
+        raise RepositoryError(f"there is no release for {worker}", "`gitopsd apply` renders it anew")
+    return _desired(repository, worker, entry.id)
 
 
 def _desired(repository: Repository, worker: str, release: str) -> DesiredRelease:

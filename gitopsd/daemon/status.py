@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases, target_of
@@ -39,7 +40,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
-    In sync means reachable, without `error` (what a worker that refused said), and without `drift`.
+    In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
+    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers.
     """
 
     worker: str
@@ -52,6 +54,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     error: str
     drift: tuple[str, ...]
     leaving: bool
+    cordon: KnownCordon | None
+    pause: KnownPause | None
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -138,8 +142,13 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
     if deployed.head is None:
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
+    cordons = known_cordons(workspace.repository, deployed.head)
+    pause = known_pause(workspace.repository, deployed.head)
     return sorted(
-        (_status(observed, attempts) for observed in observe_fleet(workspace, deployed)),
+        (
+            _status(observed, attempts, cordons.get(observed.desired.worker), pause)
+            for observed in observe_fleet(workspace, deployed)
+        ),
         key=lambda status: status.worker,
     )
 
@@ -177,7 +186,9 @@ def _unseen(observed: Observed, job: str, state: str) -> Workload:
     )
 
 
-def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
+def _status(
+    observed: Observed, attempts: "_Attempts", cordon: KnownCordon | None, pause: KnownPause | None
+) -> WorkerStatus:
     worker = observed.desired.worker
     seen = observed.observation
     drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager)
@@ -193,6 +204,8 @@ def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
         error=observed.error,
         drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
         leaving=observed.leaving,
+        cordon=cordon,
+        pause=pause,
     )
 
 

@@ -30,11 +30,18 @@ _PROBE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownWorkers:
-    """The workers of the fleet file, and those that the artifact branch still has as leaving; by name."""
+    """The workers of the fleet file, and those that the artifact branch still has as leaving; by name.
+
+    `head` is that of the artifact branch, None where nothing was committed there.
+    """
 
     environment: str
-    root_commit: str | None
+    head: ArtifactHead | None
     workers: Mapping[str, PlacedWorker]
+
+    @property
+    def root_commit(self) -> str | None:
+        return self.head.root_commit if self.head else None
 
     @property
     def staying(self) -> frozenset[str]:
@@ -79,7 +86,7 @@ def workers_at(
         linked = None
     return KnownWorkers(
         environment=branch.environment,
-        root_commit=head.root_commit if head else None,
+        head=head,
         workers=dict(sorted({**deployed, **(fleet_workers(linked) if linked else {})}.items())),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec import field as struct_field
@@ -81,22 +81,18 @@ class FactsRecord(Struct, frozen=True, kw_only=True):
     workers: dict[Name, WorkerFacts] = struct_field(default_factory=dict)
 
 
-class ControlRecord(Struct, frozen=True, kw_only=True):
-    """`control.json`, as far as planning reads it."""
-
-    cordons: dict[str, Any] = struct_field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactState:
     """The committed facts that a plan depends on besides the source. Empty before the first deployment.
 
     `placement`: job -> worker, over all workflows. `fleet`: worker name -> worker. `cordoned`: names of workers that
-    take no new jobs. `facts`: worker name -> probed feature -> version. `policy` is None where none was published.
+    take no new jobs; `drained`: those of them that keep none either. `facts`: worker name -> probed feature -> version.
+    `policy` is None where none was published.
     """
 
     placement: Mapping[str, str] = field(default_factory=dict)
     fleet: Mapping[str, PlacedWorker] = field(default_factory=dict)
     cordoned: frozenset[str] = frozenset()
+    drained: frozenset[str] = frozenset()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     policy: PolicyRecord | None = None

@@ -25,7 +25,8 @@ Files = dict[str, tuple[bytes, bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`case.json` may hold: environment, cordoned, placement, policy, facts, max_bytes, `repeat`: {path, line, times}.
+    """`case.json` may hold: environment, cordoned, drained, placement, policy, facts, max_bytes, and `repeat`, which is
+    {path, line, times}.
 
     And `pin`, what the repository has that the pin of the only environment may mean: {tags} or {branch}.
     """
@@ -68,6 +69,7 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
     state = ArtifactState(
         placement=given.get("placement", {}),
         cordoned=frozenset(given.get("cordoned", ())),
+        drained=frozenset(given.get("drained", ())),
         facts=given.get("facts", {}),
         policy=msgspec.convert(given["policy"], PolicyRecord) if "policy" in given else None,
         fleet=msgspec.convert(given.get("fleet", {}), dict[str, PlacedWorker]),

@@ -114,11 +114,15 @@ def placed(repository: Repository, before: Mapping[str, str] | None = None, **ot
 
 
 def try_to_place(
-    repository: Repository, before: Mapping[str, str] | None = None, *, cordoned: frozenset[str] = frozenset()
+    repository: Repository,
+    before: Mapping[str, str] | None = None,
+    *,
+    cordoned: frozenset[str] = frozenset(),
+    drained: frozenset[str] = frozenset(),
 ) -> tuple[Placement | None, list[Diagnostic]]:
     front = compile_front(in_memory(repository.source()), None)
     assert front.linked is not None, front.diagnostics
     assert not front.diagnostics, front.diagnostics
     summaries = [flow.summary for flow in front.flows if flow.summary]
-    state = ArtifactState(placement=before or {}, cordoned=cordoned)
+    state = ArtifactState(placement=before or {}, cordoned=cordoned, drained=drained)
     return place(front.linked, fleet_workers(front.linked), summaries, state)

@@ -93,6 +93,40 @@ def test_a_cordoned_worker_keeps_what_it_has_and_gets_nothing_new(repository: Re
     assert not cordoned & set(placed(repository, cordoned=cordoned).values())
 
 
+@given(repository=REPOSITORIES, data=st.data())
+def test_draining_a_worker_moves_only_its_own_jobs_and_ending_that_moves_nothing(
+    repository: Repository, data: st.DataObject
+) -> None:
+    before = placed(repository)
+    worker = data.draw(st.sampled_from(sorted(repository.workers)))
+    others = {where for name, where in repository.workers.items() if name != worker}
+    assume(others == {"eu", "us"})
+    drained = frozenset({worker})
+    placement, _ = try_to_place(repository, before, drained=drained)
+    assert placement is not None
+    after = dict(placement.jobs)
+    moved = {job for job in before if after[job] != before[job]}
+    assert moved == {job for job, where in before.items() if where == worker}
+    assert {placement.moved[job] for job in moved} <= {f"`{worker}` is being drained"}
+    assert placed(repository, after, drained=drained) == after
+    assert placed(repository, after) == after
+
+
+@given(repository=REPOSITORIES, data=st.data())
+def test_a_cordon_is_named_only_where_it_kept_a_job_away(repository: Repository, data: st.DataObject) -> None:
+    cordoned = frozenset(data.draw(st.sets(st.sampled_from(sorted(repository.workers)))))
+    free, _ = try_to_place(repository)
+    held, _ = try_to_place(repository, cordoned=cordoned)
+    assume(held is not None)
+    assert free
+    assert held
+    if not held.kept_away:
+        assert held.jobs == free.jobs
+    for job, said in held.kept_away.items():
+        assert held.jobs[job] not in cordoned
+        assert said in {f"not on `{name}`: it is cordoned" for name in cordoned}
+
+
 @given(repository=REPOSITORIES)
 def test_steps_that_were_apart_gather_where_the_first_of_them_is(repository: Repository) -> None:
     apart, joined = (

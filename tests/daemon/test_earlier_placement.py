@@ -104,7 +104,7 @@ def test_nothing_goes_back_to_a_cordoned_worker(fleet_repository: Deployments) -
     head = read_head(repository, branch)
     assert head is not None
     top = list_folder(repository, head.commit.tree)
-    control = TreeFile(b'{"cordons": {"edge-1": {}}}')
+    control = TreeFile(b'{"cordons": {"edge-1": {"owner": "Ada", "reason": "x", "since": "2026-01-01T00:00:00Z"}}}')
     tree = build_tree(
         {**{name: Graft(id=entry.id, mode=entry.mode) for name, entry in top.items()}, "control.json": control}
     )

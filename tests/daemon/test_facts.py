@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from gitopsd.daemon.facts import describe_changes, facts_file, merge_facts
+from gitopsd.daemon.facts import describe_changes, merge_facts
+from gitopsd.daemon.records import record_file
 from gitopsd.fleet.protocol import Probe
 from gitopsd.model.artifacts import FactsRecord, WorkerFacts
 
@@ -55,5 +56,5 @@ def test_the_file_does_not_depend_on_the_order_of_answers() -> None:
     found = {"b": probe({"x": "1", "a": "2"}), "a": probe({})}
     first = merge_facts(FactsRecord(), found, {"a", "b"})
     second = merge_facts(FactsRecord(), dict(reversed(found.items())), {"b", "a"})
-    assert facts_file(first) == facts_file(second)
-    assert list(json.loads(facts_file(first))["workers"]) == ["a", "b"]
+    assert record_file(first) == record_file(second)
+    assert list(json.loads(record_file(first))["workers"]) == ["a", "b"]

@@ -44,9 +44,9 @@ class Deployed:
         return self._objects[blob_id].data
 
 
-def compile_after(files: dict[str, bytes], before: Rendering | None = None) -> Compiled:
+def compile_after(files: dict[str, bytes], before: Rendering | None = None, **more: Any) -> Compiled:
     fleet = msgspec.to_builtins(fleet_of(before)) if before else {}
-    compiled = compile_with(files, {"placement": placement_of(before), "fleet": fleet})
+    compiled = compile_with(files, {"placement": placement_of(before), "fleet": fleet, **more})
     assert compiled.rendering is not None, compiled.diagnostics
     return compiled
 
@@ -75,12 +75,12 @@ def changed(found: Plan) -> dict[str, JobChange]:
     return {change.job: change for change in found.changes if change.action != "unchanged"}
 
 
-def changes_between(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, JobChange]:
-    """By job, of the plan for `after` where `before` is deployed."""
+def changes_between(before: dict[str, bytes], after: dict[str, bytes], **more: Any) -> dict[str, JobChange]:
+    """By job, of the plan for `after` where `before` is deployed. `more` is what else it is compiled with."""
     first = render(before)
-    compiled = compile_after(after, first)
+    compiled = compile_after(after, first, **more)
     assert compiled.rendering is not None
-    return changed(plan(compiled.rendering, first, moved_because=compiled.moved))
+    return changed(plan(compiled.rendering, first, moved_because=compiled.moved, kept_away=compiled.kept_away))
 
 
 def edited(case: Case, path: str, old: str, new: str) -> dict[str, bytes]:

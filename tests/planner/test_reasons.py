@@ -127,6 +127,31 @@ def test_steps_that_a_worker_channel_joins_gather() -> None:
     assert found["write.0"] == "a `worker` channel keeps it beside `orders.read.0`, which is here already"
 
 
+def test_what_a_drained_worker_gives_away() -> None:
+    two = {"edge-1": machine(1), "edge-2": machine(2)}
+    both = source({"read": reads(replicas=2), "write": writes(replicas=2)}, {"rows": WORKER}, two)
+    found = changes_between(both, both, drained=["edge-1"])
+    assert {(change.action, change.worker, change.moved_from, change.reason) for change in found.values()} == {
+        ("move", "edge-2", "edge-1", "`edge-1` is being drained")
+    }
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(("decision", "said"), [("cordoned", "it is cordoned"), ("drained", "it is being drained")])
+def test_a_job_that_a_cordon_keeps_from_a_worker_says_so(decision: str, said: str) -> None:
+    two = {"edge-1": machine(1), "edge-2": machine(2)}
+    before = source({"read": reads(constraints=["label.n == 1"])}, {}, {"edge-1": machine(1, labels={"n": "1"})})
+    del before["workflows/orders.yaml"]
+    found = changes_between(before, source(BASE, {"rows": WORKER}, two), **{decision: ["edge-2"]})
+    assert {change.reason for change in found.values()} <= {
+        "the workflow `orders` is new",
+        f"the workflow `orders` is new; not on `edge-2`: {said}",
+    }
+    others = changes_between(before, source(BASE, {"rows": WORKER}, two), **{decision: ["edge-1"]})
+    kept_away = [change for change in (*found.values(), *others.values()) if "not on" in change.reason]
+    assert len(kept_away) == 2, "both steps go to the same worker, and one of the two cordons is in their way"
+
+
 def test_a_version_that_comes_back_takes_its_jobs_back() -> None:
     first = render(source(BASE, ROWS, {"edge-1": machine(1)}))
     second = render(source(BASE, ROWS, {"edge-2": machine(2)}), first)

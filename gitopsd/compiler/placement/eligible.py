@@ -15,7 +15,8 @@ class Eligibility:
     """Answers by group and wish, each worked out once: thousands of steps wish for the same."""
 
     def __init__(self, workers: Mapping[str, PlacedWorker], state: ArtifactState) -> None:
-        self._cordoned = state.cordoned
+        self._drained = state.drained
+        self._cordoned = state.cordoned | state.drained
         self._facts = state.facts
         self._groups: dict[str, list[PlacedWorker]] = {}
         for worker in workers.values():
@@ -23,13 +24,15 @@ class Eligibility:
         self._refusals: dict[tuple[str, str, _Wish], dict[str, str]] = {}
         self._fitting: dict[str, frozenset[str]] = {}
         self._open: dict[str, tuple[str, ...]] = {}
+        self._closed: dict[str, tuple[str, ...]] = {}
 
     def fitting(self, company: Company) -> frozenset[str]:
-        """The workers that every step of the company may run on, cordoned ones included: what is there may stay."""
+        """The workers that every step of the company may run on, cordoned ones included: what is there may stay.
+
+        Not those that are drained: nothing stays there.
+        """
         if company.wish not in self._fitting:
-            refused = [self._refused(step) for step in company.steps]
-            names = {worker.name for worker in self._groups.get(company.group, ())}
-            self._fitting[company.wish] = frozenset(names.difference(*refused))
+            self._fitting[company.wish] = self._able(company) - self._drained
         return self._fitting[company.wish]
 
     def open(self, company: Company) -> tuple[str, ...]:
@@ -38,13 +41,32 @@ class Eligibility:
             self._open[company.wish] = tuple(sorted(self.fitting(company) - self._cordoned))
         return self._open[company.wish]
 
+    def closed(self, company: Company) -> tuple[str, ...]:
+        """Those that only a cordon or a drain keeps from taking new jobs, in the order of their names."""
+        if not self._cordoned:
+            return ()
+        if company.wish not in self._closed:
+            self._closed[company.wish] = tuple(sorted(self._able(company) & self._cordoned))
+        return self._closed[company.wish]
+
+    def closed_because(self, worker: str) -> str:
+        """Why a worker takes no new jobs although it could; empty where it does."""
+        if worker in self._drained:
+            return "it is being drained"
+        return "it is cordoned" if worker in self._cordoned else ""
+
+    def _able(self, company: Company) -> frozenset[str]:
+        """All that every step of the company may run on, whatever was decided about them."""
+        refused = [self._refused(step) for step in company.steps]
+        names = {worker.name for worker in self._groups.get(company.group, ())}
+        return frozenset(names.difference(*refused))
+
     def refusals(self, company: Company) -> dict[str, str]:
         """Every worker of the group with the reason why it may not take the company; empty where it may."""
         reasons: dict[str, str] = {}
         for worker in self._groups.get(company.group, ()):
             refused = (self._refused(step).get(worker.name, "") for step in company.steps)
-            cordoned = "it is cordoned" if worker.name in self._cordoned else ""
-            reasons[worker.name] = next(filter(None, refused), cordoned)
+            reasons[worker.name] = next(filter(None, refused), self.closed_because(worker.name))
         return reasons
 
     def _refused(self, step: StepNeeds) -> dict[str, str]:

@@ -31,7 +31,8 @@ class Comparison:
     """`old` and `new` are the releases of the workers that differ; `same_jobs` are the jobs of all others.
 
     The fleets are the workers by name, before and in this version. `moved_because` is what placing says of jobs that
-    are elsewhere now; `returns`, whether it started from where an earlier deployment had them.
+    are elsewhere now, `kept_away` of those that a cordon keeps from a worker; `returns`, whether it started from where
+    an earlier deployment had them.
     """
 
     old: Mapping[str, Side]
@@ -40,6 +41,7 @@ class Comparison:
     fleet_before: Mapping[str, PlacedWorker]
     fleet: Mapping[str, PlacedWorker]
     moved_because: Mapping[str, str]
+    kept_away: Mapping[str, str]
     returns: bool
 
     @cached_property
@@ -94,6 +96,8 @@ class Comparison:
             case _:
                 paths = [change.path for change in files]
                 reason = why_updated(job, old, new, paths, (fate.before, fate.after))
+        if arrives and job in self.kept_away:
+            reason += f"; {self.kept_away[job]}"
         return JobChange(
             worker=fate.worker,
             job=job,

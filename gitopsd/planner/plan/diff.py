@@ -39,12 +39,13 @@ def make_plan(
     branch: str,
     *,
     moved_because: Mapping[str, str] | None = None,
+    kept_away: Mapping[str, str] | None = None,
     returns: bool = False,
 ) -> Plan:
     """The plan whose application commits exactly `rendering`.
 
-    `moved_because` is what placing says of jobs that are elsewhere now; `returns`, whether it started from where an
-    earlier deployment of the same source had them.
+    `moved_because` is what placing says of jobs that are elsewhere now, `kept_away` of those that a cordon keeps from a
+    worker; `returns`, whether it started from where an earlier deployment of the same source had them.
     """
     old_ids = before.release_ids()
     new_ids = {worker: release.id for worker, release in rendering.releases.items()}
@@ -61,6 +62,7 @@ def make_plan(
         fleet_before=state.fleet,
         fleet=rendering.workers,
         moved_because=moved_because or {},
+        kept_away=kept_away or {},
         returns=returns,
     )
     held = _why_held(comparison, state.policy or PolicyRecord())

@@ -1,0 +1,50 @@
+"""`control.json`: what people decided about a fleet, each decision with who, why, since when and until when."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from gitopsd.model.names import END
+
+_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+
+Moment = Annotated[str, Meta(pattern=f"^{_MOMENT}{END}")]
+"""UTC in whole seconds and in this one form, so that the order of texts is the order in time."""
+
+Expiry = Annotated[str, Meta(pattern=f"^({_MOMENT})?{END}")]
+"""A moment, or empty for what lasts until somebody ends it."""
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`owner` is `Name <email>`. In planning, what expired counts until a commit removes it: a plan knows no clock."""
+
+    owner: str
+    reason: str
+    since: Moment
+    until: Expiry = ""
+
+    def has_expired(self, now: str) -> bool:
+        """`now` is a Moment."""
+        return bool(self.until) and self.until <= now
+
+
+class Cordon(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker that takes no new jobs; drained, it keeps none either."""
+
+    drained: bool = False
+
+
+class Pause(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """An environment to which nothing is applied."""
+
+
+class ControlRecord(Struct, frozen=True, kw_only=True):
+    """`control.json`, as far as this version knows it: worker -> its cordon, and the environment's pause."""
+
+    format: int = 1
+    cordons: dict[str, Cordon] = field(default_factory=dict)
+    pause: Pause | None = None
+
+    @property
+    def drained(self) -> frozenset[str]:
+        return frozenset(name for name, cordon in self.cordons.items() if cordon.drained)
