@@ -7,20 +7,19 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
-from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
+from gitopsd.daemon.artifact_state import CommittedReleases
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
 from gitopsd.daemon.errors import ControllerError, HeldPlanError, explain
 from gitopsd.daemon.expected_plan import check_expected
+from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerUnreachable
-from gitopsd.fleet.fanout import Failed, fan_out
+from gitopsd.fleet.connection import WorkerConnection
+from gitopsd.fleet.fanout import Failed
 from gitopsd.fleet.layout import layout_of, layout_problem
-from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.model.plan import Plan
 from gitopsd.model.release import DesiredRelease
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
@@ -216,34 +215,20 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
     )
 
 
-def ssh_settings(workspace: Workspace) -> SshSettings:
-    """The operator's way to the workers."""
-    ssh = workspace.configuration.ssh
-    return SshSettings(identity=(ssh.identity,) if ssh.identity else (), jump=ssh.jump or None)
-
-
 def converge_fleet(
     workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
 ) -> Iterator[WorkerResult]:
     """Every worker made equal to the head; results come in the order in which the workers end."""
-    fleet = read_fleet(workspace.repository, head.commit.tree)
-    targets = [
-        target_of(fleet[name], head.root_commit, branch.environment) for name in sorted(desired) if name in fleet
-    ]
+    targets = deployed_targets(workspace, branch, head, desired)
     blobs = PayloadSource(workspace.repository)
-    with Workers(ssh_settings(workspace)) as workers:
 
-        def work(target: Target) -> WorkerResult:
-            with workers.connect(target) as connection:
-                return converge(connection, desired[target.name], blobs, _WORKER_SECONDS)
+    def work(connection: WorkerConnection) -> WorkerResult:
+        return converge(connection, desired[connection.target.name], blobs, _WORKER_SECONDS)
 
-        for outcome in fan_out(targets, work, deadline=_FLEET_SECONDS):
-            yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
+    for outcome in reach_all(workspace, targets, work, deadline=_FLEET_SECONDS):
+        yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
 
 
 def _failed_result(outcome: Failed) -> WorkerResult:
-    """Only a worker that is away may be caught up with later; a wrong key or a refused login needs a person."""
-    error = outcome.error
-    away = isinstance(error, WorkerUnreachable) and error.stage not in {"host-key", "auth"}
-    state: State = "unreachable" if away else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=explain(error))
+    state: State = "unreachable" if is_away(outcome.error) else "failed"
+    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error))

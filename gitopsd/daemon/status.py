@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.errors import explain
+from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.planning import branch_of
-from gitopsd.daemon.releases import desired_releases, target_of
+from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
-from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerUnreachable
-from gitopsd.fleet.fanout import Failed, fan_out
-from gitopsd.fleet.target import Target
+from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
@@ -105,32 +103,22 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
     tree = deployed.head.commit.tree
     desired = desired_releases(workspace.repository, tree)
     fleet = read_fleet(workspace.repository, tree)
-    targets = {
-        name: target_of(fleet[name], deployed.head.root_commit, deployed.branch.environment)
-        for name in sorted(desired)
-        if name in fleet
-    }
-    with Workers(ssh_settings(workspace)) as workers:
-
-        def look(target: Target) -> Observation:
-            with workers.connect(target) as connection:
-                return verbs.observe(connection)
-
-        for outcome in fan_out(list(targets.values()), look, deadline=_OBSERVE_SECONDS):
-            observation, error = None, ""
-            if not isinstance(outcome, Failed):
-                observation = outcome.result
-            else:
-                error = explain(outcome.error).removeprefix(f"{outcome.worker}: ")
-            yield Observed(
-                desired=desired[outcome.worker],
-                group=fleet[outcome.worker].group,
-                leaving=fleet[outcome.worker].leaving,
-                service_manager=targets[outcome.worker].service_manager,
-                observation=observation,
-                error=error,
-                refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
-            )
+    targets = {target.name: target for target in deployed_targets(workspace, deployed.branch, deployed.head, desired)}
+    for outcome in reach_all(workspace, list(targets.values()), verbs.observe, deadline=_OBSERVE_SECONDS):
+        observation, error = None, ""
+        if not isinstance(outcome, Failed):
+            observation = outcome.result
+        else:
+            error = explain(outcome.error).removeprefix(f"{outcome.worker}: ")
+        yield Observed(
+            desired=desired[outcome.worker],
+            group=fleet[outcome.worker].group,
+            leaving=fleet[outcome.worker].leaving,
+            service_manager=targets[outcome.worker].service_manager,
+            observation=observation,
+            error=error,
+            refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
+        )
 
 
 def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStatus]:
