@@ -83,7 +83,7 @@ class ServiceManager(Protocol):
         """Raise AgentError `not-root`, `no-systemd` or `unsupported` when it can't run jobs here."""
 
     def units(self) -> dict[str, Unit]:
-        """Every gitopsd-* unit on this machine, by its name."""
+        """Every unit of a job on this machine, by its name; other units called gitopsd-… are somebody else's."""
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference: ...
 

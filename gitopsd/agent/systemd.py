@@ -53,7 +53,8 @@ class SystemdManager:
         return {
             name: _parse_unit(name, shown)
             for name, shown in sorted(_show(on_disk).items())
-            if name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive"
+            if job_of_unit(name) is not None
+            and (name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive")
         }
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:

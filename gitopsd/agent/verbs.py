@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _DEFAULT_SECONDS = 60.0
 _MOST_SECONDS = 3600.0
 _MOST_LINES = 10_000
+_MOST_SHOWN = 200
 # teardown may have to wait for units that take their time to stop
 _TEARDOWN_SECONDS = 150.0
 
@@ -93,6 +94,17 @@ def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
     return {"lines": _service_manager(layout).log(unit, lines)}
 
 
+def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .records import require_owner  # noqa: PLC0415
+    from .show import show  # noqa: PLC0415
+
+    files, units = request.get("files"), request.get("units")
+    if not isinstance(files, list) or not isinstance(units, list) or len(files) + len(units) > _MOST_SHOWN:
+        raise AgentError("protocol", f"files and units are not lists of at most {_MOST_SHOWN} in all")
+    require_owner(layout, _optional_id(request, "owner"))
+    return {"shown": show(layout, files, units)}
+
+
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
     "observe": _observe,
@@ -100,6 +112,7 @@ _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "prune": _prune,
     "teardown": _teardown,
     "logs": _logs,
+    "show": _show,
 }
 
 
