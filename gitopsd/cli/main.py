@@ -25,6 +25,7 @@ COMMANDS = {
     "history": ("gitopsd.cli.history:history", "Show the deployments, newest first."),
     "init": ("gitopsd.cli.init:init", "Make a new workflow repository."),
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
+    "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
     "vendor": ("gitopsd.cli.vendor:vendor", "Copy modules of other repositories into this one."),

@@ -3,28 +3,23 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases
-from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
-from gitopsd.daemon.errors import ControllerError, HeldPlanError, explain
+from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.errors import ControllerError, HeldPlanError
 from gitopsd.daemon.expected_plan import check_expected
-from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
-from gitopsd.daemon.rollout_note import record_rollout
+from gitopsd.daemon.rollout import RolloutReporter, roll_out
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.fleet.connection import WorkerConnection
-from gitopsd.fleet.fanout import Failed
 from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.model.plan import Plan
-from gitopsd.model.release import DesiredRelease
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
 from gitopsd.repo.commit import write_commit
-from gitopsd.repo.errors import RefMovedError, RepositoryError
+from gitopsd.repo.errors import RefMovedError
 from gitopsd.repo.lock import host_lock
 from gitopsd.repo.publish import publish, write_deployment
 from gitopsd.repo.refs import RefUpdate
@@ -33,8 +28,6 @@ from gitopsd.repo.source import SourceTree
 from gitopsd.repo.trailers import DeploymentTrailers, records_message
 
 _COMMIT_ATTEMPTS = 5
-_WORKER_SECONDS = 150.0
-_FLEET_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +49,7 @@ class Applied:
         return trailers.deployment if trailers else 0
 
 
-class Reporter(Protocol):
+class Reporter(RolloutReporter, Protocol):
     """Is told what an apply comes to before it goes on."""
 
     def planned(self, planned: Planned) -> None:
@@ -66,8 +59,6 @@ class Reporter(Protocol):
     def committed(self, applied: Applied) -> None:
         """Before any worker is touched."""
         ...
-
-    def warn(self, message: str) -> None: ...
 
 
 def apply_version(
@@ -93,18 +84,8 @@ def apply_version(
             workspace, read_source, named=named, expected=expected, confirmed=confirm_deletes, reporter=reporter
         )
         reporter.committed(applied)
-        started = datetime.now(UTC)
-        results: list[WorkerResult] = []
         workers = desired_releases(workspace.repository, applied.head.commit.tree)
-        try:
-            for result in converge_fleet(workspace, applied.branch, applied.head, workers):
-                results.append(result)
-                yield result
-        finally:  # also when it is interrupted: what is known by then is the record
-            try:
-                record_rollout(workspace, applied.branch, applied.head, results, workers, started=started)
-            except RepositoryError as error:
-                reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
+        yield from roll_out(workspace, applied.branch, applied.head, workers, reporter=reporter)
 
 
 def _commit(
@@ -213,22 +194,3 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
         subject=f"Deployment {before + 1}: {subject}",
         trailers=trailers,
     )
-
-
-def converge_fleet(
-    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
-) -> Iterator[WorkerResult]:
-    """Every worker made equal to the head; results come in the order in which the workers end."""
-    targets = deployed_targets(workspace, branch, head, desired)
-    blobs = PayloadSource(workspace.repository)
-
-    def work(connection: WorkerConnection) -> WorkerResult:
-        return converge(connection, desired[connection.target.name], blobs, _WORKER_SECONDS)
-
-    for outcome in reach_all(workspace, targets, work, deadline=_FLEET_SECONDS):
-        yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
-
-
-def _failed_result(outcome: Failed) -> WorkerResult:
-    state: State = "unreachable" if is_away(outcome.error) else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error))

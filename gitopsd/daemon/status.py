@@ -179,7 +179,7 @@ def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
         last_good=good,
         reachable=seen is not None or observed.refused,
         error=observed.error,
-        drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
+        drift=tuple(map(str, drift)),
         leaving=observed.leaving,
     )
 
@@ -203,7 +203,7 @@ class _Attempts:
         attempt: Attempt | None = None
         for number, releases, note in self._records:
             for rollout in reversed(note.rollouts):
-                if worker not in releases or worker in rollout.not_attempted:
+                if worker not in releases or not rollout.tried(worker):
                     continue
                 error = rollout.errors.get(worker, "")
                 attempt = attempt or Attempt(deployment=number, finished=rollout.finished, error=error)
