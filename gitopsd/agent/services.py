@@ -104,5 +104,8 @@ class ServiceManager(Protocol):
 
     def log(self, unit: str, lines: int) -> list[str]: ...
 
+    def follow_command(self, unit: str, lines: int) -> list[str]:
+        """A command that prints the last lines of a unit's log, and what is added to it, until it is ended."""
+
     def remove_all(self, deadline: Deadline) -> list[str]:
         """Stop and remove every job's unit, and whatever the manager keeps; the units' names."""

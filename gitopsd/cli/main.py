@@ -24,6 +24,7 @@ COMMANDS = {
     "graph": ("gitopsd.cli.graph:graph", "Draw workflows: steps, channels, placement, and what a plan changes."),
     "history": ("gitopsd.cli.history:history", "Show the deployments, newest first."),
     "init": ("gitopsd.cli.init:init", "Make a new workflow repository."),
+    "logs": ("gitopsd.cli.logs:logs", "Show what a job printed, or all replicas of a step; -f goes on."),
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
     "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
