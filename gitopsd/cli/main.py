@@ -30,6 +30,7 @@ COMMANDS = {
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
     "vendor": ("gitopsd.cli.vendor:vendor", "Copy modules of other repositories into this one."),
+    "why": ("gitopsd.cli.why:why", "Show why a worker or job is as it is, and what happens next."),
     "worker": ("gitopsd.cli.worker:worker", "Look at workers, and let go of them."),
     "workloads": ("gitopsd.cli.workloads:workloads", "Show what runs: every job as observed on its worker."),
 }

@@ -1,6 +1,6 @@
 """The four facts about each worker, kept apart: desired, last attempted, running, last good."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -96,14 +96,15 @@ def open_deployed(workspace: Workspace) -> Deployed:
     return Deployed(branch=branch, head=read_head(workspace.repository, branch))
 
 
-def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed]:
-    """Every worker of the head, as they answer; one that doesn't is there with its error."""
+def observe_fleet(workspace: Workspace, deployed: Deployed, only: Collection[str] | None = None) -> Iterator[Observed]:
+    """Every worker of the head, or `only` some, as they answer; one that doesn't is there with its error."""
     if deployed.head is None:
         return
     tree = deployed.head.commit.tree
     desired = desired_releases(workspace.repository, tree)
     fleet = read_fleet(workspace.repository, tree)
-    targets = {target.name: target for target in deployed_targets(workspace, deployed.branch, deployed.head, desired)}
+    names = desired if only is None else only
+    targets = {target.name: target for target in deployed_targets(workspace, deployed.branch, deployed.head, names)}
     for outcome in reach_all(workspace, list(targets.values()), verbs.observe, deadline=_OBSERVE_SECONDS):
         observation, error = None, ""
         if not isinstance(outcome, Failed):
@@ -130,6 +131,13 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
         (_status(observed, attempts) for observed in observe_fleet(workspace, deployed)),
         key=lambda status: status.worker,
     )
+
+
+def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> WorkerStatus:
+    """The status of one worker that was observed. `deployed` has a head."""
+    if deployed.head is None:
+        raise ValueError("nothing is deployed")
+    return _status(observed, _Attempts(workspace, deployed.branch, deployed.head))
 
 
 def workloads(observed: Observed) -> list[Workload]:
