@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from .errors import AgentError, from_os_error
-from .verbs import handle
+from .verbs import handle, log_command
 
 _LONGEST_REQUEST = 64 * 1024 * 1024
 _LONGEST_PAYLOAD = 512 * 1024 * 1024
@@ -22,6 +22,8 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # a connection that goes away must not end us midway; a handler, unlike SIG_IGN, is not inherited by jobs
     signal.signal(signal.SIGHUP, lambda *_: None)
+    if sys.argv[1:] == ["follow"]:
+        return _follow(answer_to)
     answer = json.dumps(_answer(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
     try:
         with os.fdopen(answer_to, "wb") as out:
@@ -29,6 +31,24 @@ def main() -> int:
     except OSError:
         return 1  # nobody is listening any more
     _precompile()
+    return 0
+
+
+def _follow(answer_to: int) -> int:
+    """The one verb that answers more than once: its request is followed by nothing, and its end is that of stdin."""
+    try:
+        from .follow import follow  # noqa: PLC0415
+
+        follow(log_command(_read_line()), answer_to)
+    except AgentError as error:
+        failed = error
+    except OSError as error:
+        failed = from_os_error(error)
+    else:
+        return 0
+    answer = {"ok": False, "error": {"code": failed.code, "message": failed.message, **failed.details}}
+    with suppress(OSError):
+        os.write(answer_to, json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
     return 0
 
 
@@ -58,12 +78,15 @@ def _answer() -> dict[str, Any]:
 
 
 def _read_request() -> tuple[Any, bytes]:
+    return _read_line(), sys.stdin.buffer.read(_LONGEST_PAYLOAD)
+
+
+def _read_line() -> Any:
     line = sys.stdin.buffer.readline(_LONGEST_REQUEST)
     try:
-        request = json.loads(line)
+        return json.loads(line)
     except ValueError:
         raise AgentError("protocol", "the request is not one line of JSON") from None
-    return request, sys.stdin.buffer.read(_LONGEST_PAYLOAD)
 
 
 def _where(error: Exception) -> str:

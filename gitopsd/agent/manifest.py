@@ -40,7 +40,7 @@ def _parse_entry(item: Any) -> Entry:
     if not isinstance(item, list) or len(item) != 3 or not all(isinstance(part, str) for part in item):
         raise AgentError("bad-payload", "a manifest entry is not [path, mode, blob id]")
     path, mode, blob = item
-    problem = _path_problem(path)
+    problem = path_problem(path)
     if problem:
         raise AgentError("bad-payload", f"path {path!r} in the manifest {problem}")
     if mode not in MODES:
@@ -50,7 +50,8 @@ def _parse_entry(item: Any) -> Entry:
     return Entry(path, mode, blob)
 
 
-def _path_problem(path: str) -> str | None:
+def path_problem(path: str) -> str | None:
+    """What keeps a path from being one in a release, or None."""
     if path.startswith("/"):
         return "is absolute"
     if "\0" in path:

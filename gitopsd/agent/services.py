@@ -83,7 +83,7 @@ class ServiceManager(Protocol):
         """Raise AgentError `not-root`, `no-systemd` or `unsupported` when it can't run jobs here."""
 
     def units(self) -> dict[str, Unit]:
-        """Every gitopsd-* unit on this machine, by its name."""
+        """Every unit of a job on this machine, by its name; other units called gitopsd-… are somebody else's."""
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference: ...
 
@@ -103,6 +103,9 @@ class ServiceManager(Protocol):
         """Have a running service read its configuration anew; the reason when it could not."""
 
     def log(self, unit: str, lines: int) -> list[str]: ...
+
+    def follow_command(self, unit: str, lines: int) -> list[str]:
+        """A command that prints the last lines of a unit's log, and what is added to it, until it is ended."""
 
     def remove_all(self, deadline: Deadline) -> list[str]:
         """Stop and remove every job's unit, and whatever the manager keeps; the units' names."""

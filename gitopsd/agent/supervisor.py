@@ -129,6 +129,10 @@ class SupervisorManager:
             return []
         return text.splitlines()[-lines:]
 
+    def follow_command(self, unit: str, lines: int) -> list[str]:
+        # by name: supervisord starts a new file when one has grown
+        return ["tail", "-n", str(lines), "-F", str(self._files.logs / f"{_job_name(unit)}.log")]
+
     def remove_all(self, deadline: Deadline) -> list[str]:
         units = sorted(self.units())
         supervisor_daemon.end(self._layout, deadline)

@@ -53,7 +53,8 @@ class SystemdManager:
         return {
             name: _parse_unit(name, shown)
             for name, shown in sorted(_show(on_disk).items())
-            if name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive"
+            if job_of_unit(name) is not None
+            and (name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive")
         }
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:
@@ -90,7 +91,7 @@ class SystemdManager:
         return None if code == 0 else f"`systemctl reload {unit}` exited with {code}: {complaint}"
 
     def log(self, unit: str, lines: int) -> list[str]:
-        command = ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", "-q"]
+        command = _journal(unit, lines)
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SHOW_SECONDS, check=False
@@ -98,6 +99,9 @@ class SystemdManager:
         except (OSError, subprocess.TimeoutExpired):
             return ["(journalctl gave no answer)"]
         return done.stdout.decode("utf-8", "replace").splitlines()
+
+    def follow_command(self, unit: str, lines: int) -> list[str]:
+        return [*_journal(unit, lines), "--follow"]
 
     def remove_all(self, deadline: Deadline) -> list[str]:
         units = sorted(unit for unit in self.units() if job_of_unit(unit) is not None)
@@ -120,6 +124,10 @@ def parse_show(text: str) -> dict[str, dict[str, str]]:
         if shown.get("Id"):
             units[shown["Id"]] = shown
     return units
+
+
+def _journal(unit: str, lines: int) -> list[str]:
+    return ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", "-q"]
 
 
 def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 DIRECTORY = Path("/etc/systemd/system")
+# systemd.unit(5): where `systemctl edit --runtime` and `systemctl set-property` put theirs
+OVERRIDES = (Path("/etc/systemd/system.control"), Path("/run/systemd/system.control"), Path("/run/systemd/system"))
 _TARGET = re.compile(r"[A-Za-z0-9:_.@-]+\.target")
 
 
@@ -34,13 +36,15 @@ def unit_blob(unit: str, directory: Path = DIRECTORY) -> str | None:
 
 def drop_ins(unit: str, directory: Path = DIRECTORY) -> list[str]:
     """Files that override parts of this unit, whether or not systemd has read them yet."""
-    return [str(path) for path in (directory / f"{unit}.d").glob("*.conf")]
+    return [str(path) for folder in _drop_in_folders(unit, directory) for path in folder.glob("*.conf")]
 
 
 def differing(units: Mapping[str, bytes], directory: Path = DIRECTORY) -> set[str]:
     """Units whose file is missing or says something else, or is overridden by a drop-in (`systemctl edit`)."""
     return {
-        unit for unit, text in units.items() if _content(directory / unit) != text or (directory / f"{unit}.d").exists()
+        unit
+        for unit, text in units.items()
+        if _content(directory / unit) != text or any(folder.exists() for folder in _drop_in_folders(unit, directory))
     }
 
 
@@ -77,11 +81,11 @@ def install(units: Mapping[str, bytes], gone: Collection[str], directory: Path =
             remove(link)
             touched.add(link.parent)
     for unit in gone:
-        remove(directory / f"{unit}.d")
+        _remove_drop_ins(unit, directory)
         remove(directory / unit)
         touched.add(directory)
     for unit in sorted(differing(units, directory)):
-        remove(directory / f"{unit}.d")
+        _remove_drop_ins(unit, directory)
         if (directory / unit).is_dir():
             remove(directory / unit)
         replace_file(directory / unit, units[unit])
@@ -93,6 +97,15 @@ def install(units: Mapping[str, bytes], gone: Collection[str], directory: Path =
             touched.update((link.parent, directory))
     for changed in sorted(touched):
         sync(changed)
+
+
+def _drop_in_folders(unit: str, directory: Path) -> list[Path]:
+    return [place / f"{unit}.d" for place in (directory, *OVERRIDES)]
+
+
+def _remove_drop_ins(unit: str, directory: Path) -> None:
+    for folder in _drop_in_folders(unit, directory):
+        remove(folder)
 
 
 def _remove_unfinished(directory: Path) -> None:

@@ -18,22 +18,34 @@ if TYPE_CHECKING:
 _DEFAULT_SECONDS = 60.0
 _MOST_SECONDS = 3600.0
 _MOST_LINES = 10_000
+_MOST_SHOWN = 200
 # teardown may have to wait for units that take their time to stop
 _TEARDOWN_SECONDS = 150.0
 
 
 def handle(verb: str, request: Any, payload: bytes) -> dict[str, Any]:
     """Do what one request asks for; raises AgentError with the code that the controller is told."""
+    _require_protocol(request)
+    known = _VERBS.get(verb)
+    if known is None:
+        raise AgentError("unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted(_VERBS))}")
+    return known(parse_layout(request.get("layout")), request, payload)
+
+
+def log_command(request: Any) -> list[str]:
+    """What a request of the verb `follow` comes to: the command that prints a job's log as it grows."""
+    _require_protocol(request)
+    layout = parse_layout(request.get("layout"))
+    return _service_manager(layout).follow_command(*_log_of(request))
+
+
+def _require_protocol(request: Any) -> None:
     if not isinstance(request, dict):
         raise AgentError("protocol", "the request is not a JSON object")
     if request.get("protocol") != PROTOCOL:
         raise AgentError(
             "protocol", f"the request is of protocol {request.get('protocol')!r}, this agent speaks {PROTOCOL}"
         )
-    known = _VERBS.get(verb)
-    if known is None:
-        raise AgentError("unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted(_VERBS))}")
-    return known(parse_layout(request.get("layout")), request, payload)
 
 
 # Each verb loads only the modules that it needs: a script from a zip file is compiled anew at each start.
@@ -85,12 +97,27 @@ def _teardown(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
 
 
 def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    return {"lines": _service_manager(layout).log(*_log_of(request))}
+
+
+def _log_of(request: dict[str, Any]) -> tuple[str, int]:
     unit, lines = f"gitopsd-{request.get('job')}.service", request.get("lines")
     if job_of_unit(unit) is None:
         raise AgentError("protocol", "job is not a job's name")
     if not isinstance(lines, int) or not 0 < lines <= _MOST_LINES:
         raise AgentError("protocol", f"lines is not a number from 1 to {_MOST_LINES}")
-    return {"lines": _service_manager(layout).log(unit, lines)}
+    return unit, lines
+
+
+def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .records import require_owner  # noqa: PLC0415
+    from .show import show  # noqa: PLC0415
+
+    files, units = request.get("files"), request.get("units")
+    if not isinstance(files, list) or not isinstance(units, list) or len(files) + len(units) > _MOST_SHOWN:
+        raise AgentError("protocol", f"files and units are not lists of at most {_MOST_SHOWN} in all")
+    require_owner(layout, _optional_id(request, "owner"))
+    return {"shown": show(layout, files, units)}
 
 
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
@@ -100,6 +127,7 @@ _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "prune": _prune,
     "teardown": _teardown,
     "logs": _logs,
+    "show": _show,
 }
 
 

@@ -1,29 +1,25 @@
 """The progress of an apply on stderr, and its outcome on stdout."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 import msgspec
 
 from gitopsd.cli.plan_text import format_plan
+from gitopsd.cli.rollout_text import RolloutText, counted
 from gitopsd.daemon.apply import Applied
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.planning import Planned
-from gitopsd.model.excerpt import printable
 
 _MOST_DRIFT = 5
-_COLOURS = {"in-sync": None, "converged": "green", "failed": "red", "unreachable": "yellow"}
 
 
-class Reporter:
-    """Says each thing once, when it is known; on stderr unless `err` is off.
-
-    A reader that goes away (`2>&1 | head`) doesn't stop a rollout half way.
-    """
+class Reporter(RolloutText):
+    """Says each thing once, when it is known; on stderr unless `err` is off."""
 
     def __init__(self, *, err: bool = True) -> None:
-        self._err = err
-        self._heard = True
+        super().__init__(err=err)
         self._applied: Applied | None = None
 
     def planned(self, planned: Planned) -> None:
@@ -44,37 +40,15 @@ class Reporter:
     def note(self, message: str) -> None:
         self._say(message)
 
-    def warn(self, message: str) -> None:
-        self._say(f"warning: {message}")
-
-    def result(self, result: WorkerResult) -> None:
-        done = ", ".join(f"{len(jobs)} {what}" for what, jobs in result.touched.items() if jobs)
-        line = f"  {result.worker}: {result.state}" + (f" ({done})" if done else "")
-        self._say(line, colour=_COLOURS[result.state])
+    def details(self, result: WorkerResult) -> Iterable[tuple[str, str | None]]:
         planned = self._applied.planned.plan.changed_workers if self._applied else ()
-        if result.state == "converged" and result.worker not in planned:
-            for drift in result.drift[:_MOST_DRIFT]:
-                self._say(f"    put right: {drift.subject + ': ' if drift.subject else ''}{drift.detail}")
-        if result.error:
-            self._say(f"    {result.error}")
-        for job, (message, log) in result.failures.items():
-            self._say(f"    {job}: {message}")
-            for entry in log:
-                self._say(f"      | {entry}")
-
-    def _say(self, text: str, colour: str | None = None) -> None:
-        if not self._heard:
-            return
-        try:
-            for line in text.split("\n"):
-                click.secho(printable(line), fg=colour, err=self._err)
-        except BrokenPipeError:
-            self._heard = False
+        if result.state != "converged" or result.worker in planned:
+            return ()
+        shown = result.drift[:_MOST_DRIFT]
+        return [(f"    put right: {one.subject + ': ' if one.subject else ''}{one.detail}", None) for one in shown]
 
     def summary(self, results: list[WorkerResult]) -> None:
-        counts = {state: sum(result.state == state for result in results) for state in _COLOURS}
-        shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        click.echo(f"{self._title()}: {shown or 'no workers'}")
+        click.echo(f"{self._title()}: {counted(results)}")
 
     def as_json(self, results: list[WorkerResult]) -> dict[str, Any]:
         applied = self._applied

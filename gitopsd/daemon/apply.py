@@ -3,28 +3,22 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
-from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
-from gitopsd.daemon.control import control_of, expired_parts, known_pause, remove_expired
-from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, converge
-from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError, explain
+from gitopsd.daemon.artifact_state import CommittedReleases
+from gitopsd.daemon.control import control_of, expired_parts, refuse_paused, remove_expired
+from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
 from gitopsd.daemon.expected_plan import check_expected
 from gitopsd.daemon.leaving import drop_seen_empty
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
-from gitopsd.daemon.rollout_note import record_rollout
+from gitopsd.daemon.rollout import RolloutReporter, roll_out
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerUnreachable
-from gitopsd.fleet.fanout import Failed, fan_out
 from gitopsd.fleet.layout import layout_of, layout_problem
-from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.model.plan import Plan
-from gitopsd.model.release import DesiredRelease
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
@@ -36,8 +30,6 @@ from gitopsd.repo.source import SourceTree
 from gitopsd.repo.trailers import DeploymentTrailers, records_message
 
 _COMMIT_ATTEMPTS = 5
-_WORKER_SECONDS = 150.0
-_FLEET_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +51,7 @@ class Applied:
         return trailers.deployment if trailers else 0
 
 
-class Reporter(Protocol):
+class Reporter(RolloutReporter, Protocol):
     """Is told what an apply comes to before it goes on."""
 
     def planned(self, planned: Planned) -> None:
@@ -73,8 +65,6 @@ class Reporter(Protocol):
     def note(self, message: str) -> None:
         """Something else that was done, in a sentence."""
         ...
-
-    def warn(self, message: str) -> None: ...
 
 
 def apply_version(
@@ -108,18 +98,13 @@ def apply_version(
             reporter=reporter,
         )
         reporter.committed(applied)
-        started = datetime.now(UTC)
-        results: list[WorkerResult] = []
         workers = desired_releases(workspace.repository, applied.head.commit.tree)
+        results: list[WorkerResult] = []
         try:
-            for result in converge_fleet(workspace, applied.branch, applied.head, workers):
+            for result in roll_out(workspace, applied.branch, applied.head, workers, reporter=reporter):
                 results.append(result)
                 yield result
-        finally:  # also when it is interrupted: what is known by then is the record
-            try:
-                record_rollout(workspace, applied.branch, applied.head, results, workers, started=started)
-            except RepositoryError as error:
-                reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
+        finally:  # also when it is interrupted: what was seen by then counts
             _drop_those_that_left(workspace, applied, results, reporter)
 
 
@@ -154,7 +139,7 @@ def _commit(
         planned = _plan(workspace, source, reporter, exactly=expected is not None)
         seconds = {"plan": time.monotonic() - started}
         if not despite_pause:
-            _refuse_paused(workspace, planned.plan.inputs.environment, planned.head)
+            refuse_paused(workspace.repository, planned.plan.inputs.environment, planned.head)
         if expected is not None:
             check_expected(expected, planned.plan)
         if not named:
@@ -207,16 +192,6 @@ def _end_what_expired(
     for sentence in remove_expired(workspace, branch):
         reporter.note(f"{sentence}, and counts no more")
     return True
-
-
-def _refuse_paused(workspace: Workspace, environment: str, head: ArtifactHead | None) -> None:
-    pause = known_pause(workspace.repository, head)
-    if pause is not None and not pause.expired:
-        end = f" until {pause.until}" if pause.until else ""
-        raise ControllerError(
-            f"{environment} is paused by {pause.owner} since {pause.since}{end}: {pause.reason}",
-            "nothing was applied; `gitopsd resume` ends the pause, `gitopsd apply --despite-pause` leaves it as it is",
-        )
 
 
 def _check_layouts(rendering: Rendering) -> None:
@@ -280,36 +255,3 @@ def _write(workspace: Workspace, source_commit: str, planned: Planned) -> str:
         subject=f"Deployment {before + 1}: {subject}",
         trailers=trailers,
     )
-
-
-def ssh_settings(workspace: Workspace) -> SshSettings:
-    """The operator's way to the workers."""
-    ssh = workspace.configuration.ssh
-    return SshSettings(identity=(ssh.identity,) if ssh.identity else (), jump=ssh.jump or None)
-
-
-def converge_fleet(
-    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
-) -> Iterator[WorkerResult]:
-    """Every worker made equal to the head; results come in the order in which the workers end."""
-    fleet = read_fleet(workspace.repository, head.commit.tree)
-    targets = [
-        target_of(fleet[name], head.root_commit, branch.environment) for name in sorted(desired) if name in fleet
-    ]
-    blobs = PayloadSource(workspace.repository)
-    with Workers(ssh_settings(workspace)) as workers:
-
-        def work(target: Target) -> WorkerResult:
-            with workers.connect(target) as connection:
-                return converge(connection, desired[target.name], blobs, _WORKER_SECONDS)
-
-        for outcome in fan_out(targets, work, deadline=_FLEET_SECONDS):
-            yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
-
-
-def _failed_result(outcome: Failed) -> WorkerResult:
-    """Only a worker that is away may be caught up with later; a wrong key or a refused login needs a person."""
-    error = outcome.error
-    away = isinstance(error, WorkerUnreachable) and error.stage not in {"host-key", "auth"}
-    state: State = "unreachable" if away else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=explain(error))

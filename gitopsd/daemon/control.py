@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gitopsd.daemon.artifact_state import read_control
+from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import CONTROL_FILE
@@ -67,6 +68,17 @@ def known_pause(repository: Repository, head: ArtifactHead | None) -> KnownPause
     """The environment's pause, to be shown."""
     pause = control_of(repository, head).pause
     return KnownPause(**_shown(pause)) if pause else None
+
+
+def refuse_paused(repository: Repository, environment: str, head: ArtifactHead | None) -> None:
+    """Raises ControllerError while the environment is paused: nothing is applied or healed then."""
+    pause = known_pause(repository, head)
+    if pause is not None and not pause.expired:
+        end = f" until {pause.until}" if pause.until else ""
+        raise ControllerError(
+            f"{environment} is paused by {pause.owner} since {pause.since}{end}: {pause.reason}",
+            "nothing was done; `gitopsd resume` ends the pause, and `gitopsd apply --despite-pause` leaves it as it is",
+        )
 
 
 def change_control(workspace: Workspace, branch: ArtifactBranch, change: ControlChange) -> str:

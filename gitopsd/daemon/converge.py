@@ -1,34 +1,40 @@
 """One worker made equal to its release: observe → decide → act → read back. Apply and reconcile both come here."""
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
-from gitopsd.daemon.releases import Payload, held_blobs, payload
+from gitopsd.daemon.differences import Differences, find_differences
+from gitopsd.daemon.releases import Payload, held_blobs, payload, release_files
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerError, WorkerRefused
 from gitopsd.fleet.protocol import Activation
 from gitopsd.model.release import DesiredRelease
 from gitopsd.planner.drift import Drift, find_drift
+from gitopsd.planner.hot_edits import HotEdit
 from gitopsd.repo.repository import Repository
 
 _MOST_RELEASES = 4
 
-State = Literal["in-sync", "converged", "failed", "unreachable"]
+State = Literal["in-sync", "drift", "converged", "failed", "unreachable"]
+"""`drift`: it differs, and was to be looked at only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
-    """What became of one worker: `failures` are job -> why and its last log lines; `seconds` by stage: `observe` with
+    """What became of one worker. `drift`: what was found, or what is left where it failed; `edits`: those by hand that
+    were overwritten, or would be. `failures` are job -> why and its last log lines; `seconds` by stage: `observe` with
     the connection, `activate`, and within that the worker's own `activate.<stage>`.
     """
 
     worker: str
     state: State
     drift: tuple[Drift, ...] = ()
+    edits: tuple[HotEdit, ...] = ()
     error: str = ""
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failures: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -50,18 +56,48 @@ class PayloadSource:
             held = held_blobs(self._repository, releases_on_worker) - set(also)
             return payload(self._repository, desired, held)
 
+    def files_of(self, release: str) -> Mapping[str, tuple[str, str]]:
+        """Path -> (mode, blob id) of a release; empty where this repository doesn't know it."""
+        with self._lock:
+            return release_files(self._repository, release)
+
+    def read(self, blob: str) -> bytes:
+        with self._lock:
+            return self._repository.read(blob, "blob")
+
+
+def compare(connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource) -> WorkerResult:
+    """How a worker differs from its release, changing nothing: `in-sync` or `drift`. Raises WorkerError."""
+    started = time.monotonic()
+    _, found = find_differences(connection, desired, blobs)
+    return WorkerResult(
+        worker=desired.worker,
+        state="drift" if found.drift else "in-sync",
+        drift=found.drift,
+        edits=found.edits,
+        seconds={"observe": time.monotonic() - started},
+    )
+
 
 def converge(
-    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, deadline: float
+    connection: WorkerConnection,
+    desired: DesiredRelease,
+    blobs: PayloadSource,
+    deadline: float,
+    about_to_change: Callable[[Differences], None] = lambda _: None,
 ) -> WorkerResult:
-    """Raises WorkerError; everything about the jobs themselves is in the result."""
+    """Raises WorkerError; everything about the jobs themselves is in the result.
+
+    `about_to_change` is told of the differences before the worker is touched, on the thread of this call.
+    """
     manager = connection.target.service_manager
     started = time.monotonic()
-    observed = verbs.observe(connection)
+    observed, differences = find_differences(connection, desired, blobs)
     seconds = {"observe": time.monotonic() - started}
-    drift = find_drift(desired, observed, manager)
+    drift = differences.drift
     if not drift:
         return WorkerResult(worker=desired.worker, state="in-sync", seconds=seconds)
+    about_to_change(differences)
     started = time.monotonic()
     activation = _activate(connection, desired, blobs, observed.releases, deadline)
     seconds["activate"] = time.monotonic() - started
@@ -75,6 +111,7 @@ def converge(
         worker=desired.worker,
         state="failed" if remaining or failures else "converged",
         drift=remaining or drift,
+        edits=differences.edits,
         error="; ".join(f"{one.subject or 'release'}: {one.detail}" for one in remaining[:5]),
         touched={
             "started": activation.started,

@@ -43,7 +43,7 @@ def desired_release(repository: Repository, tree: str, worker: str) -> DesiredRe
 
 
 def _desired(repository: Repository, worker: str, release: str) -> DesiredRelease:
-    files = {path: (f"{entry.mode:o}", entry.id) for path, entry in list_files(repository, release).items()}
+    files = release_files(repository, release)
     try:
         record = msgspec.json.decode(repository.read(files["release.json"][1], "blob"), type=ReleaseRecord)
     except (KeyError, msgspec.DecodeError) as error:
@@ -53,14 +53,19 @@ def _desired(repository: Repository, worker: str, release: str) -> DesiredReleas
     return DesiredRelease(worker=worker, id=release, record=record, files=files)
 
 
+def release_files(repository: Repository, release: str) -> dict[str, tuple[str, str]]:
+    """Path -> (mode, blob id) of a release by its id; empty for one that this repository doesn't have."""
+    try:
+        return {path: (f"{entry.mode:o}", entry.id) for path, entry in list_files(repository, release).items()}
+    except RepositoryError:
+        return {}  # another controller's, or of a history that we never fetched
+
+
 def held_blobs(repository: Repository, releases: Iterable[str]) -> frozenset[str]:
     """Blobs of those releases that this repository knows: what a worker that holds them needs not be sent."""
     held: set[str] = set()
     for release in releases:
-        try:
-            held |= {entry.id for entry in list_files(repository, release).values()}
-        except RepositoryError:
-            continue  # another controller's release, or one of a history that we never fetched: its blobs are sent
+        held |= {blob for _, blob in release_files(repository, release).values()}
     return frozenset(held)
 
 

@@ -1,27 +1,33 @@
 """What became of a deployment: one JSON note on its commit, with an entry for each rollout of it."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.planner.hot_edits import HotEdit
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead
 from gitopsd.repo.notes import read_note, update_note
 from gitopsd.repo.repository import Repository
 
 _KEPT_ROLLOUTS = 20
 _LONGEST_ERROR = 500
+# of a rollout: diffs in all, and edits of one worker
+_MOST_RECORDED = 32 * 1024
+_MOST_EDITS = 100
 
 
 class RolloutRecord(Struct, frozen=True, kw_only=True):
     """One run over the fleet: times in UTC, how many workers ended how, and why for those that are not well.
 
-    `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of.
+    `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of. `only` are the
+    workers that it was about, empty where it was all of them. `overwritten`: worker -> edits by hand that were there.
     """
 
     started: str
@@ -29,6 +35,12 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     errors: dict[str, str] = field(default_factory=dict)
     not_attempted: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    overwritten: dict[str, tuple[HotEdit, ...]] = field(default_factory=dict)
+
+    def tried(self, worker: str) -> bool:
+        """Whether it came to this worker, and saw what became of it."""
+        return worker not in self.not_attempted and (not self.only or worker in self.only)
 
 
 class RolloutNote(Struct, frozen=True, kw_only=True):
@@ -46,17 +58,20 @@ def record_rollout(
     workers: Collection[str],
     *,
     started: datetime,
+    overwritten: Mapping[str, Sequence[HotEdit]],
+    all_workers: bool = True,
 ) -> None:
-    """Adds a rollout over `workers` to the newest deployment's note.
+    """Adds a rollout over `workers`, all of the fleet or some, to the newest deployment's note.
 
-    One that found everything in sync is kept only where the note doesn't say so already. Raises RepositoryError.
+    One that found everything in sync is kept only where the note doesn't say so already. `overwritten` has what was
+    about to be overwritten, also on workers whose end nobody saw. Raises RepositoryError.
     """
     if head.deployment is None:
         return
     missing = sorted(set(workers) - {result.worker for result in results})
     if not missing and all(result.state == "in-sync" for result in results):
         earlier = read_rollouts(workspace.repository, branch, head.deployment).rollouts
-        if earlier and not earlier[-1].errors and not earlier[-1].not_attempted:
+        if earlier and not _unwell(earlier, workers):
             return
     rollout = RolloutRecord(
         started=_timestamp(started),
@@ -64,6 +79,8 @@ def record_rollout(
         counts=dict(sorted(Counter([*(one.state for one in results), *("not attempted" for _ in missing)]).items())),
         errors={result.worker: _summary(result) for result in results if result.state in {"failed", "unreachable"}},
         not_attempted=tuple(missing),
+        only=() if all_workers else tuple(sorted(workers)),
+        overwritten=_within_limit(overwritten),
     )
 
     def add(present: bytes | None) -> Any:
@@ -83,6 +100,27 @@ def parse_note(content: bytes | None) -> RolloutNote:
         return msgspec.json.decode(content or b"{}", type=RolloutNote)
     except msgspec.DecodeError:
         return RolloutNote()
+
+
+def _unwell(rollouts: Sequence[RolloutRecord], workers: Collection[str]) -> bool:
+    """Whether the last that is known of any of the workers is that it wasn't well, or nothing."""
+    for worker in workers:
+        tried = [rollout for rollout in rollouts if not rollout.only or worker in rollout.only]
+        if not tried or worker in tried[-1].errors or worker in tried[-1].not_attempted:
+            return True
+    return False
+
+
+def _within_limit(overwritten: Mapping[str, Sequence[HotEdit]]) -> dict[str, tuple[HotEdit, ...]]:
+    """Notes are fetched by everybody: past the limit only the paths are kept."""
+    left = _MOST_RECORDED
+    kept: dict[str, tuple[HotEdit, ...]] = {}
+    for worker, edits in sorted(overwritten.items()):
+        for edit in edits[:_MOST_EDITS]:
+            left -= len(edit.diff)
+            recorded = edit if left >= 0 else replace(edit, diff="", note="the diff is left out: there were too many")
+            kept[worker] = (*kept.get(worker, ()), recorded)
+    return kept
 
 
 def _summary(result: WorkerResult) -> str:

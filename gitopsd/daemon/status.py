@@ -1,24 +1,22 @@
 """The four facts about each worker, kept apart: desired, last attempted, running, last good."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
 from gitopsd.daemon.errors import explain
+from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.planning import branch_of
-from gitopsd.daemon.releases import desired_releases, target_of
+from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
-from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerUnreachable
-from gitopsd.fleet.fanout import Failed, fan_out
-from gitopsd.fleet.target import Target
+from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
@@ -102,39 +100,30 @@ def open_deployed(workspace: Workspace) -> Deployed:
     return Deployed(branch=branch, head=read_head(workspace.repository, branch))
 
 
-def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed]:
-    """Every worker of the head, as they answer; one that doesn't is there with its error."""
+def observe_fleet(workspace: Workspace, deployed: Deployed, only: Collection[str] | None = None) -> Iterator[Observed]:
+    """Every worker of the head, or `only` some, as they answer; one that doesn't is there with its error."""
     if deployed.head is None:
         return
     tree = deployed.head.commit.tree
     desired = desired_releases(workspace.repository, tree)
     fleet = read_fleet(workspace.repository, tree)
-    targets = {
-        name: target_of(fleet[name], deployed.head.root_commit, deployed.branch.environment)
-        for name in sorted(desired)
-        if name in fleet
-    }
-    with Workers(ssh_settings(workspace)) as workers:
-
-        def look(target: Target) -> Observation:
-            with workers.connect(target) as connection:
-                return verbs.observe(connection)
-
-        for outcome in fan_out(list(targets.values()), look, deadline=_OBSERVE_SECONDS):
-            observation, error = None, ""
-            if not isinstance(outcome, Failed):
-                observation = outcome.result
-            else:
-                error = explain(outcome.error).removeprefix(f"{outcome.worker}: ")
-            yield Observed(
-                desired=desired[outcome.worker],
-                group=fleet[outcome.worker].group,
-                leaving=fleet[outcome.worker].leaving,
-                service_manager=targets[outcome.worker].service_manager,
-                observation=observation,
-                error=error,
-                refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
-            )
+    names = desired if only is None else only
+    targets = {target.name: target for target in deployed_targets(workspace, deployed.branch, deployed.head, names)}
+    for outcome in reach_all(workspace, list(targets.values()), verbs.observe, deadline=_OBSERVE_SECONDS):
+        observation, error = None, ""
+        if not isinstance(outcome, Failed):
+            observation = outcome.result
+        else:
+            error = explain(outcome.error).removeprefix(f"{outcome.worker}: ")
+        yield Observed(
+            desired=desired[outcome.worker],
+            group=fleet[outcome.worker].group,
+            leaving=fleet[outcome.worker].leaving,
+            service_manager=targets[outcome.worker].service_manager,
+            observation=observation,
+            error=error,
+            refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
+        )
 
 
 def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStatus]:
@@ -150,6 +139,19 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
             for observed in observe_fleet(workspace, deployed)
         ),
         key=lambda status: status.worker,
+    )
+
+
+def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> WorkerStatus:
+    """The status of one worker that was observed. `deployed` has a head."""
+    if deployed.head is None:
+        raise ValueError("nothing is deployed")
+    cordons = known_cordons(workspace.repository, deployed.head)
+    return _status(
+        observed,
+        _Attempts(workspace, deployed.branch, deployed.head),
+        cordons.get(observed.desired.worker),
+        known_pause(workspace.repository, deployed.head),
     )
 
 
@@ -202,7 +204,7 @@ def _status(
         last_good=good,
         reachable=seen is not None or observed.refused,
         error=observed.error,
-        drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
+        drift=tuple(map(str, drift)),
         leaving=observed.leaving,
         cordon=cordon,
         pause=pause,
@@ -228,7 +230,7 @@ class _Attempts:
         attempt: Attempt | None = None
         for number, releases, note in self._records:
             for rollout in reversed(note.rollouts):
-                if worker not in releases or worker in rollout.not_attempted:
+                if worker not in releases or not rollout.tried(worker):
                     continue
                 error = rollout.errors.get(worker, "")
                 attempt = attempt or Attempt(deployment=number, finished=rollout.finished, error=error)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from gitopsd.compiler.place import fleet_workers
-from gitopsd.daemon.apply import ssh_settings
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, explain
+from gitopsd.daemon.fleet_access import reach, reach_all
 from gitopsd.daemon.pinning import pinned_source
 from gitopsd.daemon.planning import branch_of, check_source
 from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
-from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.fanout import Failed, fan_out
+from gitopsd.fleet.fanout import Failed
 from gitopsd.fleet.protocol import Probe, TornDown
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import PlacedWorker
@@ -95,23 +94,17 @@ def probe_workers(workspace: Workspace, names: Sequence[str]) -> Iterator[Probed
     """The named workers, or all, as they answer."""
     known = known_workers(workspace)
     targets = [known.target(name) for name in (names or known.workers)]
-    with Workers(ssh_settings(workspace)) as workers:
-
-        def look(target: Target) -> Probe:
-            with workers.connect(target) as connection:
-                return verbs.probe(connection)
-
-        for outcome in fan_out(targets, look, deadline=_PROBE_SECONDS):
-            if isinstance(outcome, Failed):
-                yield Probed(worker=outcome.worker, facts=None, error=explain(outcome.error))
-            else:
-                yield Probed(worker=outcome.worker, facts=outcome.result)
+    for outcome in reach_all(workspace, targets, verbs.probe, deadline=_PROBE_SECONDS):
+        if isinstance(outcome, Failed):
+            yield Probed(worker=outcome.worker, facts=None, error=explain(outcome.error))
+        else:
+            yield Probed(worker=outcome.worker, facts=outcome.result)
 
 
 def job_log(workspace: Workspace, name: str, job: str, lines: int) -> tuple[str, ...]:
     """The last lines that a job printed on a worker; none where the worker has no log of it. Raises WorkerError."""
     target = known_workers(workspace).target(name)
-    with Workers(ssh_settings(workspace)) as workers, workers.connect(target) as connection:
+    with reach(workspace, target) as connection:
         return verbs.logs(connection, job, lines).lines
 
 
@@ -123,9 +116,5 @@ def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str) -> Tor
             f"nothing was deployed to {known.environment} from this repository, so nothing on {name} is its own",
             "tear it down from the repository that deployed to it",
         )
-    with (
-        host_lock(workspace.identity, known.environment),
-        Workers(ssh_settings(workspace)) as workers,
-        workers.connect(target) as connection,
-    ):
+    with host_lock(workspace.identity, known.environment), reach(workspace, target) as connection:
         return verbs.teardown(connection)

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from threading import Event
     from types import TracebackType
 
     from gitopsd.fleet.target import Target
@@ -25,6 +26,9 @@ class WorkerConnection(Protocol):
         timeout: seconds for the whole call, sending the agent included. Connects when it has to.
         Raises WorkerUnreachable, HostKeyMismatch or WorkerRefused.
         """
+
+    def follow(self, job: str, lines: int, stop: Event) -> Iterator[str]:
+        """The last lines of a job's log and then each new one, until `stop` is set. Raises as `call` does."""
 
     def close(self) -> None: ...
 

@@ -56,6 +56,25 @@ def exchange(transport: Transport, command: str, stdin: bytes, deadline: float) 
         channel.close()
 
 
+def begin(transport: Transport, command: str, stdin: bytes) -> Channel:
+    """Run command on a channel of its own, which the caller reads and closes; its stdin stays open until then.
+
+    stdin: few bytes, sent at once. Raises NotStarted or CutOff.
+    """
+    try:
+        channel = transport.open_session(timeout=_SESSION_SECONDS)
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise NotStarted(_reason(error)) from error
+    try:
+        channel.settimeout(_SESSION_SECONDS)
+        channel.exec_command(command)
+        channel.sendall(stdin)
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        channel.close()
+        raise CutOff(_reason(error)) from error
+    return channel
+
+
 def _send(channel: Channel, data: bytes, deadline: float) -> None:
     sent = 0
     try:

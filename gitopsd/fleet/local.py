@@ -12,10 +12,12 @@ from gitopsd.agent.bundle import AgentScript, agent_script
 from gitopsd.fleet.connection import OBSERVE_SECONDS
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.layout import Layout, layout_of
+from gitopsd.fleet.stream import ProcessStream, log_lines
 from gitopsd.fleet.wire import decode_answer, encode_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from threading import Event
     from types import TracebackType
 
     from gitopsd.fleet.target import Target
@@ -42,17 +44,7 @@ class LocalWorker:
         self, verb: str, request: Mapping[str, Any], payload: bytes = b"", timeout: float = OBSERVE_SECONDS
     ) -> dict[str, Any]:
         name = self._target.name
-        try:
-            agent = _place(Path(self._layout.root) / "agent", agent_script())
-        except PermissionError as error:
-            raise WorkerRefused(
-                name, "not-root", f"{name}: this user may not write {error.filename}: run gitopsd as root"
-            ) from None
-        except OSError as error:
-            raise WorkerRefused(
-                name, "io", f"{name}: {error.filename}: {error.strerror}: the agent can't be put there"
-            ) from None
-        command = [self._python(), "-IB", str(agent), verb]
+        command = self._command(verb)
         stdin = encode_request(self._layout, request) + payload
         try:
             done = subprocess.run(
@@ -66,6 +58,10 @@ class LocalWorker:
             raise WorkerUnreachable(name, "exec", f"{name}: {command[0]} can't be run: {error.strerror}") from None
         return decode_answer(name, verb, done.returncode, done.stdout, done.stderr)
 
+    def follow(self, job: str, lines: int, stop: Event) -> Iterator[str]:
+        request = encode_request(self._layout, {"job": job, "lines": lines})
+        yield from log_lines(self._target.name, ProcessStream(self._command("follow"), request), stop)
+
     def close(self) -> None:
         """Nothing stays open between calls."""
 
@@ -76,6 +72,21 @@ class LocalWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _command(self, verb: str) -> list[str]:
+        """What runs the agent, which is there by then."""
+        name = self._target.name
+        try:
+            agent = _place(Path(self._layout.root) / "agent", agent_script())
+        except PermissionError as error:
+            raise WorkerRefused(
+                name, "not-root", f"{name}: this user may not write {error.filename}: run gitopsd as root"
+            ) from None
+        except OSError as error:
+            raise WorkerRefused(
+                name, "io", f"{name}: {error.filename}: {error.strerror}: the agent can't be put there"
+            ) from None
+        return [self._python(), "-IB", str(agent), verb]
 
     def _python(self) -> str:
         # units run with the system's Python, so that is the one to try; supervisor is installed in ours

@@ -62,6 +62,18 @@ class Logs(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
+class ShownFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A managed file as it is on the worker: its text, or the problem why there is none."""
+
+    path: str
+    text: str | None = None
+    problem: str = ""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    shown: tuple[ShownFile, ...]
+
+
 _T = TypeVar("_T")
 
 

@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any, Self
 from gitopsd.agent.bundle import agent_script
 from gitopsd.fleet.connection import OBSERVE_SECONDS
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
-from gitopsd.fleet.exchange import CutOff, Exchanged, NotStarted, exchange
+from gitopsd.fleet.exchange import CutOff, Exchanged, NotStarted, begin, exchange
 from gitopsd.fleet.layout import layout_of
 from gitopsd.fleet.shell import AGENT_MISSING, Rights, agent_command, delivery_command
+from gitopsd.fleet.stream import ChannelStream, log_lines
 from gitopsd.fleet.wire import decode_answer, encode_request, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from threading import Event
     from types import TracebackType
 
     from gitopsd.fleet.connector import Connector
     from gitopsd.fleet.target import Target
 
 _COMMAND_NOT_FOUND = 127
+_OPEN_SECONDS = 30.0
 
 
 class SshWorker:
@@ -47,6 +50,18 @@ class SshWorker:
             done = self._run(verb, agent_command(script.sha256, verb, rights), stdin, deadline)
         self._require_started(done)
         return decode_answer(self._target.name, verb, done.status, done.stdout, done.stderr)
+
+    def follow(self, job: str, lines: int, stop: Event) -> Iterator[str]:
+        request = {"job": job, "lines": lines}
+        self.call("logs", {**request, "lines": 1})  # the agent is there by then, and the job's name is one
+        command = agent_command(agent_script().sha256, "follow", self._rights(time.monotonic() + _OPEN_SECONDS))
+        try:
+            channel = begin(self._connection.transport, command, encode_request(self._layout, request))
+        except (NotStarted, CutOff) as error:
+            self.close()
+            name = self._target.name
+            raise WorkerUnreachable(name, "exec", f"{name}: its log can't be followed: {error}") from error
+        yield from log_lines(self._target.name, ChannelStream(channel), stop)
 
     def close(self) -> None:
         if self._connection is not None:

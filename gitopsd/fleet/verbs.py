@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.fleet.connection import OBSERVE_SECONDS
-from gitopsd.fleet.protocol import Activation, Logs, Probe, Pruned, TornDown, decode
+from gitopsd.fleet.protocol import Activation, Logs, Probe, Pruned, Shown, TornDown, decode
 from gitopsd.model.facts import Observation
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ def teardown(connection: WorkerConnection) -> TornDown:
 def logs(connection: WorkerConnection, job: str, lines: int = 100) -> Logs:
     """The last lines that a job printed."""
     return decode(connection.target.name, "logs", connection.call("logs", {"job": job, "lines": lines}), Logs)
+
+
+def show(connection: WorkerConnection, files: Sequence[str], units: Sequence[str]) -> Shown:
+    """What is in files of the current release, and in unit files of jobs and their drop-ins; at most 200 in all."""
+    request = {"owner": _root_commit(connection), "files": files, "units": units}
+    return decode(connection.target.name, "show", connection.call("show", request), Shown)
 
 
 def _owner(connection: WorkerConnection) -> Owner:

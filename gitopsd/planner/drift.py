@@ -15,11 +15,20 @@ DriftKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One difference. `subject` is a job, a path in the release or a unit; empty for the release as a whole."""
+    """One difference. `subject` is a job, a path in the release or a unit; empty for the release as a whole.
+
+    `observed` is what `field` has on the worker, `desired` what it should have; all empty where only words tell.
+    """
 
     kind: DriftKind
     subject: str
     detail: str
+    field: str = ""
+    observed: str = ""
+    desired: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.subject + ': ' if self.subject else ''}{self.detail}"
 
 
 def find_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> tuple[Drift, ...]:
@@ -41,21 +50,53 @@ def _release_drift(desired: DesiredRelease, observed: Observation) -> Iterator[D
         return  # a machine that holds nothing runs nothing: one that left and was torn down isn't begun anew
     if observed.release != desired.id:
         held = observed.release[:12] if observed.release else "no release"
-        yield Drift(kind="out-of-sync", subject="", detail=f"it holds {held}, and should hold {desired.id[:12]}")
+        yield Drift(
+            kind="out-of-sync",
+            subject="",
+            detail=f"it holds {held}, and should hold {desired.id[:12]}",
+            field="release",
+            observed=observed.release or "",
+            desired=desired.id,
+        )
 
 
 def _file_drift(observed: Observation, desired: DesiredRelease) -> Iterator[Drift]:
     """Hot edits: files of the current release that aren't what the release's id says."""
     if observed.release != desired.id or observed.tree == observed.release:
         return
+    if observed.tree is None:
+        yield Drift(kind="missing-file", subject="", detail="the release that it should run from is gone")
+        return
     found = {file.path: (file.mode, file.blob) for file in observed.files}
     for path in sorted({*desired.files, *found}):
         if path not in found:
-            yield Drift(kind="missing-file", subject=path, detail="the file is gone")
+            yield Drift(
+                kind="missing-file",
+                subject=path,
+                detail="the file is gone",
+                field="blob",
+                desired=desired.files[path][1],
+            )
         elif path not in desired.files:
-            yield Drift(kind="extra-file", subject=path, detail="the file doesn't belong to the release")
-        elif desired.files[path] != found[path]:
-            yield Drift(kind="changed-file", subject=path, detail="the file was edited on the worker")
+            yield Drift(
+                kind="extra-file",
+                subject=path,
+                detail="the file doesn't belong to the release",
+                field="blob",
+                observed=found[path][1],
+            )
+        else:
+            yield from _changed_file(path, found[path], desired.files[path])
+
+
+def _changed_file(path: str, found: tuple[str, str], wanted: tuple[str, str]) -> Iterator[Drift]:
+    (found_mode, found_blob), (mode, blob) = found, wanted
+    if found_blob != blob:
+        detail = "the file was edited on the worker"
+        yield Drift(kind="changed-file", subject=path, detail=detail, field="blob", observed=found_blob, desired=blob)
+    if found_mode != mode:
+        detail = f"its mode was changed on the worker to {found_mode}, and should be {mode}"
+        yield Drift(kind="changed-file", subject=path, detail=detail, field="mode", observed=found_mode, desired=mode)
 
 
 def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> Iterator[Drift]:
@@ -63,33 +104,67 @@ def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: 
         unit = observed.units.get(job.unit)
         if observed.applied.get(name) != job.digest:
             yield Drift(
-                kind="not-applied", subject=name, detail="what runs was not started from this version of the job"
+                kind="not-applied",
+                subject=name,
+                detail="what runs was not started from this version of the job",
+                field="digest",
+                observed=observed.applied.get(name, ""),
+                desired=job.digest,
             )
         if unit is None:
-            yield Drift(kind="not-running", subject=name, detail="its unit is not there")
+            yield Drift(
+                kind="not-running", subject=name, detail="its unit is not there", field="unit", desired=job.unit
+            )
             continue
         wanted = desired.files.get(f"units/{job.unit}")
         if service_manager == "systemd" and wanted is not None and unit.blob != wanted[1]:
-            yield Drift(kind="changed-unit", subject=name, detail="its unit file was changed on the worker")
+            detail = "its unit file was changed on the worker" if unit.blob else "its unit file is gone, or not a file"
+            yield Drift(
+                kind="changed-unit",
+                subject=name,
+                detail=detail,
+                field="unit file",
+                observed=unit.blob or "",
+                desired=wanted[1],
+            )
         if unit.drop_ins:
             names = ", ".join(unit.drop_ins)
-            yield Drift(kind="changed-unit", subject=name, detail=f"its unit is overridden by {names}")
+            detail = f"its unit is overridden by {names}"
+            yield Drift(kind="changed-unit", subject=name, detail=detail, field="drop-ins", observed=names)
         if not unit.enabled:
-            yield Drift(kind="not-enabled", subject=name, detail="it would not start at boot")
+            yield Drift(
+                kind="not-enabled",
+                subject=name,
+                detail="it would not start at boot",
+                field="enabled",
+                observed="no",
+                desired="yes",
+            )
         yield from _state_drift(name, job, unit, completed=name in observed.completed)
 
 
 def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:
+    found = f"{unit.active} ({unit.sub})"
     if unit.active == "failed":
-        yield Drift(kind="failed", subject=name, detail=f"it failed: {unit.result}")
+        yield _state("failed", name, f"it failed: {unit.result}", f"failed ({unit.result})", "active")
     elif job.kind == "once":
         if not completed and unit.active not in {"active", "activating"}:
-            yield Drift(kind="not-running", subject=name, detail="it has neither completed nor is it running")
+            yield _state("not-running", name, "it has neither completed nor is it running", found, "completed")
     elif unit.active not in {"active", "reloading"}:
-        yield Drift(kind="not-running", subject=name, detail=f"it is {unit.active} ({unit.sub})")
+        yield _state("not-running", name, f"it is {found}", found, "active")
+
+
+def _state(kind: DriftKind, job: str, detail: str, observed: str, desired: str) -> Drift:
+    return Drift(kind=kind, subject=job, detail=detail, field="state", observed=observed, desired=desired)
 
 
 def _orphans(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
     known = {job.unit for job in desired.record.jobs.values()}
     for unit in sorted(set(observed.units) - known):
-        yield Drift(kind="orphan", subject=unit, detail="no job of the release has this unit")
+        yield Drift(
+            kind="orphan",
+            subject=unit,
+            detail="no job of the release has this unit",
+            field="state",
+            observed=f"{observed.units[unit].active} ({observed.units[unit].sub})",
+        )

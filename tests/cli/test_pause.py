@@ -45,3 +45,12 @@ def test_a_pause_that_is_over_keeps_nothing_back(operator: Operator, tmp_path: P
     ran = operator.run("apply")
     assert "the pause expired at" in ran.stderr
     assert operator.run("status", "--json").json[0]["pause"] is None
+
+
+def test_reconcile_heals_nothing_while_paused_and_shows_it_all_the_same(operator: Operator) -> None:
+    operator.run("apply")
+    operator.run("pause", "--reason", "a freeze")
+    assert "a freeze" in operator.run("reconcile", expect=1).stderr
+    operator.run("reconcile", "--dry-run")
+    operator.run("resume")
+    operator.run("reconcile")

@@ -1,0 +1,62 @@
+"""The operator's way to the workers: one of them, or many side by side, each failing by itself."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.releases import target_of
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet.connect import Workers
+from gitopsd.fleet.connection import WorkerConnection
+from gitopsd.fleet.errors import WorkerUnreachable
+from gitopsd.fleet.fanout import Failed, Succeeded, fan_out
+from gitopsd.fleet.target import SshSettings, Target
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
+
+_Result = TypeVar("_Result")
+
+
+def ssh_settings(workspace: Workspace) -> SshSettings:
+    ssh = workspace.configuration.ssh
+    return SshSettings(identity=(ssh.identity,) if ssh.identity else (), jump=ssh.jump or None)
+
+
+def deployed_targets(
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, names: Collection[str]
+) -> list[Target]:
+    """The workers of these names that the head's `fleet.json` knows, by name."""
+    fleet = read_fleet(workspace.repository, head.commit.tree)
+    return [target_of(fleet[name], head.root_commit, branch.environment) for name in sorted(names) if name in fleet]
+
+
+@contextmanager
+def reach(workspace: Workspace, target: Target) -> Iterator[WorkerConnection]:
+    """A connection to one worker, that opens on its first call."""
+    with Workers(ssh_settings(workspace)) as workers, workers.connect(target) as connection:
+        yield connection
+
+
+def reach_all(
+    workspace: Workspace,
+    targets: Sequence[Target],
+    function: Callable[[WorkerConnection], _Result],
+    *,
+    deadline: float,
+) -> Iterator[Succeeded[_Result] | Failed]:
+    """`function` with a connection to each worker, in threads; one outcome for each, in the order in which they end.
+
+    deadline: seconds for all of them.
+    """
+    with Workers(ssh_settings(workspace)) as workers:
+
+        def work(target: Target) -> _Result:
+            with workers.connect(target) as connection:
+                return function(connection)
+
+        yield from fan_out(targets, work, deadline=deadline)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the worker may answer later by itself: a wrong key or a refused login needs a person."""
+    return isinstance(error, WorkerUnreachable) and error.stage not in {"host-key", "auth"}

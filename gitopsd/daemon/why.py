@@ -1,0 +1,139 @@
+"""Why a worker, or one of its jobs, is as it is: one chain from the commit that decided to what happens next."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.releases import desired_releases
+from gitopsd.daemon.status import (
+    Deployed,
+    Observed,
+    WorkerStatus,
+    Workload,
+    observe_fleet,
+    open_deployed,
+    status_of,
+    workloads,
+)
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.artifacts import WORKERS_FOLDER
+from gitopsd.model.names import did_you_mean
+from gitopsd.planner.drift import Drift, find_drift
+from gitopsd.repo.artifacts import ArtifactCommit, ArtifactHead, deployments, list_folder
+from gitopsd.repo.repository import Repository
+
+_MOST_DEPLOYMENTS = 200
+
+
+class Cause(Struct, frozen=True, kw_only=True):
+    """The deployment that made a release, or a job of it, what it is now."""
+
+    deployment: int
+    source_commit: str
+    trigger: str
+    author: str
+    time: str
+    subject: str
+
+
+class Why(Struct, frozen=True, kw_only=True):
+    """The chain of a worker. Where a job was asked for, `workload` is what runs of it, and drift what concerns it."""
+
+    status: WorkerStatus
+    cause: Cause | None
+    job: str | None = None
+    workload: Workload | None = None
+    next: str
+
+
+def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
+    """Observes that one worker. Raises DiagnosticsError, RepositoryError, ControllerError."""
+    deployed = open_deployed(workspace)
+    if deployed.head is None:
+        raise ControllerError(f"nothing is deployed to {deployed.branch.environment} yet", "`gitopsd apply` deploys")
+    desired = desired_releases(workspace.repository, deployed.head.commit.tree)
+    if worker not in desired:
+        raise ControllerError(f"nothing is deployed to a worker `{worker}`", did_you_mean(worker, desired))
+    jobs = desired[worker].record.jobs
+    if job is not None and job not in jobs:
+        raise ControllerError(f"no job `{job}` is deployed to {worker}", did_you_mean(job, jobs))
+    (observed,) = observe_fleet(workspace, deployed, only=frozenset({worker}))
+    drift = _drift(observed, job)
+    status = replace(status_of(workspace, deployed, observed), drift=tuple(map(str, drift)))
+    workload = next((one for one in workloads(observed) if one.job == job), None)
+    return Why(
+        status=status,
+        cause=_cause(workspace.repository, deployed.head, worker, job),
+        job=job,
+        workload=workload,
+        next=_next(status, drift, _number(deployed)),
+    )
+
+
+def _drift(observed: Observed, job: str | None) -> tuple[Drift, ...]:
+    """All of it, or what concerns the job: its own, and what is wrong with the release as a whole."""
+    if observed.observation is None:
+        return ()
+    found = find_drift(observed.desired, observed.observation, observed.service_manager)
+    if job is None:
+        return found
+    return tuple(
+        one for one in found if one.subject in {"", job} or one.subject.startswith((f"jobs/{job}/", "runtime/"))
+    )
+
+
+def _cause(repository: Repository, head: ArtifactHead, worker: str, job: str | None) -> Cause | None:
+    """The oldest deployment since which it has been what it is at the head."""
+    wanted = _identity(repository, head.commit.tree, worker, job)
+    since: ArtifactCommit | None = None
+    for count, commit in enumerate(deployments(repository, head.commit.id)):
+        if count == _MOST_DEPLOYMENTS or _identity(repository, commit.tree, worker, job) != wanted:
+            break
+        since = commit
+    if since is None or since.trailers is None:
+        return None
+    return Cause(
+        deployment=since.trailers.deployment,
+        source_commit=since.trailers.source_commit,
+        trigger=since.trailers.trigger,
+        author=since.author,
+        time=since.time.isoformat(timespec="seconds"),
+        subject=since.subject.removeprefix(f"Deployment {since.trailers.deployment}: "),
+    )
+
+
+def _identity(repository: Repository, tree: str, worker: str, job: str | None) -> str | None:
+    """What tells one state of a worker's release, or of a job in it, from another."""
+    release = list_folder(repository, tree, WORKERS_FOLDER).get(worker)
+    if release is None or job is None:
+        return release.id if release else None
+    found = desired_releases(repository, tree)[worker].record.jobs.get(job)
+    return found.digest if found else None
+
+
+def _number(deployed: Deployed) -> int:
+    trailers = deployed.head.deployment.trailers if deployed.head and deployed.head.deployment else None
+    return trailers.deployment if trailers else 0
+
+
+def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> str:
+    """Who has to do what; the first that fits."""
+    kinds = {one.kind for one in drift}
+    attempt = status.last_attempted
+    failed_now = attempt is not None and bool(attempt.error) and attempt.deployment == newest
+    heal = f"`gitopsd reconcile {status.worker}`"
+    rules = (
+        (not status.reachable, f"bring the worker back, or put right how it is reached; then {heal} makes it catch up"),
+        (bool(status.error), f"do what the worker's refusal says; then run {heal}"),
+        (not drift, "nothing: it is as it should be"),
+        (
+            "interrupted" in kinds and any("under way" in one.detail for one in drift),
+            "wait: another run is at work on it; then ask again",
+        ),
+        (
+            failed_now,
+            f"read what failed, and `gitopsd logs JOB`; then change the source and apply, or run {heal}",
+        ),
+        (True, f"run {heal}, which puts it right; nothing does so by itself"),
+    )
+    return next(text for applies, text in rules if applies)
