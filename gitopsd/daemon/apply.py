@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import record_rollout
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.secrets.handover import handover
+from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerUnreachable
@@ -23,6 +25,7 @@ from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.model.plan import Plan
 from gitopsd.model.release import DesiredRelease
+from gitopsd.model.secret import SecretValue
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
@@ -42,7 +45,7 @@ _FLEET_SECONDS = 1800.0
 class Applied:
     """What was committed (`head` is the artifact branch's head afterwards), before any worker is touched.
 
-    `seconds` says how long planning and committing took.
+    `seconds` says how long planning and committing took. `secrets` are the values of those that its jobs ask for.
     """
 
     planned: Planned
@@ -50,6 +53,7 @@ class Applied:
     head: ArtifactHead
     committed: bool
     seconds: Mapping[str, float]
+    secrets: Mapping[str, SecretValue] = field(default_factory=dict, repr=False)
 
     @property
     def deployment(self) -> int:
@@ -98,7 +102,7 @@ def apply_version(
         results: list[WorkerResult] = []
         workers = desired_releases(workspace.repository, applied.head.commit.tree)
         try:
-            for result in converge_fleet(workspace, applied.branch, applied.head, workers):
+            for result in converge_fleet(workspace, applied.branch, applied.head, workers, applied.secrets):
                 results.append(result)
                 yield result
         finally:  # also when it is interrupted: what is known by then is the record
@@ -136,8 +140,11 @@ def _commit(
         if planned.plan.held and not confirmed:
             raise HeldPlanError(planned.plan.held)
         head = planned.head
+        secrets = _secrets(workspace, planned)
         if head is not None and head.commit.tree == planned.plan.tree:
-            return Applied(planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds)
+            return Applied(
+                planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds, secrets=secrets
+            )
         refuse_what_cannot_run(planned.summaries)
         _check_layouts(planned.rendering)
         started = time.monotonic()
@@ -149,8 +156,16 @@ def _commit(
             continue
         seconds["commit"] = time.monotonic() - started
         head = _head_at(workspace, commit, head)
-        return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
+        return Applied(
+            planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds, secrets=secrets
+        )
     raise AssertionError("unreachable")
+
+
+def _secrets(workspace: Workspace, planned: Planned) -> Mapping[str, SecretValue]:
+    """Every value that the version's jobs ask for, or an error before anything is committed."""
+    names = {name for summary in planned.summaries for step in summary.steps for name in step.secrets}
+    return require_secrets(workspace.configuration, names, workspace.repository, planned.plan.inputs.source_commit)
 
 
 def _check_layouts(rendering: Rendering) -> None:
@@ -223,7 +238,11 @@ def ssh_settings(workspace: Workspace) -> SshSettings:
 
 
 def converge_fleet(
-    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    head: ArtifactHead,
+    desired: Mapping[str, DesiredRelease],
+    secrets: Mapping[str, SecretValue],
 ) -> Iterator[WorkerResult]:
     """Every worker made equal to the head; results come in the order in which the workers end."""
     fleet = read_fleet(workspace.repository, head.commit.tree)
@@ -235,7 +254,8 @@ def converge_fleet(
 
         def work(target: Target) -> WorkerResult:
             with workers.connect(target) as connection:
-                return converge(connection, desired[target.name], blobs, _WORKER_SECONDS)
+                release = desired[target.name]
+                return converge(connection, release, blobs, _WORKER_SECONDS, handover(release, secrets))
 
         for outcome in fan_out(targets, work, deadline=_FLEET_SECONDS):
             yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result

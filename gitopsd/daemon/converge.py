@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Literal
 
 from gitopsd.daemon.releases import Payload, held_blobs, payload
+from gitopsd.daemon.secrets.handover import Handover
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerError, WorkerRefused
@@ -52,20 +53,25 @@ class PayloadSource:
 
 
 def converge(
-    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, deadline: float
+    connection: WorkerConnection,
+    desired: DesiredRelease,
+    blobs: PayloadSource,
+    deadline: float,
+    secrets: Handover | None = None,
 ) -> WorkerResult:
     """Raises WorkerError; everything about the jobs themselves is in the result."""
     manager = connection.target.service_manager
     started = time.monotonic()
-    observed = verbs.observe(connection)
+    key, fingerprints = (secrets.key, secrets.fingerprints) if secrets else (None, None)
+    observed = verbs.observe(connection, key=key)
     seconds = {"observe": time.monotonic() - started}
-    drift = find_drift(desired, observed, manager)
+    drift = find_drift(desired, observed, manager, fingerprints)
     if not drift:
         return WorkerResult(worker=desired.worker, state="in-sync", seconds=seconds)
     started = time.monotonic()
-    activation = _activate(connection, desired, blobs, observed.releases, deadline)
+    activation = _activate(connection, desired, blobs, observed.releases, deadline, secrets=secrets)
     seconds["activate"] = time.monotonic() - started
-    remaining = find_drift(desired, activation.observation, manager)
+    remaining = find_drift(desired, activation.observation, manager, fingerprints)
     if not remaining and len(activation.observation.releases) > _MOST_RELEASES:
         # the release before stays: returning to it then sends nothing
         with suppress(WorkerError):  # the next activation prunes as well; this one is done
@@ -93,13 +99,18 @@ def _activate(
     blobs: PayloadSource,
     on_worker: tuple[str, ...],
     deadline: float,
+    *,
+    secrets: Handover | None,
 ) -> Activation:
+    values, key = (secrets.values, secrets.key) if secrets else ({}, None)
     manifest = [(path, mode, blob) for path, (mode, blob) in desired.files.items()]
     missing: tuple[str, ...] = ()
     for attempt in (1, 2):
         sent = blobs.lacking(desired, on_worker, missing)
         try:
-            return verbs.activate(connection, desired.id, manifest, (sent.blobs, sent.content), deadline)
+            return verbs.activate(
+                connection, desired.id, manifest, (sent.blobs, sent.content), deadline, secrets=values, key=key
+            )
         except WorkerRefused as refused:
             # a release that it listed is damaged: what it lacks is named, and sent once more
             missing = tuple(refused.details.get("missing", ()))

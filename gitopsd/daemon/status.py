@@ -1,6 +1,6 @@
 """The four facts about each worker, kept apart: desired, last attempted, running, last good."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +12,8 @@ from gitopsd.daemon.errors import explain
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
+from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
+from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
@@ -21,6 +23,7 @@ from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
+from gitopsd.model.secret import SecretValue
 from gitopsd.planner.drift import find_drift
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
@@ -39,7 +42,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
-    In sync means reachable, without `error` (what a worker that refused said), and without `drift`.
+    In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `unknown_secrets`
+    are those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
     """
 
     worker: str
@@ -52,6 +56,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     error: str
     drift: tuple[str, ...]
     leaving: bool
+    unknown_secrets: tuple[str, ...] = ()
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -77,6 +82,7 @@ class Observed:
     observation: Observation | None
     error: str
     refused: bool = False
+    secrets: Handover | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +104,13 @@ def open_deployed(workspace: Workspace) -> Deployed:
     return Deployed(branch=branch, head=read_head(workspace.repository, branch))
 
 
-def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed]:
-    """Every worker of the head, as they answer; one that doesn't is there with its error."""
+def observe_fleet(
+    workspace: Workspace, deployed: Deployed, secrets: Mapping[str, SecretValue] | None = None
+) -> Iterator[Observed]:
+    """Every worker of the head, as they answer; one that doesn't is there with its error.
+
+    With `secrets`, the values that are known here, workers are asked for fingerprints of theirs.
+    """
     if deployed.head is None:
         return
     tree = deployed.head.commit.tree
@@ -110,11 +121,13 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
         for name in sorted(desired)
         if name in fleet
     }
+    given = {} if secrets is None else {name: handover(release, secrets) for name, release in desired.items()}
     with Workers(ssh_settings(workspace)) as workers:
 
         def look(target: Target) -> Observation:
             with workers.connect(target) as connection:
-                return verbs.observe(connection)
+                known = given.get(target.name)
+                return verbs.observe(connection, key=known.key if known else None)
 
         for outcome in fan_out(list(targets.values()), look, deadline=_OBSERVE_SECONDS):
             observation, error = None, ""
@@ -130,6 +143,7 @@ def observe_fleet(workspace: Workspace, deployed: Deployed) -> Iterator[Observed
                 observation=observation,
                 error=error,
                 refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
+                secrets=given.get(outcome.worker),
             )
 
 
@@ -138,10 +152,24 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
     if deployed.head is None:
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
+    secrets = _deployed_secrets(workspace, deployed.head)
     return sorted(
-        (_status(observed, attempts) for observed in observe_fleet(workspace, deployed)),
+        (
+            _status(observed, attempts, secrets.problems)
+            for observed in observe_fleet(workspace, deployed, secrets.values)
+        ),
         key=lambda status: status.worker,
     )
+
+
+def _deployed_secrets(workspace: Workspace, head: ArtifactHead) -> Resolved:
+    names = {
+        name
+        for release in desired_releases(workspace.repository, head.commit.tree).values()
+        for name in secret_names(release)
+    }
+    commit = (workspace.source_of_commit().commit or "") if names else ""  # what `apply` would read
+    return resolve_secrets(workspace.configuration, names, workspace.repository, commit)
 
 
 def workloads(observed: Observed) -> list[Workload]:
@@ -177,10 +205,11 @@ def _unseen(observed: Observed, job: str, state: str) -> Workload:
     )
 
 
-def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
+def _status(observed: Observed, attempts: "_Attempts", unknown: Mapping[str, str]) -> WorkerStatus:
     worker = observed.desired.worker
     seen = observed.observation
-    drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager)
+    fingerprints = observed.secrets.fingerprints if observed.secrets else None
+    drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager, fingerprints)
     attempt, good = attempts.of(worker)
     return WorkerStatus(
         worker=worker,
@@ -193,6 +222,9 @@ def _status(observed: Observed, attempts: "_Attempts") -> WorkerStatus:
         error=observed.error,
         drift=tuple(f"{one.kind}: {one.subject + ': ' if one.subject else ''}{one.detail}" for one in drift),
         leaving=observed.leaving,
+        unknown_secrets=tuple(
+            f"`{name}`: {unknown[name]}" for name in sorted(secret_names(observed.desired)) if name in unknown
+        ),
     )
 
 

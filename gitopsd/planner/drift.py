@@ -1,6 +1,6 @@
 """How a worker differs from the release that it should hold: an ordered list of differences, each with its kind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ from gitopsd.model.release import DesiredRelease, ReleaseJob
 
 DriftKind = Literal[
     "out-of-sync", "changed-file", "missing-file", "extra-file", "changed-unit", "not-enabled", "not-running", "failed",
-    "not-applied", "orphan", "interrupted",
+    "not-applied", "changed-secret", "orphan", "interrupted",
 ]  # fmt: skip
 
 
@@ -22,12 +22,22 @@ class Drift:
     detail: str
 
 
-def find_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> tuple[Drift, ...]:
-    """Nothing means in sync: the right release, its files untouched, its jobs running from it."""
+def find_drift(
+    desired: DesiredRelease,
+    observed: Observation,
+    service_manager: str,
+    fingerprints: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[Drift, ...]:
+    """Nothing means in sync: the right release, its files untouched, its jobs running from it with their secrets.
+
+    `fingerprints`, job -> secret, are what those of the observation should be; without them secrets aren't compared,
+    and one that they lack only has to be there.
+    """
     return (
         *_release_drift(desired, observed),
         *_file_drift(observed, desired),
         *_job_drift(desired, observed, service_manager),
+        *(() if fingerprints is None else _secret_drift(desired, observed, fingerprints)),
         *_orphans(desired, observed),
     )
 
@@ -87,6 +97,21 @@ def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool
             yield Drift(kind="not-running", subject=name, detail="it has neither completed nor is it running")
     elif unit.active not in {"active", "reloading"}:
         yield Drift(kind="not-running", subject=name, detail=f"it is {unit.active} ({unit.sub})")
+
+
+def _secret_drift(
+    desired: DesiredRelease, observed: Observation, fingerprints: Mapping[str, Mapping[str, str]]
+) -> Iterator[Drift]:
+    for name, job in desired.record.jobs.items():
+        for secret in job.secrets:
+            held = observed.credentials.get(name, {}).get(secret)
+            if held is None:
+                detail = f"the value of the secret `{secret}` is not on the worker"
+            elif held != fingerprints.get(name, {}).get(secret, held):
+                detail = f"the secret `{secret}` has another value than the worker holds"
+            else:
+                continue
+            yield Drift(kind="changed-secret", subject=name, detail=detail)
 
 
 def _orphans(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
