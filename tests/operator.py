@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Operator:
     folder: Path
     home: Path
     config: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str, expect: int | None = 0, timeout: float = DEADLINE) -> Ran:
         config = ["--config", str(self.config)] if self.config else []
@@ -44,14 +45,14 @@ class Operator:
             check=False,
         )
         ran = Ran(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
-        assert "Traceback" not in done.stderr, done.stderr
+        assert "--debug" in arguments or "Traceback" not in done.stderr, done.stderr
         if expect is not None:
             assert ran.code == expect, f"{arguments} gave {ran.code}\n{ran.stdout}\n{ran.stderr}"
         return ran
 
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "GIT_"))}
-        return {**kept, "HOME": str(self.home), "XDG_STATE_HOME": str(self.home / "state")}
+        return {**kept, "HOME": str(self.home), "XDG_STATE_HOME": str(self.home / "state"), **self.variables}
 
     def write(self, files: Mapping[str, str]) -> None:
         for path, text in files.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import records, store
+from . import credentials, records, store
 from .decide import RECORD, RELOAD, RESTART, START, UNCHANGED, Decision, decide
 from .lock import exclusive
 from .observe import observe
@@ -31,11 +31,20 @@ if TYPE_CHECKING:
 
 
 class Request(NamedTuple):
-    """What a controller wants a worker to hold; `sent` are blobs by id, as many as it thought were missing."""
+    """What a controller wants a worker to hold; `sent` are blobs by id, as many as it thought were missing.
+
+    `values` are those of all secrets that the release's jobs ask for; `key` is what the observation's fingerprints of
+    them are made with.
+    """
 
     owner: Owner
     manifest: Manifest
     sent: Mapping[str, bytes]
+    values: Mapping[str, bytes] = {}
+    key: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Request(release={self.manifest.release!r})"
 
 
 def activate(layout: Layout, manager: ServiceManager, request: Request, deadline: Deadline) -> dict[str, Any]:
@@ -53,7 +62,8 @@ def activate(layout: Layout, manager: ServiceManager, request: Request, deadline
         with progress.timed("stage"):
             _stage(layout, request)
             release = load_release(layout.releases / request.manifest.release)
-        return _converge(layout, manager, release, progress, deadline)
+            staged = credentials.stage(layout, release, request.values)
+        return _converge(layout, manager, release, staged, progress=progress, deadline=deadline, key=request.key)
 
 
 def _stage(layout: Layout, request: Request) -> None:
@@ -69,13 +79,21 @@ def _stage(layout: Layout, request: Request) -> None:
 
 
 def _converge(
-    layout: Layout, manager: ServiceManager, release: Release, progress: Progress, deadline: Deadline
+    layout: Layout,
+    manager: ServiceManager,
+    release: Release,
+    staged: credentials.Staged | None,
+    *,
+    progress: Progress,
+    deadline: Deadline,
+    key: bytes | None,
 ) -> dict[str, Any]:
     with progress.timed("units"):
         before = units = manager.units()
         applied = records.read_applied(layout)
         difference = manager.difference(release, before)
-        decision = decide(release, applied, before, difference, records.completed_jobs(layout))
+        rekeyed = staged.changed if staged is not None else ()
+        decision = decide(release, applied, before, difference, records.completed_jobs(layout), rekeyed=rekeyed)
         unprepared = prepare(layout, release)
     for job, problem in unprepared.items():
         progress.fail(job, problem, [])
@@ -86,7 +104,10 @@ def _converge(
         records.mark_activating(layout, release.id)
         records.forget_applied(layout, [*touched, *orphans])
     with progress.timed("swap"):
-        if store.current_release(layout) != release.id:
+        moves = store.current_release(layout) != release.id
+        if moves or staged is not None:
+            credentials.swap(layout, staged)
+        if moves:
             store.swap(layout, release.id)
     if redefine:
         with progress.timed("units"):
@@ -102,9 +123,10 @@ def _converge(
         result = _read_back(manager, release, decision, before, units, progress=progress)
         if result != records.read_applied(layout):  # by now without those that were touched
             records.write_applied(layout, result)
+        credentials.settle(layout, release)
         records.clear_activating(layout)
         # the lock that it sees held is our own
-        observation = {**observe(layout, units), "busy": False}
+        observation = {**observe(layout, units, key), "busy": False}
     return _answer(decision, orphans, progress, observation)
 
 

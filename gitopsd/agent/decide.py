@@ -31,7 +31,10 @@ def decide(
     units: Mapping[str, Unit],
     difference: Difference,
     completed: Collection[str],
+    *,
+    rekeyed: Collection[str] = (),
 ) -> Decision:
+    """`rekeyed` are the jobs whose secrets have other values now than those that they were started with."""
     actions = {
         job.name: _action(
             job,
@@ -39,6 +42,8 @@ def decide(
             changed=applied.get(job.name) != job.digest,
             differs=job.unit in difference.content,
             completed=job.name in completed,
+            # a job of which nothing is known may have been left between its new values and its restart
+            rekeyed=job.name in rekeyed or (bool(job.secrets) and job.name not in applied),
         )
         for job in release.jobs.values()
     }
@@ -47,12 +52,13 @@ def decide(
     return Decision(actions, tuple(orphans))
 
 
-def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bool) -> str:
+def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bool, rekeyed: bool) -> str:
     rules: tuple[tuple[bool, str], ...]
     if job.kind == "once":
         rules = (
             (changed and unit.is_running, RESTART),
             (changed, START),
+            (rekeyed and unit.is_running and not completed, RESTART),
             (completed or unit.is_running, UNCHANGED),
             (True, START),
         )
@@ -60,10 +66,10 @@ def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bo
         rules = (
             (not unit.is_running, START),
             (changed and job.on_change == "none", RECORD),
-            (differs and job.on_change == "none", UNCHANGED),
-            # a reload reads the job's files anew, not its unit's settings
-            (changed and job.on_change == "reload" and not differs, RELOAD),
-            (changed or differs, RESTART),
+            ((differs or rekeyed) and job.on_change == "none", UNCHANGED),
+            # a reload reads the job's files anew, not its unit's settings nor what systemd gave it at its start
+            (changed and job.on_change == "reload" and not differs and not rekeyed, RELOAD),
+            (changed or differs or rekeyed, RESTART),
             (True, UNCHANGED),
         )
     return next(action for applies, action in rules if applies)

@@ -50,6 +50,11 @@ class Layout(NamedTuple):
         return self.root / "applied.json"
 
     @property
+    def credentials(self) -> Path:
+        """The values of secrets; for the user who runs the agent alone."""
+        return self.root / "credentials"
+
+    @property
     def activating(self) -> Path:
         """Present while an activation changes things: found without a holder of the lock, one was interrupted."""
         return self.root / "activating"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
 from .records import completed_jobs, read_applied, read_owner
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from .services import Unit
 
 
-def observe(layout: Layout, units: Mapping[str, Unit]) -> dict[str, Any]:
+def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None) -> dict[str, Any]:
     """What this worker holds and runs right now; changes nothing.
 
     `files` is there only where the release on disk is not what its name says. `interrupted`: an activation was
     killed midway, and the next one will finish it; `busy`: one is under way, so that this picture may be mixed.
+    `credentials` is there only where the controller gave a key: it has fingerprints made with that.
     """
     owner = read_owner(layout)
     release = current_release(layout)
@@ -33,6 +35,8 @@ def observe(layout: Layout, units: Mapping[str, Unit]) -> dict[str, Any]:
         "interrupted": False,
         "busy": is_held(layout),
     }
+    if key is not None:
+        found["credentials"] = fingerprints(layout, key)
     found["interrupted"] = layout.activating.exists() and not found["busy"]
     if release is not None and (layout.releases / release).is_dir():
         entries = read_directory(layout.releases / release)

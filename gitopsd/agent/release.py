@@ -17,6 +17,7 @@ CHANGES = ("restart", "reload", "none")
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX of systemd
 _JOB = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*\.[0-9]+")
 _UNIT = re.compile(rf"gitopsd-({_JOB.pattern})\.(service|timer|path)")
+_SECRET = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # only this machine is asked
 _URL = re.compile(r"http://(?P<host>(?:127\.0\.0\.1|localhost)(?::(?P<port>[0-9]{1,5}))?)(?P<path>/[!-~]*)?")
@@ -46,6 +47,7 @@ class Job(NamedTuple):
     user: str
     directories: tuple[str, ...]
     ready: Ready = Ready("none")
+    secrets: tuple[str, ...] = ()
 
 
 class Release(NamedTuple):
@@ -93,6 +95,7 @@ def _parse_job(name: str, value: Any) -> Job:
         user=value.get("user", "gitopsd-job"),
         directories=_directories(name, value),
         ready=_ready(name, value.get("ready", {"kind": "none"})),
+        secrets=_secrets(name, value),
     )
     if job.kind not in KINDS:
         raise AgentError("unsupported", f"job {name}: kind {job.kind!r} is none of {', '.join(KINDS)}")
@@ -131,6 +134,13 @@ def _directories(job: str, value: dict[str, Any]) -> tuple[str, ...]:
     found = value.get("directories", [])
     if not isinstance(found, list) or not all(isinstance(path, str) for path in found):
         raise AgentError("bad-payload", f"job {job}: directories is not a list of paths")
+    return tuple(found)
+
+
+def _secrets(job: str, value: dict[str, Any]) -> tuple[str, ...]:
+    found = value.get("secrets", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) and _SECRET.fullmatch(name) for name in found):
+        raise AgentError("bad-payload", f"job {job}: secrets is not a list of names")
     return tuple(found)
 
 

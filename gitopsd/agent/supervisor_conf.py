@@ -91,7 +91,7 @@ def program(job: Job, layout: Layout) -> str:
         f"[program:{job.name}]",
         f"command={_value(shlex.join(command))}",
         f"directory={_value(layout.root)}",
-        f'environment=GITOPSD_RUN="{_value(layout.run)}",STATE_DIRECTORY="{_value(layout.state / job.name)}"',
+        f"environment={_environment(job, layout)}",
         "autostart=false",
         "autorestart=false" if job.kind == "once" else "autorestart=true",
         "startsecs=0" if job.kind == "once" else "startsecs=1",
@@ -106,6 +106,13 @@ def program(job: Job, layout: Layout) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _environment(job: Job, layout: Layout) -> str:
+    variables = {"GITOPSD_RUN": layout.run, "STATE_DIRECTORY": layout.state / job.name}
+    if job.secrets:
+        variables["CREDENTIALS_DIRECTORY"] = layout.credentials / "current" / job.name  # as systemd has it
+    return ",".join(f'{name}="{_value(path)}"' for name, path in variables.items())
 
 
 def programs(conf: str) -> list[str]:

@@ -58,15 +58,17 @@ def _probe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str,
 
 
 def _observe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .credentials import parse_key  # noqa: PLC0415
     from .observe import observe  # noqa: PLC0415
     from .records import require_owner  # noqa: PLC0415
 
     require_owner(layout, _optional_id(request, "owner"))
-    return observe(layout, _service_manager(layout).units())
+    return observe(layout, _service_manager(layout).units(), parse_key(request.get("fingerprint_key")))
 
 
 def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
     from .activate import Request, activate  # noqa: PLC0415
+    from .credentials import parse_key, parse_values  # noqa: PLC0415
     from .manifest import parse_manifest  # noqa: PLC0415
     from .payload import unpack  # noqa: PLC0415
     from .records import parse_owner  # noqa: PLC0415
@@ -75,7 +77,8 @@ def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
     owner = parse_owner(request.get("owner"))
     manifest = parse_manifest(request.get("release"), request.get("manifest"))
     sent = unpack(request.get("payload", []), payload)
-    return activate(layout, _service_manager(layout), Request(owner, manifest, sent), deadline)
+    values, key = parse_values(request.get("credentials", {})), parse_key(request.get("fingerprint_key"))
+    return activate(layout, _service_manager(layout), Request(owner, manifest, sent, values, key), deadline)
 
 
 def _prune(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001

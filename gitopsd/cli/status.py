@@ -50,6 +50,8 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
                 click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
             for line in ([one.error] if one.error else []) + list(one.drift[:10]):
                 click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
+            for line in one.unknown_secrets:
+                click.echo(printable(f"{one.worker}: not compared: the secret {line}"))
             if one.last_attempted and one.last_attempted.error:
                 click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
     return 1 if exit_code and any(_state(one) != "in sync" for one in statuses) else 0

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
@@ -16,9 +16,11 @@ from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout import RolloutReporter, roll_out
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.model.plan import Plan
+from gitopsd.model.secret import SecretValue
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError, RepositoryError
@@ -36,7 +38,7 @@ _COMMIT_ATTEMPTS = 5
 class Applied:
     """What was committed (`head` is the artifact branch's head afterwards), before any worker is touched.
 
-    `seconds` says how long planning and committing took.
+    `seconds` says how long planning and committing took. `secrets` are the values of those that its jobs ask for.
     """
 
     planned: Planned
@@ -44,6 +46,7 @@ class Applied:
     head: ArtifactHead
     committed: bool
     seconds: Mapping[str, float]
+    secrets: Mapping[str, SecretValue] = field(default_factory=dict, repr=False)
 
     @property
     def deployment(self) -> int:
@@ -101,7 +104,9 @@ def apply_version(
         workers = desired_releases(workspace.repository, applied.head.commit.tree)
         results: list[WorkerResult] = []
         try:
-            for result in roll_out(workspace, applied.branch, applied.head, workers, reporter=reporter):
+            for result in roll_out(
+                workspace, applied.branch, applied.head, workers, secrets=applied.secrets, reporter=reporter
+            ):
                 results.append(result)
                 yield result
         finally:  # also when it is interrupted: what was seen by then counts
@@ -150,8 +155,11 @@ def _commit(
         if planned.plan.held and not confirmed:
             raise HeldPlanError(planned.plan.held)
         head = planned.head
+        secrets = _secrets(workspace, planned)
         if head is not None and head.commit.tree == planned.plan.tree:
-            return Applied(planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds)
+            return Applied(
+                planned=planned, branch=planned.branch, head=head, committed=False, seconds=seconds, secrets=secrets
+            )
         refuse_what_cannot_run(planned.summaries)
         _check_layouts(planned.rendering)
         started = time.monotonic()
@@ -163,7 +171,9 @@ def _commit(
             continue
         seconds["commit"] = time.monotonic() - started
         head = _head_at(workspace, commit, head)
-        return Applied(planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds)
+        return Applied(
+            planned=planned, branch=planned.branch, head=head, committed=True, seconds=seconds, secrets=secrets
+        )
     raise AssertionError("unreachable")
 
 
@@ -192,6 +202,12 @@ def _end_what_expired(
     for sentence in remove_expired(workspace, branch):
         reporter.note(f"{sentence}, and counts no more")
     return True
+
+
+def _secrets(workspace: Workspace, planned: Planned) -> Mapping[str, SecretValue]:
+    """Every value that the version's jobs ask for, or an error before anything is committed."""
+    names = {name for summary in planned.summaries for step in summary.steps for name in step.secrets}
+    return require_secrets(workspace.configuration, names, workspace.repository, planned.plan.inputs.source_commit)
 
 
 def _check_layouts(rendering: Rendering) -> None:

@@ -12,6 +12,9 @@ from gitopsd.daemon.configuration_check import check_configuration
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.model.names import Name, SecretName, UserName
 
+IDENTITY_VARIABLE = "SOPS_AGE_KEY"
+"""Holds a private key of age, as `sops` has it."""
+
 SYSTEM_PATH = Path("/etc/gitopsd/config.yaml")
 
 
@@ -80,6 +83,15 @@ def read_configuration(path: Path | None) -> Configuration:
     if configuration is None or more:
         raise DiagnosticsError((*mistakes, *more), {str(chosen): content})
     return configuration
+
+
+def secret_variables(configuration: Configuration) -> frozenset[str]:
+    """The environment variables that hold secrets, the key to those in files of SOPS among them."""
+    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
+    named = {secret.env for secret in secrets.values() if isinstance(secret.env, str)}
+    return frozenset(
+        named | {IDENTITY_VARIABLE} if any(isinstance(one.sops, str) for one in secrets.values()) else named
+    )
 
 
 def _user_path() -> Path:

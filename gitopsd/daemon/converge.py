@@ -9,6 +9,7 @@ from typing import Literal
 
 from gitopsd.daemon.differences import Differences, find_differences
 from gitopsd.daemon.releases import Payload, held_blobs, payload, release_files
+from gitopsd.daemon.secrets.handover import Handover
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerError, WorkerRefused
@@ -66,10 +67,12 @@ class PayloadSource:
             return self._repository.read(blob, "blob")
 
 
-def compare(connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource) -> WorkerResult:
+def compare(
+    connection: WorkerConnection, desired: DesiredRelease, blobs: PayloadSource, secrets: Handover | None = None
+) -> WorkerResult:
     """How a worker differs from its release, changing nothing: `in-sync` or `drift`. Raises WorkerError."""
     started = time.monotonic()
-    _, found = find_differences(connection, desired, blobs)
+    _, found = find_differences(connection, desired, blobs, secrets)
     return WorkerResult(
         worker=desired.worker,
         state="drift" if found.drift else "in-sync",
@@ -84,6 +87,8 @@ def converge(
     desired: DesiredRelease,
     blobs: PayloadSource,
     deadline: float,
+    *,
+    secrets: Handover | None = None,
     about_to_change: Callable[[Differences], None] = lambda _: None,
 ) -> WorkerResult:
     """Raises WorkerError; everything about the jobs themselves is in the result.
@@ -92,16 +97,17 @@ def converge(
     """
     manager = connection.target.service_manager
     started = time.monotonic()
-    observed, differences = find_differences(connection, desired, blobs)
+    observed, differences = find_differences(connection, desired, blobs, secrets)
     seconds = {"observe": time.monotonic() - started}
     drift = differences.drift
     if not drift:
         return WorkerResult(worker=desired.worker, state="in-sync", seconds=seconds)
     about_to_change(differences)
     started = time.monotonic()
-    activation = _activate(connection, desired, blobs, observed.releases, deadline)
+    activation = _activate(connection, desired, blobs, observed.releases, deadline, secrets=secrets)
     seconds["activate"] = time.monotonic() - started
-    remaining = find_drift(desired, activation.observation, manager)
+    fingerprints = secrets.fingerprints if secrets else None
+    remaining = find_drift(desired, activation.observation, manager, fingerprints)
     if not remaining and len(activation.observation.releases) > _MOST_RELEASES:
         # the release before stays: returning to it then sends nothing
         with suppress(WorkerError):  # the next activation prunes as well; this one is done
@@ -130,13 +136,18 @@ def _activate(
     blobs: PayloadSource,
     on_worker: tuple[str, ...],
     deadline: float,
+    *,
+    secrets: Handover | None,
 ) -> Activation:
+    values, key = (secrets.values, secrets.key) if secrets else ({}, None)
     manifest = [(path, mode, blob) for path, (mode, blob) in desired.files.items()]
     missing: tuple[str, ...] = ()
     for attempt in (1, 2):
         sent = blobs.lacking(desired, on_worker, missing)
         try:
-            return verbs.activate(connection, desired.id, manifest, (sent.blobs, sent.content), deadline)
+            return verbs.activate(
+                connection, desired.id, manifest, (sent.blobs, sent.content), deadline, secrets=values, key=key
+            )
         except WorkerRefused as refused:
             # a release that it listed is damaged: what it lacks is named, and sent once more
             missing = tuple(refused.details.get("missing", ()))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gitopsd.daemon.secrets.handover import Handover
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerRefused
@@ -34,11 +35,15 @@ class ReleaseBlobs(Protocol):
 
 
 def find_differences(
-    connection: WorkerConnection, desired: DesiredRelease, blobs: ReleaseBlobs
+    connection: WorkerConnection, desired: DesiredRelease, blobs: ReleaseBlobs, secrets: Handover | None = None
 ) -> tuple[Observation, Differences]:
-    """What is on the worker, and how that differs from its release. Changes nothing; raises WorkerError."""
-    observed = verbs.observe(connection)
-    drift = find_drift(desired, observed, connection.target.service_manager)
+    """What is on the worker, and how that differs from its release. Changes nothing; raises WorkerError.
+
+    Secrets are compared as far as their values are in `secrets`.
+    """
+    observed = verbs.observe(connection, key=secrets.key if secrets else None)
+    fingerprints = secrets.fingerprints if secrets else None
+    drift = find_drift(desired, observed, connection.target.service_manager, fingerprints)
     edits = _edits(connection, desired, observed, blobs) if drift else ()
     return observed, Differences(worker=desired.worker, drift=drift, edits=edits)
 

@@ -9,10 +9,12 @@ from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all
 from gitopsd.daemon.rollout_note import record_rollout
+from gitopsd.daemon.secrets.handover import handover
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.fanout import Failed
 from gitopsd.model.release import DesiredRelease
+from gitopsd.model.secret import SecretValue
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.errors import RepositoryError
 
@@ -36,13 +38,15 @@ def roll_out(
     head: ArtifactHead,
     desired: Mapping[str, DesiredRelease],
     *,
+    secrets: Mapping[str, SecretValue],
     reporter: RolloutReporter,
     all_workers: bool = True,
 ) -> Iterator[WorkerResult]:
     """Every worker made equal to what is desired; results come in the order in which the workers end.
 
     What became of it is recorded, interrupted or not, with the edits by hand that were overwritten. `all_workers`:
-    whether these are all that the head has. To be called under the environment's lock.
+    whether these are all that the head has. `secrets`: the values that are known; a worker that needs another one
+    fails. To be called under the environment's lock.
     """
     started = datetime.now(UTC)
     results: list[WorkerResult] = []
@@ -54,7 +58,14 @@ def roll_out(
         reporter.about_to_change(differences)
 
     def work(connection: WorkerConnection, release: DesiredRelease, blobs: PayloadSource) -> WorkerResult:
-        return converge(connection, release, blobs, _WORKER_SECONDS, about_to_change)
+        return converge(
+            connection,
+            release,
+            blobs,
+            _WORKER_SECONDS,
+            secrets=handover(release, secrets),
+            about_to_change=about_to_change,
+        )
 
     try:
         for result in _each(workspace, branch, head, desired, work):
@@ -77,10 +88,18 @@ def roll_out(
 
 
 def compare_all(
-    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    head: ArtifactHead,
+    desired: Mapping[str, DesiredRelease],
+    secrets: Mapping[str, SecretValue],
 ) -> Iterator[WorkerResult]:
     """How every worker differs from what is desired, touching none."""
-    return _each(workspace, branch, head, desired, compare)
+
+    def work(connection: WorkerConnection, release: DesiredRelease, blobs: PayloadSource) -> WorkerResult:
+        return compare(connection, release, blobs, handover(release, secrets))
+
+    return _each(workspace, branch, head, desired, work)
 
 
 def _each(

@@ -10,27 +10,18 @@ _SHOWN = 5
 
 
 def refuse_what_cannot_run(summaries: Iterable[WorkflowSummary]) -> None:
-    """Raises ControllerError that names the steps which need secrets, or a transport that the runner doesn't have."""
-    secrets: dict[str, tuple[str, ...]] = {}
-    transports: dict[str, list[str]] = {}
-    for summary in summaries:
-        secrets |= {f"{summary.workflow}.{step.name}": step.secrets for step in summary.steps if step.secrets}
-        missing = sorted(set(summary.transports) - set(TRANSPORTS))
-        if missing:
-            transports[summary.workflow] = missing
+    """Raises ControllerError that names the workflows with a transport that the runner doesn't have."""
+    transports = {
+        summary.workflow: missing
+        for summary in summaries
+        if (missing := sorted(set(summary.transports) - set(TRANSPORTS)))
+    }
     if transports:
         first = min(transports)
         raise ControllerError(
             f"{_named(transports)} can't run yet: jobs of this version of gitopsd don't speak "
             + ", ".join(f"`{transport}`" for transport in transports[first]),
             "nothing was committed: join these steps by `worker` or `file-store`, or plan without applying",
-        )
-    if secrets:
-        first = min(secrets)
-        raise ControllerError(
-            f"{_named(secrets)} can't run yet: this version of gitopsd doesn't hand out secrets, and {first} needs "
-            + ", ".join(f"`{secret}`" for secret in secrets[first]),
-            "nothing was committed: take the steps that need secrets out, or plan without applying",
         )
 
 

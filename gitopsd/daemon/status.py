@@ -1,6 +1,6 @@
 """The four facts about each worker, kept apart: desired, last attempted, running, last good."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,13 +13,17 @@ from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
+from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
+from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
+from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
+from gitopsd.model.secret import SecretValue
 from gitopsd.planner.drift import find_drift
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
@@ -39,7 +43,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers.
+    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
+    those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
     """
 
     worker: str
@@ -54,6 +59,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     leaving: bool
     cordon: KnownCordon | None
     pause: KnownPause | None
+    unknown_secrets: tuple[str, ...] = ()
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -79,6 +85,7 @@ class Observed:
     observation: Observation | None
     error: str
     refused: bool = False
+    secrets: Handover | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +107,17 @@ def open_deployed(workspace: Workspace) -> Deployed:
     return Deployed(branch=branch, head=read_head(workspace.repository, branch))
 
 
-def observe_fleet(workspace: Workspace, deployed: Deployed, only: Collection[str] | None = None) -> Iterator[Observed]:
-    """Every worker of the head, or `only` some, as they answer; one that doesn't is there with its error."""
+def observe_fleet(
+    workspace: Workspace,
+    deployed: Deployed,
+    secrets: Mapping[str, SecretValue] | None = None,
+    *,
+    only: Collection[str] | None = None,
+) -> Iterator[Observed]:
+    """Every worker of the head, or `only` some, as they answer; one that doesn't is there with its error.
+
+    With `secrets`, the values that are known here, workers are asked for fingerprints of theirs.
+    """
     if deployed.head is None:
         return
     tree = deployed.head.commit.tree
@@ -109,7 +125,13 @@ def observe_fleet(workspace: Workspace, deployed: Deployed, only: Collection[str
     fleet = read_fleet(workspace.repository, tree)
     names = desired if only is None else only
     targets = {target.name: target for target in deployed_targets(workspace, deployed.branch, deployed.head, names)}
-    for outcome in reach_all(workspace, list(targets.values()), verbs.observe, deadline=_OBSERVE_SECONDS):
+    given = {} if secrets is None else {name: handover(desired[name], secrets) for name in targets}
+
+    def look(connection: WorkerConnection) -> Observation:
+        known = given.get(connection.target.name)
+        return verbs.observe(connection, key=known.key if known else None)
+
+    for outcome in reach_all(workspace, list(targets.values()), look, deadline=_OBSERVE_SECONDS):
         observation, error = None, ""
         if not isinstance(outcome, Failed):
             observation = outcome.result
@@ -123,6 +145,7 @@ def observe_fleet(workspace: Workspace, deployed: Deployed, only: Collection[str
             observation=observation,
             error=error,
             refused=isinstance(outcome, Failed) and not isinstance(outcome.error, WorkerUnreachable),
+            secrets=given.get(outcome.worker),
         )
 
 
@@ -131,13 +154,14 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
     if deployed.head is None:
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
-    cordons = known_cordons(workspace.repository, deployed.head)
-    pause = known_pause(workspace.repository, deployed.head)
+    secrets = deployed_secrets(workspace, deployed.head)
+    shown = _Shown(
+        cordons=known_cordons(workspace.repository, deployed.head),
+        pause=known_pause(workspace.repository, deployed.head),
+        unknown=secrets.problems,
+    )
     return sorted(
-        (
-            _status(observed, attempts, cordons.get(observed.desired.worker), pause)
-            for observed in observe_fleet(workspace, deployed)
-        ),
+        (_status(observed, attempts, shown) for observed in observe_fleet(workspace, deployed, secrets.values)),
         key=lambda status: status.worker,
     )
 
@@ -146,13 +170,23 @@ def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> W
     """The status of one worker that was observed. `deployed` has a head."""
     if deployed.head is None:
         raise ValueError("nothing is deployed")
-    cordons = known_cordons(workspace.repository, deployed.head)
-    return _status(
-        observed,
-        _Attempts(workspace, deployed.branch, deployed.head),
-        cordons.get(observed.desired.worker),
-        known_pause(workspace.repository, deployed.head),
+    shown = _Shown(
+        cordons=known_cordons(workspace.repository, deployed.head),
+        pause=known_pause(workspace.repository, deployed.head),
+        unknown=deployed_secrets(workspace, deployed.head).problems,
     )
+    return _status(observed, _Attempts(workspace, deployed.branch, deployed.head), shown)
+
+
+def deployed_secrets(workspace: Workspace, head: ArtifactHead) -> Resolved:
+    """What can be had here of the secrets that the deployed jobs ask for."""
+    names = {
+        name
+        for release in desired_releases(workspace.repository, head.commit.tree).values()
+        for name in secret_names(release)
+    }
+    commit = (workspace.source_of_commit().commit or "") if names else ""  # what `apply` would read
+    return resolve_secrets(workspace.configuration, names, workspace.repository, commit)
 
 
 def workloads(observed: Observed) -> list[Workload]:
@@ -188,12 +222,20 @@ def _unseen(observed: Observed, job: str, state: str) -> Workload:
     )
 
 
-def _status(
-    observed: Observed, attempts: "_Attempts", cordon: KnownCordon | None, pause: KnownPause | None
-) -> WorkerStatus:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What is shown of a worker besides what was observed. `unknown`: secret -> why its value can't be had here."""
+
+    cordons: Mapping[str, KnownCordon]
+    pause: KnownPause | None
+    unknown: Mapping[str, str]
+
+
+def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerStatus:
     worker = observed.desired.worker
     seen = observed.observation
-    drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager)
+    fingerprints = observed.secrets.fingerprints if observed.secrets else None
+    drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager, fingerprints)
     attempt, good = attempts.of(worker)
     return WorkerStatus(
         worker=worker,
@@ -206,8 +248,13 @@ def _status(
         error=observed.error,
         drift=tuple(map(str, drift)),
         leaving=observed.leaving,
-        cordon=cordon,
-        pause=pause,
+        cordon=shown.cordons.get(worker),
+        pause=shown.pause,
+        unknown_secrets=tuple(
+            f"`{name}`: {shown.unknown[name]}"
+            for name in sorted(secret_names(observed.desired))
+            if name in shown.unknown
+        ),
     )
 
 

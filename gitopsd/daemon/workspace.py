@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitopsd.daemon.configuration import Configuration, read_configuration
+from gitopsd.daemon.configuration import Configuration, read_configuration, secret_variables
 from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
+from gitopsd.daemon.secrets.environment import take_variables
 from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.remote import Remote, find_remote
 from gitopsd.repo.repository import Repository, discover, open_repository
@@ -59,6 +60,7 @@ def _around(configuration: Configuration) -> str | None:
 def open_workspace(location: str | None, configuration_path: Path | None, environment: str | None) -> Workspace:
     """Raises RepositoryError or DiagnosticsError."""
     configuration = read_configuration(configuration_path)
+    take_variables(secret_variables(configuration))
     repository = open_repository(location or _around(configuration), Path.cwd())
     return Workspace(
         repository=repository,

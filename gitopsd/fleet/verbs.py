@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.fleet.connection import OBSERVE_SECONDS
@@ -9,10 +10,11 @@ from gitopsd.fleet.protocol import Activation, Logs, Probe, Pruned, Shown, TornD
 from gitopsd.model.facts import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gitopsd.fleet.connection import WorkerConnection
     from gitopsd.model.facts import Owner
+    from gitopsd.model.secret import SecretValue
 
 # for the answer to travel after the worker's own deadline has passed
 _GRACE_SECONDS = 30.0
@@ -23,9 +25,13 @@ def probe(connection: WorkerConnection, timeout: float = 60.0) -> Probe:
     return decode(connection.target.name, "probe", connection.call("probe", {}, timeout=timeout), Probe)
 
 
-def observe(connection: WorkerConnection, timeout: float = OBSERVE_SECONDS) -> Observation:
-    """What the worker holds and runs; WorkerRefused `owned-by-another` when it isn't its target's owner's."""
-    answer = connection.call("observe", {"owner": _root_commit(connection)}, timeout=timeout)
+def observe(connection: WorkerConnection, timeout: float = OBSERVE_SECONDS, *, key: bytes | None = None) -> Observation:
+    """What the worker holds and runs; WorkerRefused `owned-by-another` when it isn't its target's owner's.
+
+    key: what the fingerprints of secrets are to be made with, a fresh one each time; without it there are none.
+    """
+    request = {"owner": _root_commit(connection), **_fingerprint_key(key)}
+    answer = connection.call("observe", request, timeout=timeout)
     return decode(connection.target.name, "observe", answer, Observation)
 
 
@@ -35,11 +41,15 @@ def activate(
     manifest: Sequence[tuple[str, str, str]],
     payload: tuple[Sequence[tuple[str, int]], bytes],
     deadline: float = 120.0,
+    *,
+    secrets: Mapping[str, SecretValue] | None = None,
+    key: bytes | None = None,
 ) -> Activation:
     """Make the worker hold a release and run its jobs.
 
     manifest: (path, mode, blob id) of the whole release. payload: (blob id, size) of what is sent along, and the
     zlib of those blobs in that order. deadline: seconds that the worker takes at most for its jobs to be up.
+    secrets: the values of all that the release's jobs ask for. key: as for `observe`.
     WorkerRefused `bad-payload` with details["missing"]: blob ids that have to be sent as well.
     """
     owner = _owner(connection)
@@ -49,6 +59,8 @@ def activate(
         "manifest": manifest,
         "payload": payload[0],
         "deadline": deadline,
+        "credentials": {name: b64encode(value.reveal()).decode() for name, value in (secrets or {}).items()},
+        **_fingerprint_key(key),
     }
     answer = connection.call("activate", request, payload[1], timeout=deadline + _GRACE_SECONDS)
     return decode(connection.target.name, "activate", answer, Activation)
@@ -76,6 +88,10 @@ def show(connection: WorkerConnection, files: Sequence[str], units: Sequence[str
     """What is in files of the current release, and in unit files of jobs and their drop-ins; at most 200 in all."""
     request = {"owner": _root_commit(connection), "files": files, "units": units}
     return decode(connection.target.name, "show", connection.call("show", request), Shown)
+
+
+def _fingerprint_key(key: bytes | None) -> dict[str, str]:
+    return {} if key is None else {"fingerprint_key": key.hex()}
 
 
 def _owner(connection: WorkerConnection) -> Owner:

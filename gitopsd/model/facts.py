@@ -38,6 +38,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker holds and runs. In sync means tree == release == desired, and units as release.json says.
 
     files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
+    credentials: job -> secret -> fingerprint of what lies on the worker, made with the key that came with the question.
     """
 
     owner: Owner | None
@@ -50,3 +51,4 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool
     files: tuple[ObservedFile, ...] = ()
     busy: bool = False
+    credentials: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)

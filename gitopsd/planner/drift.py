@@ -1,6 +1,6 @@
 """How a worker differs from the release that it should hold: an ordered list of differences, each with its kind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ from gitopsd.model.release import DesiredRelease, ReleaseJob
 
 DriftKind = Literal[
     "out-of-sync", "changed-file", "missing-file", "extra-file", "changed-unit", "not-enabled", "not-running", "failed",
-    "not-applied", "orphan", "interrupted",
+    "not-applied", "changed-secret", "orphan", "interrupted",
 ]  # fmt: skip
 
 
@@ -31,12 +31,22 @@ class Drift:
         return f"{self.kind}: {self.subject + ': ' if self.subject else ''}{self.detail}"
 
 
-def find_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> tuple[Drift, ...]:
-    """Nothing means in sync: the right release, its files untouched, its jobs running from it."""
+def find_drift(
+    desired: DesiredRelease,
+    observed: Observation,
+    service_manager: str,
+    fingerprints: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[Drift, ...]:
+    """Nothing means in sync: the right release, its files untouched, its jobs running from it with their secrets.
+
+    `fingerprints`, job -> secret, are what those of the observation should be; without them secrets aren't compared,
+    and one that they lack only has to be there.
+    """
     return (
         *_release_drift(desired, observed),
         *_file_drift(observed, desired),
         *_job_drift(desired, observed, service_manager),
+        *(() if fingerprints is None else _secret_drift(desired, observed, fingerprints)),
         *_orphans(desired, observed),
     )
 
@@ -156,6 +166,21 @@ def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool
 
 def _state(kind: DriftKind, job: str, detail: str, observed: str, desired: str) -> Drift:
     return Drift(kind=kind, subject=job, detail=detail, field="state", observed=observed, desired=desired)
+
+
+def _secret_drift(
+    desired: DesiredRelease, observed: Observation, fingerprints: Mapping[str, Mapping[str, str]]
+) -> Iterator[Drift]:
+    for name, job in desired.record.jobs.items():
+        for secret in job.secrets:
+            held = observed.credentials.get(name, {}).get(secret)
+            if held is None:
+                detail = f"the value of the secret `{secret}` is not on the worker"
+            elif held != fingerprints.get(name, {}).get(secret, held):
+                detail = f"the secret `{secret}` has another value than the worker holds"
+            else:
+                continue
+            yield Drift(kind="changed-secret", subject=name, detail=detail)
 
 
 def _orphans(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:

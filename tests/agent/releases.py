@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitopsd.agent.githash import Entry, blob_id, tree_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OWNER = {"root_commit": "a" * 40, "environment": "production"}
 
 # Speaks sd_notify; a job's own files tell it how to behave.
 LAUNCHER = r"""
-import json, os, pathlib, signal, socket, sys, threading, time
+import hashlib, json, os, pathlib, signal, socket, sys, threading, time
 release = pathlib.Path(__file__).resolve().parent.parent
 job = sys.argv[1]
 os.chdir(release / "jobs" / job)
@@ -22,6 +26,10 @@ settings = json.loads(pathlib.Path("job.json").read_text())
 state = pathlib.Path(os.environ["STATE_DIRECTORY"])
 with open(state / "starts", "a") as starts:
     starts.write(settings["version"] + "\n")
+if "CREDENTIALS_DIRECTORY" in os.environ:
+    given = sorted(pathlib.Path(os.environ["CREDENTIALS_DIRECTORY"]).iterdir())
+    held = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in given}
+    (state / "held").write_text(json.dumps(held))
 print("starting", job, settings["version"], flush=True)
 if settings.get("exit") is not None:
     print("last words of", job, flush=True)
@@ -68,6 +76,8 @@ while True:
     signal.pause()
 """
 
+_CREDENTIALS = "/var/lib/gitopsd/credentials/current"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TestJob:
@@ -83,6 +93,7 @@ class TestJob:
     ready: dict[str, Any] = field(default_factory=lambda: {"kind": "notify"})
     settings: dict[str, Any] = field(default_factory=dict)
     unit_lines: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -104,6 +115,7 @@ class TestJob:
             "RuntimeDirectory=gitopsd/s",
             "RuntimeDirectoryPreserve=yes",
             *([] if once else ["Restart=always", "RestartSec=200ms"]),
+            *(f"LoadCredential={name}:{_CREDENTIALS}/{self.name}/{name}" for name in self.secrets),
             *self.unit_lines,
             "[Install]",
             "WantedBy=multi-user.target",
@@ -157,7 +169,7 @@ def release_of(*jobs: TestJob, extra: dict[str, bytes] | None = None) -> TestRel
             "ready": job.ready,
             "user": job.user,
             "directories": list(job.directories),
-            "secrets": [],
+            "secrets": list(job.secrets),
         }
     head = {"format": 1, "worker": "edge-1", "environment": "production", "runtime": None, "jobs": described}
     files["release.json"] = ("100644", _json(head))
@@ -176,6 +188,11 @@ def activation(release: TestRelease, before: TestRelease | None = None, **change
         "deadline": 60,
     }
     return {**request, **changes}, payload
+
+
+def encoded(values: Mapping[str, bytes]) -> dict[str, str]:
+    """Secrets as a request has them."""
+    return {name: base64.b64encode(value).decode() for name, value in values.items()}
 
 
 def _json(value: object) -> bytes:

@@ -20,7 +20,8 @@ def action(unit: Unit, facts: dict[str, bool], *, kind: str = "service", on_chan
     difference = NOTHING._replace(content=frozenset([UNIT]) if facts.get("differs") else frozenset())
     applied = {JOB: "old" if facts.get("changed") else "new"}
     completed = [JOB] if facts.get("completed") else []
-    return decide(release, applied, {UNIT: unit}, difference, completed).actions[JOB]
+    rekeyed = [JOB] if facts.get("rekeyed") else []
+    return decide(release, applied, {UNIT: unit}, difference, completed, rekeyed=rekeyed).actions[JOB]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,8 @@ def action(unit: Unit, facts: dict[str, bool], *, kind: str = "service", on_chan
         (RUNNING, {"changed": True}, "restart"),
         (RETRYING, {"changed": True}, "restart"),
         (RUNNING, {"differs": True}, "restart"),
+        (RUNNING, {"rekeyed": True}, "restart"),
+        (NOT_THERE, {"rekeyed": True}, "start"),
     ],
 )
 def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
@@ -45,6 +48,8 @@ def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
     [
         (RUNNING, {"changed": True}, "reload"),
         (RUNNING, {"changed": True, "differs": True}, "restart"),
+        (RUNNING, {"changed": True, "rekeyed": True}, "restart"),
+        (RUNNING, {"rekeyed": True}, "restart"),
         (NOT_THERE, {"changed": True}, "start"),
         (RUNNING, {}, "unchanged"),
     ],
@@ -59,6 +64,7 @@ def test_a_service_that_reloads(unit: Unit, facts: dict[str, bool], expected: st
         (RUNNING, {"changed": True}, "record"),
         (RUNNING, {"changed": True, "differs": True}, "record"),
         (RUNNING, {"differs": True}, "unchanged"),
+        (RUNNING, {"rekeyed": True}, "unchanged"),
         (NOT_THERE, {"changed": True}, "start"),
     ],
 )
@@ -76,10 +82,20 @@ def test_a_service_that_ignores_changes(unit: Unit, facts: dict[str, bool], expe
         (FAILED, {}, "start"),
         (RUNNING, {}, "unchanged"),
         (RUNNING, {"changed": True}, "restart"),
+        (RUNNING, {"rekeyed": True}, "restart"),
+        (RUNNING, {"rekeyed": True, "completed": True}, "unchanged"),
+        (NOT_THERE, {"rekeyed": True, "completed": True}, "unchanged"),
     ],
 )
 def test_a_job_that_runs_once(unit: Unit, facts: dict[str, bool], expected: str) -> None:
     assert action(unit, facts, kind="once") == expected
+
+
+def test_a_job_with_secrets_of_which_nothing_is_known_is_restarted_rather_than_reloaded() -> None:
+    job = Job(JOB, "service", "new", UNIT, "reload", "gitopsd-job", (), secrets=("token",))
+    release = Release("0" * 40, {JOB: job}, {UNIT: b""})
+    for applied, expected in (({}, "restart"), ({JOB: "old"}, "reload")):
+        assert decide(release, applied, {UNIT: RUNNING}, NOTHING, []).actions[JOB] == expected
 
 
 def test_units_of_no_job_of_the_release_are_orphans_and_other_units_are_not_ours() -> None:

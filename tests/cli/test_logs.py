@@ -88,7 +88,7 @@ def test_a_controller_that_is_killed_leaves_no_process_behind(operator: Operator
     _log(operator, "before")
     with following(operator, COLLECT) as (process, printed):
         eventually("it is shown", lambda: "before\n" in printed)
-        assert "tail" in _agents(operator)
+        eventually("it is followed", lambda: "tail" in _agents(operator))
         process.kill()
         eventually("nothing is left", lambda: "follow" not in _agents(operator) and "tail" not in _agents(operator))
 

@@ -20,7 +20,8 @@ def test_plan_check_and_workers_follow_the_pin(operator: Operator) -> None:
     assert f"pinned to {tagged[:12]}" in operator.run("plan").stdout
     assert f"pinned to {tagged[:12]}" in operator.run("plan", "--format", "markdown").stdout
     assert operator.run("plan", "--json").json["inputs"]["pinned"] == tagged
-    operator.run("check")
+    broken = operator.run("check", expect=1)
+    assert "workflows/roundtrip.yaml" in broken.stderr, "what the pin would be moved to is checked too"
     fleet = next((operator.folder / "fleets").glob("*.yaml"))
     fleet.write_text(fleet.read_text().replace("local-1", "local-9"))
     assert [one["name"] for one in operator.run("worker", "list", "--json").json] == ["local-9"]

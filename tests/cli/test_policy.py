@@ -93,18 +93,6 @@ def test_a_policy_that_others_committed_and_that_cannot_be_read_is_named(operato
     operator.run("plan")
 
 
-def test_a_job_that_needs_a_secret_is_planned_and_not_applied(operator: Operator) -> None:
-    commit_blueprint(operator, "secrets: [alert_token]")
-    ran = operator.run("plan", expect=1)
-    assert "error[missing-secret]" in ran.stderr
-    known = governed(operator, "secrets: {alert_token: {env: PRIVATE_NAME, workflows: [alerts]}}")
-    known.run("plan")
-    ran = known.run("apply", expect=1)
-    assert "alerts.notify can't run yet" in ran.stderr
-    assert "nothing was committed" in ran.stderr
-    assert not operator.git("branch", "--list", "rendered/local")
-
-
 @pytest.mark.parametrize(
     ("policy", "code"),
     [

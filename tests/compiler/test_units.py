@@ -223,3 +223,17 @@ def test_a_job_that_reloads_is_told_by_a_signal_and_others_are_not() -> None:
 def test_only_the_main_process_is_asked_to_end(kind: str) -> None:
     text = unit_text("a.b.0", kind=kind, notifies=True, directories=(), settings={})
     assert "KillMode=mixed" in text.splitlines()
+
+
+def test_secrets_come_as_credentials_into_a_unit_that_others_cannot_look_into() -> None:
+    def added(**settings: str) -> set[str]:
+        plain = unit_text("a.b.0", kind="service", notifies=True, directories=(), settings=settings)
+        text = unit_text(
+            "a.b.0", kind="service", notifies=True, directories=(), settings=settings, secrets=("one", "two_2")
+        )
+        return set(text.splitlines()) - set(plain.splitlines())
+
+    place = "/var/lib/gitopsd/credentials/current/a.b.0"
+    credentials = {f"LoadCredential=one:{place}/one", f"LoadCredential=two_2:{place}/two_2"}
+    assert added() == {*credentials, "PrivateUsers=yes"}
+    assert added(AmbientCapabilities="CAP_NET_BIND_SERVICE") == credentials

@@ -47,6 +47,28 @@ def test_a_worker_in_sync_has_no_drift() -> None:
 
 
 @pytest.mark.parametrize(
+    ("held", "wanted", "detail"),
+    [
+        ({JOB: {"token": "f1"}}, {JOB: {"token": "f1"}}, None),
+        ({JOB: {"token": "f1"}}, {JOB: {"token": "f2"}}, "the secret `token` has another value than the worker holds"),
+        ({}, {JOB: {"token": "f1"}}, "the value of the secret `token` is not on the worker"),
+        ({JOB: {"token": "f1"}}, {}, None),
+        ({}, {}, "the value of the secret `token` is not on the worker"),
+        ({}, None, None),
+    ],
+    ids=["same", "rotated", "missing", "not known here", "neither here nor there", "not compared"],
+)
+def test_secrets_are_compared_by_fingerprint(
+    held: dict[str, dict[str, str]], wanted: dict[str, dict[str, str]] | None, detail: str | None
+) -> None:
+    observed = msgspec.structs.replace(IN_SYNC, credentials=held)
+    found = find_drift(desired(secrets=("token",)), observed, "systemd", wanted)
+    assert [(drift.kind, drift.subject, drift.detail) for drift in found] == (
+        [("changed-secret", JOB, detail)] if detail else []
+    )
+
+
+@pytest.mark.parametrize(
     ("observed", "kind", "subject"),
     [
         ({"interrupted": True}, "interrupted", ""),

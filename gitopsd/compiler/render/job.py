@@ -161,6 +161,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
     directories = sorted({*routed.directories, *evaluated.writes})
     _check_home_of_root(routed, directories)
     ready = _ready(job, by_runner=uses_runner)
+    needed = sorted({*secrets, *routed.secrets})
     unit = unit_text(
         routed.name,
         kind=evaluated.kind,
@@ -168,6 +169,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         directories=directories,
         settings=evaluated.settings,
         on_change=job.on_change,
+        secrets=needed,
     )
     entry = {
         "kind": evaluated.kind,
@@ -176,7 +178,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         "ready": ready,
         "user": evaluated.settings.get("User", DEFAULT_USER),
         "directories": directories,
-        "secrets": sorted({*secrets, *routed.secrets}),
+        "secrets": needed,
     }
     return JobContent(document=document, files=evaluated.files, unit=unit, entry=entry, uses_runner=uses_runner)
 

@@ -39,6 +39,8 @@ _HARDENING = {
     "UMask": "0027",
 }
 
+_CAPABILITIES = {"AmbientCapabilities", "CapabilityBoundingSet"}  # worth nothing in a user namespace
+
 
 def unit_name(job: str) -> str:
     return f"gitopsd-{job}.service"
@@ -52,6 +54,7 @@ def unit_text(
     directories: Sequence[str],
     settings: Mapping[str, Any],
     on_change: str = "restart",
+    secrets: Sequence[str] = (),
 ) -> str:
     """The unit file. Raises UnitValueError for a setting that isn't allowed or can't be written."""
     service: dict[str, str] = {
@@ -80,6 +83,9 @@ def unit_text(
         service["ExecReload"] = "/bin/kill -HUP $MAINPID"
     if notifies and kind != "once":
         service["NotifyAccess"] = "main"
+    if secrets and not _CAPABILITIES & settings.keys():
+        # jobs share an account: without a user namespace another one could read these in /proc/PID/root
+        service["PrivateUsers"] = "yes"
     if directories:
         service["ReadWritePaths"] = path_list(directories)
     service = _with_settings(service, settings)
@@ -89,9 +95,15 @@ def unit_text(
         unit["ConditionPathExists"] = f"!{ROOT}/state/{job}/completed"
     if directories:
         unit["RequiresMountsFor"] = path_list(directories)
-    sections = {"Unit": unit, "Service": dict(sorted(service.items())), "Install": {"WantedBy": "multi-user.target"}}
+    # the path stays the same whatever the value is: another value is no other unit
+    credentials = [("LoadCredential", f"{name}:{ROOT}/credentials/current/{job}/{name}") for name in secrets]
+    sections = {
+        "Unit": list(unit.items()),
+        "Service": sorted([*service.items(), *credentials]),
+        "Install": [("WantedBy", "multi-user.target")],
+    }
     return "\n".join(
-        "".join([f"[{section}]\n", *(f"{key}={value}\n" for key, value in entries.items())])
+        "".join([f"[{section}]\n", *(f"{key}={value}\n" for key, value in entries)])
         for section, entries in sections.items()
     )
 
