@@ -53,7 +53,7 @@ def _log(operator: Operator, text: str, job: str = COLLECT) -> None:
 
 
 def _agents(operator: Operator) -> str:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in listed.splitlines() if str(operator.home) in line and "-f " not in line)
 
 
