@@ -1,15 +1,19 @@
 """The operator's configuration. It is not in the repository that it governs, and everything has a default."""
 
 import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from gitopsd.compiler.declarations.decode import decode
-from gitopsd.compiler.yaml.reader import read_yaml
+from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.daemon.configuration_check import check_configuration
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.names import Name, SecretName, UserName
 
 IDENTITY_VARIABLE = "SOPS_AGE_KEY"
@@ -80,9 +84,31 @@ def read_configuration(path: Path | None) -> Configuration:
     configuration, more = (None, []) if mistakes else decode(document, Configuration)
     if configuration is not None:
         more = check_configuration(configuration, document)
+    if mistakes:
+        raise DiagnosticsError(mistakes, {})  # without an excerpt: who knows where in it a secret stands
     if configuration is None or more:
-        raise DiagnosticsError((*mistakes, *more), {str(chosen): content})
+        if not isinstance(document.value, dict):
+            raise DiagnosticsError(more, {})
+        told, quoted = _without_values(document, more)
+        raise DiagnosticsError(told, {str(chosen): quoted.encode()})
     return configuration
+
+
+def _without_values(document: Document, mistakes: Sequence[Diagnostic]) -> tuple[list[Diagnostic], str]:
+    """The mistakes and the text to quote from: somebody may have written a secret where its source belongs."""
+    lines = re.split("\r\n|\r|\n", document.text)
+    first = document.locate_key("secrets").line
+    after = (number for number, line in enumerate(lines[first:], first + 1) if re.match(r"[^\s#-]", line))
+    inside = range(first, next(after, len(lines) + 1)) if "secrets" in document.value else range(0)
+    shown = [
+        re.sub(r"^(\s*[\w-]*:?).*", r"\1 …", line) if number in inside else line for number, line in enumerate(lines, 1)
+    ]
+    hint = "a secret's value stays out of this file: `{env: NAME}`, `{file: PATH}` or `{sops: FILE, key: KEY}`"
+    told = [
+        replace(one, message=one.message.partition(", not ")[0], hint=hint) if one.location.line in inside else one
+        for one in mistakes
+    ]
+    return told, "\n".join(shown)
 
 
 def secret_variables(configuration: Configuration) -> frozenset[str]:

@@ -110,3 +110,23 @@ def test_what_the_policy_forbids_is_not_applied(operator: Operator, policy: str,
     ran = governed(operator, f"policy: {policy}").run("apply", expect=1)
     assert f"error[{code}]" in ran.stderr
     assert not operator.git("branch", "--list", "rendered/local")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "secrets: {alert_token: hunter2}\n",
+        "secrets:\n  alert_token: hunter2\n",
+        "secrets:\n  alert_token:\n    - hunter2\n",
+        "secrets:\n  alert_token: {env: X, value: hunter2}\npolicy: {max_delete: 20}\n",
+        "secrets:\n  alert_token: [hunter2\n",
+    ],
+)
+def test_a_secret_that_was_written_into_the_configuration_is_not_repeated(
+    operator: Operator, tmp_path: Path, text: str
+) -> None:
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text(text)
+    ran = operator.run("--config", str(configuration), "plan", expect=1)
+    assert f"{configuration}:" in ran.stderr
+    assert "hunter2" not in ran.stderr + ran.stdout
