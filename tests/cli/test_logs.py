@@ -52,9 +52,12 @@ def _log(operator: Operator, text: str, job: str = COLLECT) -> None:
         log.write(text + "\n")
 
 
-def _agents(operator: Operator) -> str:
+def _followers(operator: Operator) -> set[str]:
+    """What runs on this operator's worker to follow a log: `agent`, `tail`."""
     listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return "\n".join(line for line in listed.splitlines() if str(operator.home) in line and "-f " not in line)
+    own = [line for line in listed.splitlines() if str(operator.home) in line]
+    agents = {"agent" for line in own if line.endswith(".py follow")}
+    return agents | {"tail" for line in own if line.startswith("tail ")}
 
 
 def test_the_last_lines_of_a_job_are_shown(operator: Operator) -> None:
@@ -79,8 +82,7 @@ def test_what_is_printed_is_followed_until_somebody_stops_it(operator: Operator,
         assert process.wait(20) == 130
         assert process.stderr is not None
         assert process.stderr.read().strip() == "interrupted"
-    assert "follow" not in _agents(operator)
-    assert "tail" not in _agents(operator)
+    assert not _followers(operator)
 
 
 def test_a_controller_that_is_killed_leaves_no_process_behind(operator: Operator) -> None:
@@ -88,9 +90,9 @@ def test_a_controller_that_is_killed_leaves_no_process_behind(operator: Operator
     _log(operator, "before")
     with following(operator, COLLECT) as (process, printed):
         eventually("it is shown", lambda: "before\n" in printed)
-        eventually("it is followed", lambda: "tail" in _agents(operator))
+        eventually("it is followed", lambda: _followers(operator) == {"agent", "tail"})
         process.kill()
-        eventually("nothing is left", lambda: "follow" not in _agents(operator) and "tail" not in _agents(operator))
+        eventually("nothing is left", lambda: not _followers(operator))
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one(operator: Operator) -> None:
