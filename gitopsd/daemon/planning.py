@@ -45,10 +45,13 @@ class Planned:
     source: SourceTree
     rendering: Rendering
     flows: tuple[Flow, ...]
-    summaries: tuple[WorkflowSummary, ...]
     branch: ArtifactBranch
     head: ArtifactHead | None
     diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def summaries(self) -> tuple[WorkflowSummary, ...]:
+        return tuple(flow.summary for flow in self.flows if flow.summary)
 
 
 def check_source(pinned: PinnedSource, environment: str | None, memory: Memory) -> Front:
@@ -184,7 +187,6 @@ def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
         source=version.source,
         rendering=version.rendering,
         flows=compiled.flows,
-        summaries=tuple(flow.summary for flow in compiled.flows if flow.summary),
         branch=version.branch,
         head=head,
         diagnostics=version.diagnostics,

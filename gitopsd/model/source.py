@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gitopsd.model.trees import object_id
-
 
 class Content(Protocol):
     """One file: its Git blob id, and its bytes, which are read only when they are asked for."""
@@ -31,7 +29,3 @@ class Text:
     blob: str
     data: bytes
     executable: bool = False
-
-
-def in_memory(contents: Mapping[str, bytes]) -> Files:
-    return {path: Text(blob=object_id("blob", contents[path]), data=contents[path]) for path in sorted(contents)}

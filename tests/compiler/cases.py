@@ -14,7 +14,7 @@ from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.excerpt import format_diagnostics
 from gitopsd.model.policy import PolicyRecord
-from gitopsd.model.source import in_memory
+from tests.contents import in_memory
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUNTIME = {"launch.py": (b"# the launcher\n", False), "runner/__main__.py": (b"# the runner\n", False)}

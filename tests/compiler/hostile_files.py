@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 
 from gitopsd.compiler.compile import compile_front
 from gitopsd.model.excerpt import format_diagnostics
-from gitopsd.model.source import in_memory
 from tests.compiler.cases import GOLDEN, Case
+from tests.contents import in_memory
 
 CPU_SECONDS = 120
 MEMORY_BYTES = 1 << 30

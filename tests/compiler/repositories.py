@@ -12,7 +12,7 @@ from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.diagnostic import Diagnostic
-from gitopsd.model.source import in_memory
+from tests.contents import in_memory
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.declarations.mistakes import MAX_MISTAKES
 from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.model.excerpt import format_diagnostics
-from gitopsd.model.source import in_memory
 from tests.compiler.cases import Case, cases, compile_with
+from tests.contents import in_memory
 
 SOURCES = [case.source() for case in cases() if not case.settings.get("repeat")]
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gitopsd.compiler.compile import Compiled, compile_back, compile_front
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.memory import Forgetful, Memory, memory_key
-from gitopsd.model.source import in_memory
 from tests.compiler.cases import GOLDEN, RUNTIME, Case, cases
 from tests.compiler.repositories import REPOSITORIES, Repository
+from tests.contents import in_memory
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from gitopsd.compiler.compile import compile_front
-from gitopsd.model.source import in_memory
 from tests.compiler.module_graphs import GRAPHS, Files, chain, linked_graphs
 from tests.compiler.test_loader_fuzz import never_raises
+from tests.contents import in_memory
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)

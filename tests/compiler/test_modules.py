@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitopsd.compiler.compile import Compiled, compile_front
-from gitopsd.model.source import in_memory
 from gitopsd.model.system import System
 from tests.compiler.cases import GOLDEN, Case, compile_with, rendered_files
+from tests.contents import in_memory
 
 FLEET = b"groups: {edge: {workers: {edge-1: {connection: local, service_manager: supervisor}}}}"
 ENVIRONMENTS = b"environments: {production: {fleet: fleets/production.yaml}}"

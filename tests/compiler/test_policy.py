@@ -12,9 +12,9 @@ from gitopsd.compiler.placement.colocate import company_of
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.policy import PolicyRecord, SecretPolicy
-from gitopsd.model.source import in_memory
 from gitopsd.model.system import Origin, StepNeeds, WorkflowSummary
 from tests.compiler.cases import GOLDEN, RUNTIME, Case
+from tests.contents import in_memory
 
 T = TypeVar("T")
 

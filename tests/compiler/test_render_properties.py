@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.place import fleet_workers
-from gitopsd.model.source import in_memory
 from gitopsd.model.trees import build_tree, object_id
 from tests.compiler.cases import GOLDEN, RUNTIME, Case, compile_with
 from tests.compiler.repositories import REPOSITORIES, Repository
+from tests.contents import in_memory
 
 COMPILE = """
 import sys

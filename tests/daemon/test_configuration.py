@@ -104,3 +104,21 @@ def test_a_key_narrows_an_edition_and_never_widens_it(tmp_path: Path, limit: str
     assert record.max_jobs == jobs
     assert not record.external_workers
     assert record.entitlements == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "allowed"),
+    [
+        ("{}", True),
+        ("{addresses: [10.0.0.0/8]}", False),
+        ("{addresses: [10.0.0.0/8], local_workers: true}", True),
+        ("{local_workers: false}", False),
+        ("{edition: community, addresses: [10.0.0.0/8]}", True),
+    ],
+)
+def test_who_says_where_workers_may_be_does_not_mean_the_machine_that_deploys(
+    tmp_path: Path, policy: str, allowed: bool
+) -> None:
+    record = published(tmp_path, f"policy: {policy}")
+    assert record is not None
+    assert record.local_workers is allowed

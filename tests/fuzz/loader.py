@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["gitopsd", "jinja2", "ruamel"]):
     from gitopsd.compiler.expressions.texts import ExpressionError, evaluate
     from gitopsd.compiler.yaml.reader import read_yaml
     from gitopsd.model.excerpt import format_diagnostics
-    from gitopsd.model.source import in_memory
+    from tests.contents import in_memory
 
 from tests.compiler.cases import GOLDEN, Case
 

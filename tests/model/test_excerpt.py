@@ -1,3 +1,5 @@
+import pytest
+
 from gitopsd.model.diagnostic import Diagnostic, Location, Related, Severity, has_errors, in_order
 from gitopsd.model.excerpt import format_diagnostic, format_diagnostics, printable
 
@@ -80,3 +82,16 @@ def test_diagnostics_come_by_place_without_repeats() -> None:
 def test_a_warning_is_no_error() -> None:
     assert not has_errors((mistake(severity=Severity.WARNING),))
     assert has_errors((mistake(), mistake(severity=Severity.WARNING)))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error::pwn", r"\x3a:error::pwn"),
+        ("   ::set-output name=approved::true", r"   \x3a:set-output name=approved::true"),
+        ("a ##[set-output name=x]y", r"a ##\x5bset-output name=x]y"),
+        ("std::vector [1] # 2", "std::vector [1] # 2"),
+    ],
+)
+def test_what_a_ci_service_would_take_for_a_command_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
