@@ -131,10 +131,11 @@ class Rendering:
     def _job_entries(
         self, job: RenderedJob, jobs: Mapping[str, TreeEntry], units: Mapping[str, TreeEntry]
     ) -> Iterator[tuple[str, TreeFile | Graft]]:
-        unit = f"units/{job.unit}"
-        if jobs.get(job.name) == (TREE, job.tree) and units.get(job.unit) == (FILE, job.unit_blob):
+        has_units = all(units.get(name) == (FILE, blob) for name, blob in job.units)
+        if jobs.get(job.name) == (TREE, job.tree) and has_units:
             yield f"jobs/{job.name}", Graft(id=job.tree)
-            yield unit, Graft(id=job.unit_blob, mode=FILE)
+            for name, blob in job.units:
+                yield f"units/{name}", Graft(id=blob, mode=FILE)
         else:
             yield from self.files(job).items()
 
@@ -186,7 +187,8 @@ def _release(
         files: dict[str, TreeFile | Graft] = dict(_release_files(environment, release, runtime))
         for job in release.jobs:
             files[f"jobs/{job.name}"] = Graft(id=job.tree)
-            files[f"units/{job.unit}"] = Graft(id=job.unit_blob, mode=FILE)
+            for name, blob in job.units:
+                files[f"units/{name}"] = Graft(id=blob, mode=FILE)
         known = _ReleaseId(build_tree(files).id)
         memory.keep(key, known)
     return RenderedRelease(worker=worker, id=known.id, jobs=release.jobs)

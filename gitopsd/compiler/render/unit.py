@@ -1,7 +1,8 @@
 """The systemd unit of a job.
 
 Its text depends on the kind, the readiness, the unit settings and the directories only: files and arguments of a job
-can change without it, so that such a deployment needs no `daemon-reload`.
+can change without it, so that such a deployment needs no `daemon-reload`. A scheduled job has a timer besides, and is
+started by nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,23 @@ def unit_name(job: str) -> str:
     return f"gitopsd-{job}.service"
 
 
+def timer_name(job: str) -> str:
+    return f"gitopsd-{job}.timer"
+
+
+def timer_text(job: str, calendar: str) -> str:
+    """The timer of a scheduled job. `calendar` has been checked (compiler/calendar.py)."""
+    return _unit_file({
+        "Unit": [("Description", f"schedule of gitopsd job {job}")],
+        "Timer": [
+            ("AccuracySec", "1s"),  # systemd's own default is a minute
+            ("OnCalendar", calendar),
+            ("Persistent", "yes"),  # a run that was missed while the worker was off is made up for
+        ],
+        "Install": [("WantedBy", "timers.target")],
+    })  # fmt: skip
+
+
 def unit_text(
     job: str,
     *,
@@ -57,9 +75,10 @@ def unit_text(
     secrets: Sequence[str] = (),
 ) -> str:
     """The unit file. Raises UnitValueError for a setting that isn't allowed or can't be written."""
+    is_service = kind == "service"
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
-        "Type": "oneshot" if kind == "once" else "notify" if notifies else "exec",
+        "Type": "notify" if is_service and notifies else "exec" if is_service else "oneshot",
         "User": DEFAULT_USER,
         "StateDirectory": f"gitopsd/state/{job}",
         "RuntimeDirectory": "gitopsd/s",
@@ -70,18 +89,15 @@ def unit_text(
         "TimeoutStopSec": "20s",
         **_HARDENING,
     }
-    if kind != "once":
+    if is_service:
         service |= {"Restart": "always", "RestartSec": "2s", "TimeoutStartSec": "60s"}
     else:
-        service |= {
-            "Restart": "on-failure",
-            "RestartSec": "5s",
-            "RemainAfterExit": "yes",
-            "TimeoutStartSec": "infinity",
-        }
+        service["TimeoutStartSec"] = "infinity"
+    if kind == "once":
+        service |= {"Restart": "on-failure", "RestartSec": "5s", "RemainAfterExit": "yes"}
     if on_change == "reload":
         service["ExecReload"] = "/bin/kill -HUP $MAINPID"
-    if notifies and kind != "once":
+    if notifies and is_service:
         service["NotifyAccess"] = "main"
     if secrets and not _CAPABILITIES & settings.keys():
         # jobs share an account: without a user namespace another one could read these in /proc/PID/root
@@ -100,8 +116,13 @@ def unit_text(
     sections = {
         "Unit": list(unit.items()),
         "Service": sorted([*service.items(), *credentials]),
-        "Install": [("WantedBy", "multi-user.target")],
     }
+    if kind != "schedule":
+        sections["Install"] = [("WantedBy", "multi-user.target")]
+    return _unit_file(sections)
+
+
+def _unit_file(sections: Mapping[str, Sequence[tuple[str, str]]]) -> str:
     return "\n".join(
         "".join([f"[{section}]\n", *(f"{key}={value}\n" for key, value in entries)])
         for section, entries in sections.items()
