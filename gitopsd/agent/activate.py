@@ -98,7 +98,7 @@ def _converge(
     for job, problem in unprepared.items():
         progress.fail(job, problem, [])
     touched = decision.jobs(START, RESTART, RELOAD, RECORD)
-    orphans = [job for job in map(job_of_unit, decision.orphans) if job is not None]
+    orphans = list(dict.fromkeys(job for job in map(job_of_unit, decision.orphans) if job is not None))
     redefine = bool(decision.orphans) or layout.activating.exists() or not difference.is_empty
     if touched or redefine:
         records.mark_activating(layout, release.id)
@@ -163,7 +163,7 @@ def _answer(decision: Decision, orphans: list[str], progress: Progress, observat
         "started": done(START),
         "restarted": done(RESTART),
         "reloaded": done(RELOAD),
-        "stopped": [job for job in orphans if job not in progress.failed],
+        "stopped": [job for job in orphans if job not in progress.failed and job not in decision.actions],
         "unchanged": done(UNCHANGED, RECORD),
         "failed": progress.failed,
         "daemon_reload": progress.daemon_reload,

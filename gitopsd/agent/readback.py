@@ -30,7 +30,7 @@ _EXITS = {
 
 def failure(job: Job, before: Unit, now: Unit) -> str | None:
     """Why a (re)started job doesn't count as up; None when it does."""
-    if job.kind == "once":
+    if not job.is_kept:
         # not waited for: what failed earlier may still be shown
         return _reason(now) if now.active == "failed" and now.invocation != before.invocation else None
     if now.active == "failed" or not now.is_running or not now.is_up:
@@ -54,7 +54,7 @@ def reload_failure(before: Unit, now: Unit) -> str | None:
 
 def is_recorded(job: Job, before: Unit, now: Unit) -> bool:
     """Whether what runs now was started by us with the release that is current: only that is remembered."""
-    if job.kind == "once":
+    if not job.is_kept:
         return now.active != "failed"
     return now.is_up and now.invocation != before.invocation
 

@@ -66,7 +66,7 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
         cause=_cause(workspace.repository, deployed.head, worker, job),
         job=job,
         workload=workload,
-        next=_next(status, drift, _number(deployed)),
+        next=_next(status, drift, _number(deployed), workload),
     )
 
 
@@ -116,7 +116,7 @@ def _number(deployed: Deployed) -> int:
     return trailers.deployment if trailers else 0
 
 
-def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> str:
+def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int, workload: Workload | None) -> str:
     """Who has to do what; the first that fits."""
     kinds = {one.kind for one in drift}
     attempt = status.last_attempted
@@ -125,6 +125,13 @@ def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> str:
     rules = (
         (not status.reachable, f"bring the worker back, or put right how it is reached; then {heal} makes it catch up"),
         (bool(status.error), f"do what the worker's refusal says; then run {heal}"),
+        (
+            not drift and workload is not None and workload.next_run is not None and workload.state == "failed",
+            (
+                "read `gitopsd logs JOB` for why its last run failed; nothing runs it before its time, "
+                "which `gitopsd workloads` shows"
+            ),
+        ),
         (not drift, "nothing: it is as it should be"),
         (
             "interrupted" in kinds and any("under way" in one.detail for one in drift),

@@ -50,7 +50,9 @@ def stay_up(arguments: argparse.Namespace) -> None:
     shared = {
         inside: Path(folder).resolve() for inside, _, folder in (pair.partition("=") for pair in arguments.shared)
     }
-    with Fleet.start(arguments.count, names=arguments.name, shared=shared, data_size=arguments.data_size, suite=arguments.suite) as fleet:
+    with Fleet.start(
+        arguments.count, names=arguments.name, shared=shared, data_size=arguments.data_size, suite=arguments.suite
+    ) as fleet:
         sys.stdout.write(json.dumps([described(machine) for machine in fleet.values()], indent=2) + "\n")
         sys.stdout.flush()
         try:

@@ -42,7 +42,8 @@ class Fleet(Mapping[str, Machine]):
         """Boot `count` machines `worker-1` ..., or those of `names`; on return all are up, or none is left.
 
         `shared` maps paths inside to directories here that all the machines see as one. `data_size` ("16m") makes
-        /var/lib/gitopsd a disk of its own of that size; `suite` is the release that they run. Raises BootError, with the units that failed.
+        /var/lib/gitopsd a disk of its own of that size; `suite` is the release that they run, another one than this
+        machine's. Raises BootError, with the units that failed.
         """
         wanted = tuple(names) or tuple(f"worker-{number}" for number in range(1, count + 1))
         if len(set(wanted)) != len(wanted):

@@ -20,6 +20,7 @@ _HARDENING = {
     "MemoryDenyWriteExecute": "yes",
     "NoNewPrivileges": "yes",
     "PrivateDevices": "yes",
+    "PrivateMounts": "yes",
     "PrivateTmp": "yes",
     "ProtectClock": "yes",
     "ProtectControlGroups": "yes",
@@ -36,8 +37,23 @@ _HARDENING = {
     "RestrictRealtime": "yes",
     "RestrictSUIDSGID": "yes",
     "SystemCallArchitectures": "native",
+    # what is left out below fails as it does without privileges, rather than end the program
+    "SystemCallErrorNumber": "EPERM",
     "SystemCallFilter": "@system-service",
     "UMask": "0027",
+}
+
+_DENIED_CALLS = "~@privileged @resources"
+"""Taken from `@system-service` again; a job that was given capabilities may need them."""
+
+_LIMITS = {
+    # a core would hold the values of secrets
+    "LimitCORE": "0",
+    "LimitNOFILE": "65536",
+    # one job must leave room for sshd, the agent and the others
+    "MemoryMax": "75%",
+    "OOMScoreAdjust": "200",
+    "TasksMax": "1024",
 }
 
 _CAPABILITIES = {"AmbientCapabilities", "CapabilityBoundingSet"}  # worth nothing in a user namespace
@@ -88,6 +104,7 @@ def unit_text(
         "KillMode": "mixed",
         "TimeoutStopSec": "20s",
         **_HARDENING,
+        **_LIMITS,
     }
     if is_service:
         service |= {"Restart": "always", "RestartSec": "2s", "TimeoutStartSec": "60s"}
@@ -99,7 +116,8 @@ def unit_text(
         service["ExecReload"] = "/bin/kill -HUP $MAINPID"
     if notifies and is_service:
         service["NotifyAccess"] = "main"
-    if secrets and not _CAPABILITIES & settings.keys():
+    has_capabilities = bool(_CAPABILITIES & settings.keys())
+    if secrets and not has_capabilities:
         # jobs share an account: without a user namespace another one could read these in /proc/PID/root
         service["PrivateUsers"] = "yes"
     if directories:
@@ -111,11 +129,12 @@ def unit_text(
         unit["ConditionPathExists"] = f"!{ROOT}/state/{job}/completed"
     if directories:
         unit["RequiresMountsFor"] = path_list(directories)
+    denied = [] if has_capabilities else [("SystemCallFilter", _DENIED_CALLS)]
     # the path stays the same whatever the value is: another value is no other unit
     credentials = [("LoadCredential", f"{name}:{ROOT}/credentials/current/{job}/{name}") for name in secrets]
     sections = {
         "Unit": list(unit.items()),
-        "Service": sorted([*service.items(), *credentials]),
+        "Service": sorted([*service.items(), *credentials, *denied]),
     }
     if kind != "schedule":
         sections["Install"] = [("WantedBy", "multi-user.target")]
