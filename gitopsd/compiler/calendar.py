@@ -18,6 +18,7 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 _SECOND = 1_000_000  # seconds are counted in microseconds
 _AREAS = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc|US|Canada|Brazil|Mexico"
 _ZONE = re.compile(rf" (UTC|GMT|CET|EET|MET|WET|EST5EDT|CST6CDT|MST7MDT|PST8PDT|({_AREAS})(/[A-Za-z0-9_+-]+){{1,2}})$")
+_ABBREVIATION = re.compile(r" ([A-Z]{3,5})$")
 _UTC = re.compile(r" utc$", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _SECONDS = re.compile(r"[0-9]+(\.(?!\.)[0-9]+)?", re.ASCII)
@@ -68,6 +69,12 @@ def check_calendar(text: str) -> None:
     if not (text.isascii() and text.isprintable()):
         raise CalendarError("it holds other characters than those of plain text", (0, len(text)))
     zone = _UTC.search(text) or _ZONE.search(text)
+    abbreviation = None if zone else _ABBREVIATION.search(text)
+    if abbreviation:
+        message = (
+            f"`{abbreviation[1]}` is no time zone that every worker knows: write `UTC`, or one such as `Europe/Berlin`"
+        )
+        raise CalendarError(message, abbreviation.span(1))
     event = text[: zone.start()] if zone else text
     if not event:
         raise CalendarError("it is empty", (0, len(text)))

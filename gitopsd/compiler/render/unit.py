@@ -49,7 +49,7 @@ _DENIED_CALLS = "~@privileged @resources"
 _LIMITS = {
     # a core would hold the values of secrets
     "LimitCORE": "0",
-    "LimitNOFILE": "65536",
+    "LimitNOFILE": "65536:524288",
     # one job must leave room for sshd, the agent and the others
     "MemoryMax": "75%",
     "OOMScoreAdjust": "200",
