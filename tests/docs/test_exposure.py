@@ -42,9 +42,7 @@ def test_workers_md_shows_the_exposure_of_units(tmp_path: Path) -> None:
     (shown,) = [
         table for table in sections(DOCS / "reference/workers.md")["Hardening"].tables if "exposure" in table[0]
     ]
-    assert dict(shown[1:]) == {
-        name: exposure(tmp_path, **unit) for name, unit in UNITS.items()
-    }
+    assert {row[0]: row[1] for row in shown[1:]} == {name: exposure(tmp_path, **unit) for name, unit in UNITS.items()}
 
 
 def exposure(folder: Path, **changes: Any) -> str:
