@@ -187,7 +187,7 @@ def let_in(machine: Machine, user: str) -> None:
 
 def test_it_is_the_release_that_it_should_be(site: Site) -> None:
     (probed,) = site.operator.run("worker", "probe", "--json").json
-    features = probed["features"]
+    features = probed["facts"]["features"]
     assert features["python3"].startswith(f"{site.release.python}.")
     assert features["systemd"] == site.release.systemd
 

@@ -97,6 +97,11 @@ class Rendering:
         jobs = (job for workflow in self.workflows.values() for job in workflow.rendered.jobs)
         return {job.name: job.reason for job in jobs if job.reason}
 
+    def schedules(self, workflow: str | None = None) -> dict[str, str]:
+        """When each scheduled job runs, of one workflow or of all."""
+        jobs = (job for release in self.releases.values() for job in release.jobs if workflow in {None, job.workflow})
+        return {job.name: str(job.record["schedule"]) for job in jobs if len(job.units) > 1}
+
     def files(self, job: RenderedJob) -> JobFiles:
         """The files of a job by path in its release."""
         return self.workflows[job.workflow].text().files[job.name]
