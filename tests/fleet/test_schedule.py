@@ -207,3 +207,34 @@ def test_a_run_that_was_missed_while_the_machine_was_off_is_made_up_for(
     machine.power_off()
     machine.boot()
     until(lambda: lines(machine, "cat", f"{ROOT}/state/{A}/starts") == ["1"])
+
+
+def test_a_scheduled_job_is_healthy_while_its_timer_waits_however_its_runs_end(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    release = scheduled(OFTEN, exit=3)
+    assert activate(worker, release).pending == ()
+    until(lambda: verbs.observe(worker).units[unit(A)].active == "failed")
+    assert verbs.health(worker, release.id, min_healthy_time=3600, wait=2).healthy == (A,)
+    machine.run(["systemctl", "stop", TIMER])
+    assert verbs.health(worker, release.id, min_healthy_time=0, wait=2).failed.keys() == {A}
+
+
+def test_what_is_undone_takes_its_run_along_and_brings_the_earlier_calendar_back(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    before = scheduled(NIGHTLY)
+    activate(worker, before)
+    undone = scheduled(OFTEN, "2", seconds=600)
+    activate(worker, undone, before, confirm_timeout=5.0)
+    until(lambda: starts(machine, A) == ["2"])
+    until(lambda: verbs.observe(worker).rolled_back is not None, 60.0)
+    until(lambda: verbs.observe(worker).switch is None)
+    state = verbs.observe(worker)
+    assert state.release == state.tree == before.id
+    assert state.units[unit(A)].active != "activating"
+    timer = state.units[TIMER]
+    assert (timer.active, timer.enabled) == ("active", True)
+    assert timer.next_run is not None
+    assert time.gmtime(timer.next_run)[3:6] == (3, 0, 0)
+    assert starts(machine, A) == ["2"]

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitopsd.fleet import verbs
+from gitopsd.fleet.connect import Workers
+from tests.agent.releases import TestJob, release_of
 from tests.fleet.commands import CommandFailedError
 from tests.fleet.fixtures import REQUIRE
+from tests.fleet_ssh.on_machines import activate, settings_for, starts, target_of, until
 from tests.operator import Operator, eventually
 
 if TYPE_CHECKING:
@@ -267,3 +271,24 @@ def test_a_teardown_leaves_nothing(site: Site) -> None:
     assert site.read("find", *places, "-name", "*gitopsd-life*") == ""
     assert site.read("systemctl", "list-units", "--all", "--plain", "--no-legend", "gitopsd-*") == ""
     assert site.machine.run(["test", "-e", ROOT], check=False).returncode == 1
+
+
+def test_what_nobody_confirms_is_undone_and_what_somebody_confirms_stays(site: Site) -> None:
+    job = "orders.a.0"
+    first, second = (release_of(TestJob(name=job, version=version)) for version in ("1", "2"))
+    target = target_of(site.machine, user=site.release.user)
+    with Workers(settings_for(site.machine)) as workers, workers.connect(target) as worker:
+        activate(worker, first)
+        activate(worker, second, first, confirm_timeout=3.0)
+        until(lambda: verbs.observe(worker).rolled_back is not None, 60.0)
+        until(lambda: verbs.observe(worker).switch is None)
+        assert verbs.observe(worker).release == first.id
+        assert starts(site.machine, job) == ["1", "2", "1"]
+        result = activate(worker, second, first, confirm_timeout=30.0)
+        assert result.token is not None
+        with Workers(settings_for(site.machine)) as others, others.connect(target) as anew:
+            assert verbs.confirm(anew, result.token, second.id).confirmed
+        assert verbs.health(worker, second.id, min_healthy_time=0.5, wait=10).healthy == (job,)
+        state = verbs.observe(worker)
+        assert (state.release, state.switch, state.rolled_back) == (second.id, None, None)
+        verbs.teardown(worker)
