@@ -150,6 +150,6 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a kind of e
             return exit_codes.INTERRUPTED
         from gitopsd.cli.failure import show_failure
 
-        show_failure(error, debug="--debug" in arguments)
+        show_failure(error, debug="--debug" in arguments, as_json="--json" in arguments)
         return exit_codes.FAILED
     return result if isinstance(result, int) else 0
