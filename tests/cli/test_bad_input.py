@@ -168,4 +168,5 @@ def test_with_json_a_version_that_does_not_compile_has_its_diagnostics_on_stdout
     ran = operator.run("plan", "--json", expect=1)
     error = json.loads(ran.stdout)["error"]
     assert "unknown-channel" in {one["code"] for one in error["diagnostics"]}
-    assert error["message"] == f"the version has {len(error['diagnostics'])} errors"
+    errors = [one for one in error["diagnostics"] if one["severity"] == "error"]
+    assert error["message"] == f"the version has {len(errors)} error{'' if len(errors) == 1 else 's'}"
