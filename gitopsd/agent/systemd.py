@@ -89,7 +89,7 @@ class SystemdManager:
         """Stop timers that change: what the new calendar would have run by now is not made up for."""
         timers = sorted(unit for unit in units if unit.endswith(".timer"))
         if timers:
-            self.stop([timer for timer in timers if timer in unitfiles.units_on_disk()], deadline)
+            self.stop(sorted(set(timers).intersection(unitfiles.units_on_disk())), deadline)
             _remove_stamps(timers)
 
     def reset_start_limit(self, units: Sequence[str]) -> None:
