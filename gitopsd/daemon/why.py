@@ -59,14 +59,16 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
         raise ControllerError(f"no job `{job}` is deployed to {worker}", did_you_mean(job, jobs))
     (observed,) = observe_fleet(workspace, deployed, only=frozenset({worker}))
     drift = _drift(observed, job)
-    status = replace(status_of(workspace, deployed, observed), drift=tuple(map(str, drift)))
+    status = status_of(workspace, deployed, observed)
+    failed_runs = tuple(one for one in status.failed_runs if job is None or one.startswith(f"{job}: "))
+    status = replace(status, drift=tuple(map(str, drift)), failed_runs=failed_runs)
     workload = next((one for one in workloads(observed) if one.job == job), None)
     return Why(
         status=status,
         cause=_cause(workspace.repository, deployed.head, worker, job),
         job=job,
         workload=workload,
-        next=_next(status, drift, _number(deployed), workload),
+        next=_next(status, drift, _number(deployed)),
     )
 
 
@@ -116,7 +118,7 @@ def _number(deployed: Deployed) -> int:
     return trailers.deployment if trailers else 0
 
 
-def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int, workload: Workload | None) -> str:
+def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> str:
     """Who has to do what; the first that fits."""
     kinds = {one.kind for one in drift}
     attempt = status.last_attempted
@@ -126,10 +128,10 @@ def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int, workload:
         (not status.reachable, f"bring the worker back, or put right how it is reached; then {heal} makes it catch up"),
         (bool(status.error), f"do what the worker's refusal says; then run {heal}"),
         (
-            not drift and workload is not None and workload.next_run is not None and workload.state == "failed",
+            not drift and bool(status.failed_runs),
             (
-                "read `gitopsd logs JOB` for why its last run failed; nothing runs it before its time, "
-                "which `gitopsd workloads` shows"
+                "read `gitopsd logs JOB` for why the last run failed; nothing runs it before its time, which "
+                "`gitopsd workloads` shows"
             ),
         ),
         (not drift, "nothing: it is as it should be"),
