@@ -10,6 +10,7 @@ import os
 import select
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .errors import AgentError
@@ -22,7 +23,7 @@ NOTHING_BEGUN = 75  # the exit code that says so: every request that was read ha
 _LOOKING = ("observe", "health", "probe", "logs", "show")
 _IDLE_SECONDS = 900.0
 _TICK_SECONDS = 15.0
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.3
 _CHUNK = 256 * 1024
 _LONGEST_REQUEST = 64 * 1024 * 1024
 LONGEST_PAYLOAD = 512 * 1024 * 1024
@@ -48,22 +49,25 @@ def serve(answer_to: int, answer: Answer, when_idle: Callable[[], None], idle_se
         try:
             verb, request, payload = requests.next()
         except _EndedError:
+            requests.finish()
             return NOTHING_BEGUN
         except AgentError as error:
             failed = error
             _write(answer_to, answer("", lambda: _refuse(failed), None))  # noqa: B023 -- called before this returns
             return 0  # whatever follows can't be told from a payload
+        modules: list[str] = []
         if verb == "ping":
             line = b'{"ok":true}\n'
         elif verb in _LOOKING:
             line = answer(verb, _given(request, payload), kept)
         else:
-            line = _in_child(verb, _given(request, payload), answer, answer_to)
+            line, modules = _in_child(verb, _given(request, payload), answer, answer_to)
         del request, payload  # it may be large, and the next one is far
         try:
             _write(answer_to, line)
         except OSError:
             return 1  # nobody is listening any more
+        _load(modules)
 
 
 def _given(request: Any, payload: bytes) -> Callable[[], tuple[Any, bytes]]:
@@ -80,6 +84,12 @@ class _Requests:
         self._idle_seconds = idle_seconds
         self._when_idle: Callable[[], None] | None = when_idle
         self._buffer = bytearray()
+
+    def finish(self) -> None:
+        """What waited for a pause, if there was none yet."""
+        when_idle, self._when_idle = self._when_idle, None
+        if when_idle is not None and _agent_is_there():
+            when_idle()
 
     def next(self) -> tuple[str, dict[str, Any], bytes]:
         """The next request's verb, the request, and its payload. AgentError when it can't be told where it ends."""
@@ -124,18 +134,18 @@ class _Requests:
         while not select.select([self._stdin], [], [], max(0.0, min(pause, end - time.monotonic())))[0]:
             if time.monotonic() >= end or not _agent_is_there():
                 raise _EndedError
-            if self._when_idle is not None:
-                self._when_idle()
-                self._when_idle, pause = None, _TICK_SECONDS
+            self.finish()
+            pause = _TICK_SECONDS
         chunk = os.read(self._stdin, _CHUNK)
         if not chunk:
             raise _EndedError
         self._buffer += chunk
 
 
-def _in_child(verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, answer_to: int) -> bytes:
-    """The answer of a child process; that it died without one is an answer too."""
-    known = set(sys.modules)
+def _in_child(
+    verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, answer_to: int
+) -> tuple[bytes, list[str]]:
+    """The answer of a child process, and what it has loaded; that it died without an answer is one too."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -147,9 +157,8 @@ def _in_child(verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, 
     _, status = os.waitpid(child, 0)
     line, _, modules = told.partition(b"\n")
     if not told.endswith(b"\n") or not modules:
-        return answer("", lambda: _refuse(_died(verb, status)), None)
-    _load(modules.decode().split(), known)
-    return line + b"\n"
+        return answer("", lambda: _refuse(_died(verb, status)), None), []
+    return line + b"\n", modules.decode().split()
 
 
 def _be_child(verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, answer_to: int, writing: int) -> None:
@@ -171,12 +180,14 @@ def _died(verb: str, status: int) -> AgentError:
     )
 
 
-def _load(modules: list[str], known: set[str]) -> None:
-    """What the child had to load: the next one finds it loaded."""
+def _load(modules: list[str]) -> None:
+    """What a child had to load: the next one finds it loaded."""
     import importlib  # noqa: PLC0415
 
+    if not _agent_is_there():
+        return
     for name in modules:
-        if name not in known:
+        with suppress(ImportError, OSError):  # torn down right now; whoever needs it says so
             importlib.import_module(name)
 
 
