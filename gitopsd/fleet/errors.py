@@ -27,7 +27,7 @@ class WorkerUnreachable(WorkerError):  # noqa: N818 -- says what happened; Worke
         self.stage = stage
 
 
-class Stopped(WorkerUnreachable):  # noqa: N818
+class Stopped(WorkerUnreachable):
     """Somebody stopped the whole before this worker had ended; `begun` says whether anything was asked of it."""
 
     def __init__(self, worker: str, *, begun: bool) -> None:
