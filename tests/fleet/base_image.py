@@ -36,12 +36,13 @@ MASKED = (
     "getty.target",
 )
 BUILD_DEADLINE = 900.0
+# when this is imported: later each run of the tests has a cache of its own, in which every image would be built anew
+_CACHE = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
 
 
 def cache_folder() -> Path:
     """Outside the checkout, so that neither Git nor a clean-up of the work tree ever meets a whole system in it."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "gitopsd" / "fleet"
+    return Path(_CACHE) / "gitopsd" / "fleet"
 
 
 def image_key(suite: str) -> str:
