@@ -36,7 +36,7 @@ MASKED = (
     "getty.target",
 )
 BUILD_DEADLINE = 900.0
-# when this is imported: later each run of the tests has a cache of its own, in which every image would be built anew
+# Asked when this is imported: what tests are given for a cache later on would have each run build an image of its own.
 _CACHE = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
 
 
