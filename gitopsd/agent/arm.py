@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import credentials, marker, reserve, store, switch_units, way_in
 from .errors import AgentError
+from .records import read_applied
 from .release import load_release
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # what an activation may take beyond its deadline: the last of its commands, reading back, its answer
 _GRACE_SECONDS = 60.0
+# well before the timer fires
+_QUICK_SECONDS = 2.0
 _STARTED_FIELD = 19  # of what follows the name in /proc/PID/stat: field 22, starttime, of proc(5)
 
 
@@ -58,14 +61,12 @@ class Switch:
             process=(os.getpid(), process_started(os.getpid()) or 0),
             way_in=pending.way_in if pending else way_in.open_now(),
         )
+        # first the timer: it finds nothing to do should we be killed before the marker is there
+        started = switch_units.start(layout)
         with marker.guarded(layout):
             marker.replace(layout, armed)
-        try:
-            switch_units.start(layout)
-        except AgentError:
-            if pending is None:
-                marker.clear(layout)
-            raise
+        if marker.now() - started > _QUICK_SECONDS:
+            switch_units.start(layout)  # the machine was asleep: it may have fired already
         self._armed = armed
 
     def activated(self) -> None:
@@ -92,11 +93,22 @@ def process_started(pid: int) -> int | None:
 
 
 def _held(layout: Layout) -> tuple[str | None, str | None]:
-    """What counts now: release and set of values; no release where none could be run again."""
+    """What counts now: release and set of values; no release where nothing was activated before."""
+    return _current(layout), credentials.current_set(layout)
+
+
+def _current(layout: Layout) -> str | None:
+    """Where somebody took the link or the release away, the one that holds just what the jobs were started with."""
     current = store.current_release(layout)
-    if current is not None:
-        try:
-            load_release(layout.releases / current)
-        except AgentError:
-            current = None
-    return current, credentials.current_set(layout)
+    if current is not None and _digests(layout, current) is not None:
+        return current
+    applied = read_applied(layout)
+    return next((one for one in store.release_ids(layout) if applied and _digests(layout, one) == applied), None)
+
+
+def _digests(layout: Layout, release: str) -> dict[str, str] | None:
+    """Job -> digest; None for a release that could not be run again."""
+    try:
+        return {job.name: job.digest for job in load_release(layout.releases / release).jobs.values()}
+    except AgentError:
+        return None

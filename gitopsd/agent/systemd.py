@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .deadline import Deadline
+    from .kept import ShownCache
     from .release import Release
 
 _RUNTIME = Path("/run/systemd/system")  # sd_booted(3): exists exactly where systemd is the init
 _MOMENT = re.compile(r"[A-Za-z]{3} ([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) UTC")
 _SHOW_SECONDS = 20
 _RELOAD_SECONDS = 60
-_PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
+PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
 _PROPERTIES = (
     "Id",
     "LoadState",
@@ -42,10 +43,13 @@ _PROPERTIES = (
     "NextElapseUSecRealtime",
     "LastTriggerUSec",
 )
-_TIMERS = Path("/var/lib/systemd/timers")  # systemd.timer(5): when each persistent timer ran its unit
+TIMERS = Path("/var/lib/systemd/timers")  # systemd.timer(5): when each persistent timer ran its unit
 
 
 class SystemdManager:
+    def __init__(self, shown: ShownCache | None = None) -> None:
+        self._shown = shown
+
     def require(self) -> None:
         if os.geteuid() != 0:
             raise AgentError(
@@ -56,9 +60,10 @@ class SystemdManager:
 
     def units(self) -> dict[str, Unit]:
         on_disk = unitfiles.units_on_disk()
+        found = _show(on_disk) if self._shown is None else self._shown.show(on_disk, _show)
         return {
             name: _parse_unit(name, shown)
-            for name, shown in sorted(_show(on_disk).items())
+            for name, shown in sorted(found.items())
             if job_of_unit(name) is not None
             and (name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive")
         }
@@ -134,7 +139,7 @@ class SystemdManager:
 def _remove_stamps(units: Iterable[str]) -> None:
     for unit in units:
         if unit.endswith(".timer"):
-            remove(_TIMERS / f"stamp-{unit}")
+            remove(TIMERS / f"stamp-{unit}")
 
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:
@@ -154,7 +159,7 @@ def _journal(unit: str, lines: int) -> list[str]:
 
 def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
     # the patterns find what is loaded, file or no file
-    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *_PATTERNS]
+    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     times = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
