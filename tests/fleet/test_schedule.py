@@ -238,3 +238,16 @@ def test_what_is_undone_takes_its_run_along_and_brings_the_earlier_calendar_back
     assert timer.next_run is not None
     assert time.gmtime(timer.next_run)[3:6] == (3, 0, 0)
     assert starts(machine, A) == ["2"]
+
+
+def test_every_run_is_seen_over_a_connection_that_is_kept(machine: Machine, worker: WorkerConnection) -> None:
+    activate(worker, scheduled(OFTEN))
+    seen: set[float] = set()
+
+    def three_runs() -> bool:
+        last = verbs.observe(worker).units[TIMER].last_run
+        seen.update([last] if last is not None else [])
+        return len(seen) >= 3
+
+    until(three_runs)
+    assert len(starts(machine, A)) >= 3
