@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import unitfiles
+from .bus_show import shown_services
 from .durable import remove
 from .errors import AgentError
 from .release import job_of_unit
@@ -157,7 +158,10 @@ def _journal(unit: str, lines: int) -> list[str]:
     return ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", "-q"]
 
 
-def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+def _show(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    found = shown_services(units, PATTERNS)
+    if found is not None:
+        return found
     # the patterns find what is loaded, file or no file
     command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     times = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
