@@ -1,5 +1,7 @@
 """Which group a deployment comes to first, whatever way channels join them."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +49,6 @@ def test_groups_without_channels_are_all_first() -> None:
 
 def test_a_chain_as_long_as_a_fleet_file_can_make_it() -> None:
     names = [f"group-{number}" for number in range(5000)]
-    order = waves(names, set(zip(names, names[1:], strict=False)))
+    order = waves(names, set(pairwise(names)))
     assert order["group-0"] == 4999
     assert order["group-4999"] == 0
