@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import marker
 from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
-from .records import completed_jobs, read_applied, read_owner
+from .records import completed_jobs, read_applied, read_deployment, read_owner, read_rolled_back
 from .store import current_release, release_ids
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None)
         "releases": release_ids(layout),
         "interrupted": False,
         "busy": is_held(layout),
+        "switch": marker.as_json(layout),
+        "rolled_back": read_rolled_back(layout),
+        "deployment": read_deployment(layout),
     }
     if key is not None:
         found["credentials"] = fingerprints(layout, key)
