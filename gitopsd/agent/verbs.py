@@ -13,6 +13,7 @@ from .release import job_of_unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .kept import Kept
     from .services import ServiceManager
 
 _DEFAULT_SECONDS = 60.0
@@ -26,12 +27,19 @@ _MOST_SHOWN = 200
 _TEARDOWN_SECONDS = 150.0
 
 
-def handle(verb: str, request: Any, payload: bytes) -> dict[str, Any]:
-    """Do what one request asks for; raises AgentError with the code that the controller is told."""
+def handle(verb: str, request: Any, payload: bytes, kept: Kept | None = None) -> dict[str, Any]:
+    """Do what one request asks for; raises AgentError with the code that the controller is told.
+
+    kept: what this process remembers from one request to the next, if it lives for more than one.
+    """
     _require_protocol(request)
+    if verb == "observe":
+        return _observe(parse_layout(request.get("layout")), request, kept)
     known = _VERBS.get(verb)
     if known is None:
-        raise AgentError("unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted(_VERBS))}")
+        raise AgentError(
+            "unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted((*_VERBS, 'observe')))}"
+        )
     return known(parse_layout(request.get("layout")), request, payload)
 
 
@@ -60,13 +68,22 @@ def _probe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str,
     return probe(layout, _service_manager(layout))
 
 
-def _observe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+def _observe(layout: Layout, request: dict[str, Any], kept: Kept | None) -> dict[str, Any]:
     from .credentials import parse_key  # noqa: PLC0415
     from .observe import observe  # noqa: PLC0415
     from .records import require_owner  # noqa: PLC0415
 
     require_owner(layout, _optional_id(request, "owner"))
-    return observe(layout, _service_manager(layout).units(), parse_key(request.get("fingerprint_key")))
+    key = parse_key(request.get("fingerprint_key"))
+    if kept is None:
+        return observe(layout, _service_manager(layout).units(), key)
+    from .kept import etag  # noqa: PLC0415
+
+    found = observe(layout, _service_manager(layout, kept).units(), key, kept.hashes)
+    name = etag(found)
+    if request.get("known") != name:
+        return {**found, "etag": name}
+    return {"same": True, **({"credentials": found["credentials"]} if key is not None else {})}
 
 
 def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
@@ -177,7 +194,6 @@ def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
 
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
-    "observe": _observe,
     "activate": _activate,
     "confirm": _confirm,
     "rollback": _rollback,
@@ -190,14 +206,14 @@ _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
 }
 
 
-def _service_manager(layout: Layout) -> ServiceManager:
+def _service_manager(layout: Layout, kept: Kept | None = None) -> ServiceManager:
     if layout.service_manager == "supervisor":
         from .supervisor import SupervisorManager  # noqa: PLC0415
 
         return SupervisorManager(layout)
     from .systemd import SystemdManager  # noqa: PLC0415
 
-    return SystemdManager()
+    return SystemdManager(None if kept is None else kept.shown)
 
 
 def _deadline(request: dict[str, Any], default: float = _DEFAULT_SECONDS) -> Deadline:

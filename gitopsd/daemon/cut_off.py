@@ -8,7 +8,7 @@ from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerError, WorkerRefused
 from gitopsd.fleet.target import Target
-from gitopsd.model.facts import Observation, RolledBack
+from gitopsd.model.facts import Observation, RolledBackTo
 
 _ROLL_BACK_SECONDS = 60.0
 """What undoing a change may take a worker, once it has begun: it stops and starts every job that it changed."""
@@ -32,7 +32,7 @@ def wait_for(
     workers: Workers,
     target: Target,
     release: str,
-    before: RolledBack | None,
+    before: RolledBackTo | None,
     *,
     confirm_timeout: float,
     say: Callable[[str], None],
@@ -51,7 +51,7 @@ def wait_for(
             with workers.connect_anew(target) as anew:
                 seen = verbs.observe(anew, timeout=min(30.0, max(1.0, left)))
                 switch = seen.switch
-                if not seen.busy and switch is not None and switch.release == seen.release == release:
+                if switch is not None and switch.phase == "waiting" and switch.release == seen.release == release:
                     verbs.confirm(anew, switch.token, release)
                     return Reached()
         except WorkerError as error:
@@ -68,13 +68,15 @@ def wait_for(
     )
 
 
-def _settled(seen: Observation, release: str, before: RolledBack | None) -> Reached | RolledAway | str | None:
+def _settled(seen: Observation, release: str, before: RolledBackTo | None) -> Reached | RolledAway | str | None:
     """What an observation without a switch that can be confirmed comes to; None where it isn't over."""
-    if seen.busy or seen.switch is not None:
+    if seen.busy or (seen.switch is not None and seen.switch.phase != "activating"):
         return None
     rolled = seen.rolled_back
     if rolled is not None and rolled != before and rolled.release == release and seen.release != release:
         return RolledAway(what=f"it undid the change by itself and holds {short_id(seen.release)} again: {rolled.reason}")
+    if seen.switch is not None or seen.interrupted:
+        return "the change was cut short there, and is finished or undone by the next one"
     if seen.release == release:
         return Reached()  # nothing was armed, or it was confirmed by another
     return f"it holds {short_id(seen.release)}: the change was never made"

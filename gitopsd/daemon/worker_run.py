@@ -32,7 +32,7 @@ _MOST_LOGS, _LOG_LINES = 5, 20
 
 _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 
-_UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "protocol", "no-python", "no-sudo"})
+_UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "protocol", "unsupported", "no-python", "no-sudo"})
 """Codes with which a worker refuses before it changes anything."""
 
 
@@ -153,6 +153,7 @@ class WorkerRun:
                     self._desired.id,
                     min_healthy_time=self._settings.min_healthy_time,
                     wait=max(0.0, min(_SLICE_SECONDS, left)),
+                    key=self._secrets.key if self._secrets else None,
                 )
                 return self._judged(connection, health, left)
         except WorkerRefused as refused:
@@ -170,21 +171,28 @@ class WorkerRun:
         self._say("observing")
         started = time.monotonic()
         observed, differences = find_differences(connection, self._desired, self._blobs, self._secrets)
+        if self._confirm_what_is_wanted(observed):
+            observed, differences = find_differences(connection, self._desired, self._blobs, self._secrets)
         self._looked = time.monotonic()
         self._seconds["observe"] = self._looked - started
         self._observed = observed
         self._differences = self._differences or differences
         if differences.drift:
             self._differences = differences
-        switch = observed.switch
-        if switch is not None and switch.release == observed.release == self._desired.id:
-            # whoever activated it couldn't confirm it any more: it is what the head has
-            with self._workers.connect_anew(self._target) as anew:
-                verbs.confirm(anew, switch.token, self._desired.id)
         if not differences.drift and not self._failed_before:
             return WorkerResult(worker=self._desired.worker, state="in-sync", seconds=dict(self._seconds))
         secrets_changed = any(one.kind == "changed-secret" for one in differences.drift)
         return Differs(new=observed.release != self._desired.id or secrets_changed or self._failed_before)
+
+    def _confirm_what_is_wanted(self, seen: Observation) -> bool:
+        """An activation whose controller couldn't confirm it any more, of what the head has; whether there was one."""
+        switch = seen.switch
+        if switch is None or switch.phase != "waiting" or not switch.release == seen.release == self._desired.id:
+            return False
+        self._say("confirming")
+        with suppress(WorkerRefused), self._workers.connect_anew(self._target) as anew:  # too late: it is seen next
+            verbs.confirm(anew, switch.token, self._desired.id)
+        return True
 
     def _activate(self, connection: WorkerConnection, on_worker: tuple[str, ...]) -> Activation:
         values, key = (self._secrets.values, self._secrets.key) if self._secrets else ({}, None)
@@ -215,10 +223,10 @@ class WorkerRun:
         """An activation that failed as a whole, rolled back at once where the worker is ready for that."""
         self._say("rolling-back")
         try:
-            if verbs.observe(connection).switch is None:
-                return None
             undone = verbs.rollback(connection, f"the activation failed: {refused.message}"[:500])
         except WorkerError as error:
+            if isinstance(error, WorkerRefused) and error.code == "not-armed":
+                return None
             return self._result("failed", f"{refused.message}; and it could not be rolled back: {error.message}")
         return self._result(
             "rolled-back", f"{refused.message}; it was rolled back, and holds {short_id(undone.release)} again"
@@ -280,17 +288,23 @@ class WorkerRun:
                 count = f"{len(health.healthy)} of {len(health.healthy) + len(health.pending)} jobs healthy"
                 self._say("checking", f"{count}, {left:.0f} s left")
                 return Checking()
-            failures = {job: self._never_healthy(connection, job, number) for number, job in enumerate(health.pending)}
+            failures = {
+                job: self._never_healthy(connection, job, health.reasons.get(job, ""), with_log=number < _MOST_LOGS)
+                for number, job in enumerate(health.pending)
+            }
         self._seconds["health"] = time.monotonic() - self._changed
         key = self._secrets.key if self._secrets else None
-        return self._read_back(verbs.observe(connection, key=key), failures)
+        return self._read_back(health.observation or verbs.observe(connection, key=key), failures)
 
-    def _never_healthy(self, connection: WorkerConnection, job: str, number: int) -> tuple[str, tuple[str, ...]]:
+    def _never_healthy(
+        self, connection: WorkerConnection, job: str, reason: str, *, with_log: bool
+    ) -> tuple[str, tuple[str, ...]]:
         log: tuple[str, ...] = ()
-        if number < _MOST_LOGS:
+        if with_log:
             with suppress(WorkerError):  # the reason is known without them
                 log = verbs.logs(connection, job, _LOG_LINES).lines
-        return f"it wasn't healthy within {self._settings.healthy_deadline:g} s", log
+        why = f": {reason}" if reason else ""
+        return f"it wasn't healthy within {self._settings.healthy_deadline:g} s{why}", log
 
     def _read_back(self, seen: Observation, failures: dict[str, tuple[str, tuple[str, ...]]]) -> WorkerResult:
         """The worker as it is now is the truth, whatever was said before."""

@@ -21,6 +21,7 @@ VERBS = (
     "logs",
     "follow",
     "show",
+    "serve",
 )
 _AGENTS = f"{SYSTEM_ROOT}/agent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
