@@ -1,4 +1,4 @@
-"""A worker that was changed and can't be reached since: it is tried again until it answers, or has undone the change."""
+"""A worker that was changed and can't be reached since: tried until it answers, or has undone the change."""
 
 import time
 from collections.abc import Callable
@@ -74,7 +74,9 @@ def _settled(seen: Observation, release: str, before: RolledBackTo | None) -> Re
         return None
     rolled = seen.rolled_back
     if rolled is not None and rolled != before and rolled.release == release and seen.release != release:
-        return RolledAway(what=f"it undid the change by itself and holds {short_id(seen.release)} again: {rolled.reason}")
+        return RolledAway(
+            what=f"it undid the change by itself and holds {short_id(seen.release)} again: {rolled.reason}"
+        )
     if seen.switch is not None or seen.interrupted:
         return "the change was cut short there, and is finished or undone by the next one"
     if seen.release == release:

@@ -85,25 +85,31 @@ def roll_out(
             for name in known
         }
         reporter.begins([name for group in groups for name in group.workers])
+        hurried = False
         try:
             yield from run.results()
+        except KeyboardInterrupt:
+            hurried = reporter.stop_asked()  # and now a second time
+            raise
         finally:  # also when it is cut short: what is known by then is the record
             rollout = run.summary(desired)
             try:
-                with blobs.alone():
-                    record_rollout(
-                        workspace,
-                        branch,
-                        head,
-                        rollout,
-                        desired,
-                        started=started,
-                        overwritten={worker: found.edits for worker, found in dict(overwritten).items()},
-                        all_workers=all_workers,
-                    )
+                if not hurried:
+                    with blobs.alone():
+                        record_rollout(
+                            workspace,
+                            branch,
+                            head,
+                            rollout,
+                            desired,
+                            started=started,
+                            overwritten={worker: found.edits for worker, found in dict(overwritten).items()},
+                            all_workers=all_workers,
+                        )
             except RepositoryError as error:
                 reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
-            reporter.ended(rollout)
+            finally:
+                reporter.ended(rollout)
     return rollout
 
 

@@ -30,8 +30,9 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
 
     `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of. `only` are the
     workers that it was about, empty where it was all of them. `overwritten`: worker -> edits by hand that were there.
-    `failed`: the workers on which what they were newly given failed; `failed_jobs`: worker -> the jobs that failed there. `stopped`: group -> why no more of its workers were begun.
-    `superseded_by`: the newer deployment that made it end early; `interrupted`: a person did.
+    `failed`: the workers on which what they were newly given failed; `failed_jobs`: worker -> the jobs that failed
+    there. `stopped`: group -> why no more of its workers were begun. `superseded_by`: the newer deployment that made it
+    end early; `interrupted`: a person did.
     """
 
     started: str

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gitopsd.daemon.rollout_summary import Rollout
 
 Stage = Literal["waiting", "connecting", "observing", "activating", "confirming", "checking", "cut-off", "rolling-back"]
-"""`waiting`: for its turn. `checking`: whether its jobs are healthy. `cut-off`: it was changed, and can't be reached."""
+"""`waiting`: for its turn. `checking`: are its jobs healthy. `cut-off`: it was changed, and can't be reached."""
 
 
 class RolloutReporter(Protocol):

@@ -41,7 +41,7 @@ class NewerDeployment:
         self._answers: list[str | RepositoryError] = []  # written by the thread that asks the remote, taken here
 
     def find(self, *, at_once: bool = False) -> int | None:
-        """The number of a newer deployment; None where there is none. `at_once`: the remote is asked, and waited for."""
+        """The number of a newer deployment, if there is one. `at_once`: the remote is asked, and waited for."""
         try:
             self._follow_remote(at_once=at_once)
         except RepositoryError as error:
@@ -73,9 +73,7 @@ class NewerDeployment:
             raise answer
         if answer and answer != self._seen:
             with self._alone():
-                fetch_artifacts(
-                    self._workspace.repository, self._branch, remote, deadline=_NETWORK_DEADLINE
-                )
+                fetch_artifacts(self._workspace.repository, self._branch, remote, deadline=_NETWORK_DEADLINE)
 
     def _ask_aside(self, remote: Remote) -> None:
         try:

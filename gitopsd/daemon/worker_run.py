@@ -1,4 +1,4 @@
-"""One worker made equal to its release: observe → decide → act → confirm → read back. Apply and reconcile both come here.
+"""One worker made equal to its release: observe → decide → act → confirm → read back. All rollouts come here.
 
 Each step blocks the thread that it is called on, and no two are called at once. Between them a rollout may end.
 """
@@ -32,7 +32,9 @@ _MOST_LOGS, _LOG_LINES = 5, 20
 
 _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 
-_UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "protocol", "unsupported", "no-python", "no-sudo"})
+_UNTOUCHED = frozenset(
+    {"busy", "owned-by-another", "stale", "bad-payload", "protocol", "unsupported", "no-python", "no-sudo"}
+)
 """Codes with which a worker refuses before it changes anything."""
 
 
@@ -131,6 +133,8 @@ class WorkerRun:
                 self.touched = refused.code not in _UNTOUCHED
                 if self.touched and (undone := self._undo(connection, refused)):
                     return undone
+                # a switch is armed before anything that runs is touched
+                self.touched = self.touched and refused.code != "no-space"
                 raise
             except WorkerUnreachable as error:
                 lost = error
@@ -245,7 +249,9 @@ class WorkerRun:
             return self._cut_off(f"no new connection came about after it was changed: {error.message}")
         except WorkerRefused as refused:
             if refused.code == "rolled-back":
-                return self._result("rolled-back", f"it was confirmed too late, and undid the change: {refused.message}")
+                return self._result(
+                    "rolled-back", f"it was confirmed too late, and undid the change: {refused.message}"
+                )
             raise
         self._seconds["confirm"] = time.monotonic() - started
         return None
