@@ -10,7 +10,6 @@ import click
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.interruption import Interruption
-
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.rollout_reporter import Stage
