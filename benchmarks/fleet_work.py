@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitopsd.repo.initialise import commit_work_tree, initialise
@@ -40,6 +40,7 @@ class Work:
     home: Path
     machines: Mapping[str, Machine]
     round: int = 0
+    parameters: dict[str, dict[str, str]] = field(default_factory=lambda: {step: {"word": "first"} for step in STEPS})
 
     @property
     def repository(self) -> Path:
@@ -78,13 +79,16 @@ class Work:
         self._write("blueprints/sleeper.yaml", _BLUEPRINT % ("." * (_SIZE - 10)))
         for name in ("one", "two", "three"):
             self._write(f"files/{name}.txt", f"{name}\n" + "." * (_SIZE - len(name) - 2) + "\n")
-        self._write_workflow({})
+        self._write_workflow()
 
     def next_round(self, *, unit: bool) -> None:
         """Commit a change of one step: of one of its files, or of its unit's text as well."""
         self.round += 1
-        nice = f", nice: {1 + self.round % 19}" if unit else ""
-        self._write_workflow({self.changed: f"word: round-{self.round:04d}{nice}"})
+        mine = self.parameters[self.changed]
+        mine["word"] = f"round-{self.round:04d}"
+        if unit:
+            mine["nice"] = str((int(mine.get("nice", "0")) + 1) % 20)
+        self._write_workflow()
 
     def release(self) -> dict[str, bytes]:
         """The first worker's release as it is committed: path -> content."""
@@ -127,10 +131,10 @@ class Work:
         if done.returncode != 0 or len(states) != len(self.machines):
             raise RuntimeError(f"apply exited with {done.returncode}: {states}\n{done.stdout[-2000:]}{done.stderr}")
 
-    def _write_workflow(self, changes: Mapping[str, str]) -> None:
+    def _write_workflow(self) -> None:
+        place = f"place: {{group: all, replicas: {len(self.machines)}}}"
         steps = "".join(
-            f"  {step}: {{use: blueprints/sleeper, with: {{{changes.get(step, 'word: first')}}}, "
-            f"place: {{group: all, replicas: {len(self.machines)}}}}}\n"
+            f"  {step}: {{use: blueprints/sleeper, with: {{{_listed(self.parameters[step])}}}, {place}}}\n"
             for step in STEPS
         )
         self._write("workflows/orders.yaml", f"workflow: orders\nsteps:\n{steps}")
@@ -155,6 +159,10 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
             info.size, info.mode = len(content), 0o644
             tar.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def _listed(parameters: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in parameters.items())
 
 
 def _peer_text(content: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Whether anything may have happened to the units of jobs, for a tenth of what `systemctl show` costs.
 
-Asked is systemd itself, with the one message that lists units; what that doesn't show, the links to invocations and the
-directories that every `daemon-reload` makes anew do.
+Asked is systemd itself, with the one message that lists units; what that doesn't show, the links to invocations, the
+directories that every `daemon-reload` makes anew, and the files of the units do.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from hashlib import sha256
 
+from . import unitfiles
 from .manager_bus import list_units
 from .systemd import PATTERNS
 
@@ -28,9 +29,21 @@ def unit_marks() -> bytes | None:
         )
     except OSError:
         return None  # another systemd than we know: `systemctl show` tells all the same
-    generated = []
-    for directory in _GENERATED:
+    files = [*_GENERATED, *_definitions()]
+    return sha256(b"\0".join((listed, repr(invocations).encode(), repr(_stats(files)).encode()))).digest()
+
+
+def _definitions() -> list[str]:
+    """Unit files and directories of drop-ins: whether systemd has read them is part of what it shows."""
+    return [
+        str(path) for directory in (unitfiles.DIRECTORY, *unitfiles.OVERRIDES) for path in directory.glob("gitopsd-*")
+    ]
+
+
+def _stats(paths: list[str]) -> list[tuple[str, int, int, int]]:
+    found = []
+    for path in sorted(paths):
         with suppress(FileNotFoundError):
-            status = os.stat(directory)  # noqa: PTH116
-            generated.append((directory, status.st_ino, status.st_mtime_ns))
-    return sha256(b"\0".join((listed, repr(invocations).encode(), repr(generated).encode()))).digest()
+            status = os.lstat(path)
+            found.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
+    return found
