@@ -1,3 +1,5 @@
+from collections.abc import Collection
+
 import click
 
 from gitopsd.cli import exit_codes
@@ -12,31 +14,40 @@ from gitopsd.daemon.reconcile import reconcile as put_right
 @click.command()
 @click.argument("names", metavar="[WORKER]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Show what differs and touch nothing.")
+@click.option("--now", "at_once", is_flag=True, help="Also workers that were tried in vain a short while ago.")
 @click.option("--json", "as_json", is_flag=True, help="The results as JSON.")
 @click.pass_obj
-def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, as_json: bool) -> int:
+def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, at_once: bool, as_json: bool) -> int:
     """Observe workers (all of them by default), and put right what differs from what is deployed.
 
     Shows every difference, and of files that somebody edited the diff that is overwritten. Whether the source compiles
     doesn't matter.
+
+    A worker that can't be reached, or put right, is tried again after a while that doubles each time, up to ten
+    minutes; until then it is left out, unless it is named, or is to hold another version.
 
     Exit code 0: in sync, or put right; 1: a worker could not be put right; 2: with --dry-run, something differs; 4:
     only unreachable workers are left.
     """
     workspace = session.workspace()
     reporter = Reporter(dry_run=dry_run, as_json=as_json)
-    results = []
-    for result in (find_differences_of if dry_run else put_right)(workspace, names, reporter=reporter):
-        results.append(result)
+    found = (
+        find_differences_of(workspace, names, reporter=reporter)
+        if dry_run
+        else put_right(workspace, names, reporter=reporter, at_once=at_once)
+    )
+    ended: dict[str, WorkerResult] = {}  # a worker that others' jobs move to comes twice: the later one counts
+    for result in found:
+        ended[result.worker] = result
         reporter.result(result)
+    results = list(ended.values())
     if as_json:
         print_json(reporter.as_json(results))
     else:
         reporter.summary(results)
-    return _exit_code(results)
+    return _exit_code({result.state for result in results} | reporter.troubles)
 
 
-def _exit_code(results: list[WorkerResult]) -> int:
-    states = {result.state for result in results}
+def _exit_code(states: Collection[str]) -> int:
     codes = {"failed": exit_codes.FAILED, "drift": exit_codes.CHANGES, "unreachable": exit_codes.UNREACHABLE}
     return next((code for state, code in codes.items() if state in states), exit_codes.OK)

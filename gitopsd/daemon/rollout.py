@@ -7,7 +7,7 @@ from typing import Protocol
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, compare, converge
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.errors import explain
-from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all
+from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all, stage_of
 from gitopsd.daemon.rollout_note import record_rollout
 from gitopsd.daemon.secrets.handover import handover
 from gitopsd.daemon.workspace import Workspace
@@ -121,4 +121,4 @@ def _each(
 
 def _failed_result(outcome: Failed) -> WorkerResult:
     state: State = "unreachable" if is_away(outcome.error) else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error))
+    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error), stage=stage_of(outcome.error))

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from gitopsd.model.amounts import Duration
 from gitopsd.model.names import Name, UserName
 
 
@@ -41,6 +42,10 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="path -> shared: all workers that declare it see one file system there"),
     ] = field(default_factory=dict)
     workers: Annotated[dict[Name, Worker], Meta(description="the machines")] = field(default_factory=dict)
+    lost_after: Annotated[
+        Duration | UnsetType,
+        Meta(description="what runs on a worker that nobody reached for so long is placed elsewhere; at least 30s"),
+    ] = UNSET
 
 
 class Fleet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
