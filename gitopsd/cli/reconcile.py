@@ -1,4 +1,5 @@
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import click
 
@@ -6,9 +7,11 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.reconcile_text import Reporter
 from gitopsd.cli.session import Session
-from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.reconcile import find_differences_of
 from gitopsd.daemon.reconcile import reconcile as put_right
+
+if TYPE_CHECKING:
+    from gitopsd.daemon.converge import WorkerResult
 
 
 @click.command()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases
+from gitopsd.daemon.attempts import attempts_of, remembering
 from gitopsd.daemon.control import control_of, expired_parts, refuse_paused, remove_expired
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
@@ -104,9 +105,11 @@ def apply_version(
         workers = desired_releases(workspace.repository, applied.head.commit.tree)
         results: list[WorkerResult] = []
         try:
-            for result in roll_out(
+            attempts = attempts_of(workspace, applied.branch)
+            rollout = roll_out(
                 workspace, applied.branch, applied.head, workers, secrets=applied.secrets, reporter=reporter
-            ):
+            )
+            for result in remembering(attempts, applied.deployment, workers, rollout):
                 results.append(result)
                 yield result
         finally:  # also when it is interrupted: what was seen by then counts

@@ -33,6 +33,7 @@ _BUSY_SECONDS = 5.0
 _WRITTEN_EVERY = 1.0  # seconds: what a killed process may forget
 _SILENT = frozenset({"connect", "banner"})
 _WELL = frozenset({"in-sync", "converged"})
+_FAILED = frozenset({"failed", "rolled-back"})
 
 _SET_UP = (
     "PRAGMA journal_mode = DELETE",
@@ -139,9 +140,9 @@ def after_attempt(
         return Remembered(backoff=well(), seen=now.wall)
     if result.state == "drift":  # looked at, and not put right: it answered, and that is all
         return Remembered(backoff=Backoff(failed=before.backoff.failed), seen=now.wall)
-    if result.state not in {"failed", "unreachable"}:
+    if result.state not in {*_FAILED, "unreachable"}:
         return before
-    kind: Trouble = "failed" if result.state == "failed" else "unreachable"
+    kind: Trouble = "unreachable" if result.state == "unreachable" else "failed"
     return Remembered(
         backoff=after_trouble(before.backoff, kind, result.summary, version, now=now.wall, draw=draw),
         seen=now.wall if answered(result) else before.seen,
@@ -151,7 +152,7 @@ def after_attempt(
 
 def answered(result: WorkerResult) -> bool:
     """Whether the worker itself said something, good or bad."""
-    return not result.stage and result.state in {*_WELL, "drift", "failed"}
+    return not result.stage and result.state in {*_WELL, *_FAILED, "drift"}
 
 
 def _absence_after(before: Absence | None, stage: str, now: Instant) -> Absence | None:

@@ -1,4 +1,4 @@
-"""Workers that a reconcile leaves alone for now, since they were tried in vain a short while ago; and how that is said."""
+"""Workers that a reconcile leaves alone for now, since they were tried in vain a short while ago."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -69,10 +69,11 @@ def _told(worker: str, trouble: Trouble, tried: InVain, *, due: bool) -> TriedIn
         attempts=tried.attempts,
         deployment=tried.version.deployment,
         error=tried.error,
-        last=_moment(tried.at),
-        next="" if due else _moment(tried.next + 0.999),  # in whole seconds: not before it is due
+        last=utc(tried.at),
+        next="" if due else utc(tried.next + 0.999),  # in whole seconds: not before it is due
     )
 
 
-def _moment(wall: float) -> str:
+def utc(wall: float) -> str:
+    """A time in seconds since the epoch, as it is shown."""
     return moment(datetime.fromtimestamp(wall, UTC))

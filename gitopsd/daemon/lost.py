@@ -6,7 +6,6 @@ newer version comes along.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
@@ -15,8 +14,8 @@ from msgspec import structs
 from gitopsd import __version__
 from gitopsd.daemon.artifact_state import CommittedReleases, read_facts, read_fleet
 from gitopsd.daemon.attempts import Remembered
-from gitopsd.daemon.control import moment
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.left_out import utc
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.runnable import refuse_what_cannot_run
@@ -143,7 +142,7 @@ def give_up(workspace: Workspace, branch: ArtifactBranch, lost: Mapping[str, Los
 
 def lost_worker(verdict: Verdict, seen: float | None) -> LostWorker:
     """As `facts.json` has it. `seen`: when the worker answered last, in seconds since the epoch."""
-    return LostWorker(since=_moment(verdict.absence.first.wall), seen="" if seen is None else _moment(seen))
+    return LostWorker(since=utc(verdict.absence.first.wall), seen="" if seen is None else utc(seen))
 
 
 def note_returned(workspace: Workspace, branch: ArtifactBranch, seen: Collection[str]) -> tuple[str, ...]:
@@ -231,7 +230,3 @@ def _deployed_version(repository: Repository, head: ArtifactHead) -> ArtifactCom
 def deployment_number(head: ArtifactHead) -> int:
     """Of the newest deployment at or before the head; 0 before the first."""
     return head.deployment.trailers.deployment if head.deployment and head.deployment.trailers else 0
-
-
-def _moment(wall: float) -> str:
-    return moment(datetime.fromtimestamp(wall, UTC))

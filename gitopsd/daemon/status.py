@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.attempts import Remembered, attempts_of
 from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
+from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
+from gitopsd.daemon.lost import deployment_number, lost_workers
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
@@ -20,11 +23,12 @@ from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
-from gitopsd.model.artifacts import WORKERS_FOLDER
+from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
 from gitopsd.planner.drift import find_drift
+from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
 
@@ -45,6 +49,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
     for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
     those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
+    `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
     """
 
     worker: str
@@ -60,6 +65,10 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     cordon: KnownCordon | None
     pause: KnownPause | None
     unknown_secrets: tuple[str, ...] = ()
+    tried: TriedInVain | None = None
+    seen: str = ""
+    lost: LostWorker | None = None
+    lost_after: int = 0
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -155,11 +164,7 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
     secrets = deployed_secrets(workspace, deployed.head)
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=secrets.problems,
-    )
+    shown = _shown(workspace, deployed.branch, deployed.head, secrets.problems)
     return sorted(
         (_status(observed, attempts, shown) for observed in observe_fleet(workspace, deployed, secrets.values)),
         key=lambda status: status.worker,
@@ -170,11 +175,8 @@ def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> W
     """The status of one worker that was observed. `deployed` has a head."""
     if deployed.head is None:
         raise ValueError("nothing is deployed")
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=deployed_secrets(workspace, deployed.head).problems,
-    )
+    unknown = deployed_secrets(workspace, deployed.head).problems
+    shown = _shown(workspace, deployed.branch, deployed.head, unknown)
     return _status(observed, _Attempts(workspace, deployed.branch, deployed.head), shown)
 
 
@@ -229,6 +231,25 @@ class _Shown:
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
     unknown: Mapping[str, str]
+    remembered: Mapping[str, Remembered]
+    lost: Mapping[str, LostWorker]
+    fleet: Mapping[str, PlacedWorker]
+    deployment: int
+    now: Instant
+
+
+def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unknown: Mapping[str, str]) -> _Shown:
+    attempts = attempts_of(workspace, branch)
+    return _Shown(
+        cordons=known_cordons(workspace.repository, head),
+        pause=known_pause(workspace.repository, head),
+        unknown=unknown,
+        remembered=attempts.known(),
+        lost=lost_workers(workspace.repository, head),
+        fleet=read_fleet(workspace.repository, head.commit.tree),
+        deployment=deployment_number(head),
+        now=attempts.now(),
+    )
 
 
 def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerStatus:
@@ -237,6 +258,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
     fingerprints = observed.secrets.fingerprints if observed.secrets else None
     drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager, fingerprints)
     attempt, good = attempts.of(worker)
+    remembered = shown.remembered.get(worker)
     return WorkerStatus(
         worker=worker,
         group=observed.group,
@@ -255,6 +277,10 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
             for name in sorted(secret_names(observed.desired))
             if name in shown.unknown
         ),
+        tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now),
+        seen=utc(remembered.seen) if remembered and remembered.seen else "",
+        lost=shown.lost.get(worker),
+        lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
     )
 
 
