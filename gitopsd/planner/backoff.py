@@ -47,7 +47,7 @@ class InVain(Struct, frozen=True, kw_only=True):
 
         A clock that went back behind the last attempt says nothing about how long ago that was: then it is due.
         """
-        return 0.0 if now < self.at else max(0.0, self.at + min(self.wait, CAP_SECONDS) - now)
+        return 0.0 if now < self.at else max(0.0, min(self.wait, CAP_SECONDS) - (now - self.at))
 
 
 class Backoff(Struct, frozen=True, kw_only=True, omit_defaults=True):
