@@ -146,7 +146,7 @@ def after_attempt(
     return Remembered(
         backoff=after_trouble(before.backoff, kind, result.summary, version, now=now.wall, draw=draw),
         seen=now.wall if answered(result) else before.seen,
-        absence=_absence_after(before.absence, result.stage, now),
+        absence=_absence_after(before.absence, result, now),
     )
 
 
@@ -155,11 +155,15 @@ def answered(result: WorkerResult) -> bool:
     return not result.stage and result.state in {*_WELL, *_FAILED, "drift"}
 
 
-def _absence_after(before: Absence | None, stage: str, now: Instant) -> Absence | None:
-    """Only silence is absence: a worker with another host key is there, and one that hangs was reached."""
-    if stage == "unexpected":
-        return before  # an error on our side says nothing about the worker
-    return silent_again(before, now) if stage in _SILENT else None
+def was_silent(result: WorkerResult) -> bool:
+    """Whether nothing at all came back. A worker with another host key is there, and one that hangs was reached."""
+    return result.state == "unreachable" and result.stage in _SILENT
+
+
+def _absence_after(before: Absence | None, result: WorkerResult, now: Instant) -> Absence | None:
+    if was_silent(result):
+        return silent_again(before, now)
+    return before if result.stage == "unexpected" else None  # an error on our side says nothing about the worker
 
 
 def remembering(

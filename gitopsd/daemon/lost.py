@@ -50,11 +50,16 @@ class GivenUp:
     changed_workers: frozenset[str]
 
 
-def find_lost(repository: Repository, head: ArtifactHead, known: Mapping[str, Remembered]) -> tuple[Verdict, ...]:
-    """Those whose time is over, by name: to be given up, or kept for a reason. Raises RepositoryError."""
+def find_lost(
+    repository: Repository, head: ArtifactHead, known: Mapping[str, Remembered], silent: Collection[str]
+) -> tuple[Verdict, ...]:
+    """Those whose time is over, by name: to be given up, or kept for a reason. Raises RepositoryError.
+
+    Only a worker that was `silent` just now is given up; of the others' absences it is only known that they were.
+    """
     fleet = read_fleet(repository, head.commit.tree)
     absences = {name: one.absence for name, one in known.items() if one.absence is not None and name in fleet}
-    over = [name for name, absence in absences.items() if is_over(fleet[name], absence)]
+    over = [name for name, absence in absences.items() if name in silent and is_over(fleet[name], absence)]
     if not over:
         return ()
     before = CommittedReleases(repository=repository, tree=head.commit.tree)
@@ -66,7 +71,8 @@ def find_lost(repository: Repository, head: ArtifactHead, known: Mapping[str, Re
             held_back[name] = local_spools({job: side.document(job) for job in side.jobs}, fleet[name])
         except (KeyError, msgspec.DecodeError) as error:
             held_back[name] = f"what it holds can't be known: its release can't be read: {error}"
-    return judge(fleet, absences, read_facts(repository, head.commit.tree).lost, held_back)
+    verdicts = judge(fleet, absences, read_facts(repository, head.commit.tree).lost, held_back)
+    return tuple(verdict for verdict in verdicts if verdict.worker in over)
 
 
 def plan_without(

@@ -1,10 +1,11 @@
 """Reconcile: whatever differs from the head of the artifact branch is put right, whether or not the source compiles."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.attempts import Attempts, Remembered, after_attempt, answered, attempts_of, remembering
+from gitopsd.daemon.attempts import Attempts, Remembered, after_attempt, answered, attempts_of, remembering, was_silent
 from gitopsd.daemon.control import refuse_paused
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
@@ -36,6 +37,7 @@ from gitopsd.planner.backoff import Version
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.lock import host_lock
+from gitopsd.repo.repository import Repository
 
 
 class Reporter(RolloutReporter, Protocol):
@@ -62,6 +64,20 @@ class Reporter(RolloutReporter, Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Heard:
+    """Which workers answered in this run, and which were silent."""
+
+    seen: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+
+    def note(self, result: WorkerResult) -> None:
+        if answered(result):
+            self.seen.add(result.worker)
+        if was_silent(result):
+            self.silent.add(result.worker)
+
+
 def reconcile(
     workspace: Workspace, names: Collection[str], *, reporter: Reporter, at_once: bool = False
 ) -> Iterator[WorkerResult]:
@@ -82,17 +98,16 @@ def reconcile(
         for waiting in left_out.values():
             reporter.left_out(waiting)
         chosen = {name: release for name, release in desired.items() if name not in left_out}
-        seen: set[str] = set()
+        heard = _Heard()
         all_workers = not names and not left_out
         for result in _roll_out(
             workspace, deployed.branch, head, chosen, attempts=attempts, reporter=reporter, all_workers=all_workers
         ):
-            if answered(result):
-                seen.add(result.worker)
+            heard.note(result)
             yield result
-        _note_returned(workspace, deployed.branch, seen, reporter)
+        _note_returned(workspace, deployed.branch, heard.seen, reporter)
         if not names:
-            yield from _move_lost(workspace, deployed.branch, attempts, reporter)
+            yield from _move_lost(workspace, deployed.branch, heard.silent, attempts=attempts, reporter=reporter)
         if attempts.problem:
             reporter.warn(attempts.problem)
 
@@ -108,18 +123,17 @@ def find_differences_of(workspace: Workspace, names: Collection[str], *, reporte
     for waiting in () if names else _left_out(workspace, head, desired, attempts).values():
         reporter.left_out(waiting)
     secrets = _secrets(workspace, head, desired, reporter)
-    known, seen = attempts.known(), set()
+    known, heard = attempts.known(), _Heard()
     for result in compare_all(workspace, deployed.branch, head, desired, secrets):
         version = Version(deployment_number(head), desired[result.worker].id)
         before = known.get(result.worker, Remembered())
         known[result.worker] = after_attempt(before, result, version, now=attempts.now(), draw=lambda: 0.0)
-        if answered(result):
-            seen.add(result.worker)
+        heard.note(result)
         yield result
-    returned = lost_workers(workspace.repository, head).keys() & seen
+    returned = lost_workers(workspace.repository, head).keys() & heard.seen
     if returned:
         reporter.returned(sorted(returned))
-    lost = {} if names else _lost_now(workspace, head, known, reporter)
+    lost = {} if names else _lost_now(workspace.repository, head, known, heard.silent, reporter)
     if lost:
         branch = deployed.branch
         found = _unless_prevented(
@@ -154,11 +168,16 @@ def _roll_out(
 
 
 def _move_lost(
-    workspace: Workspace, branch: ArtifactBranch, attempts: Attempts, reporter: Reporter
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    silent: Collection[str],
+    *,
+    attempts: Attempts,
+    reporter: Reporter,
 ) -> Iterator[WorkerResult]:
     """What ran on workers that are lost by now comes to others, if it may; a failure of that is told, and no more."""
     head = read_head(workspace.repository, branch)
-    lost = {} if head is None else _lost_now(workspace, head, attempts.known(), reporter)
+    lost = {} if head is None else _lost_now(workspace.repository, head, attempts.known(), silent, reporter)
     if not lost:
         return
     found = _unless_prevented(lost, reporter, lambda: give_up(workspace, branch, lost))
@@ -174,11 +193,15 @@ def _move_lost(
 
 
 def _lost_now(
-    workspace: Workspace, head: ArtifactHead, known: Mapping[str, Remembered], reporter: Reporter
+    repository: Repository,
+    head: ArtifactHead,
+    known: Mapping[str, Remembered],
+    silent: Collection[str],
+    reporter: Reporter,
 ) -> Mapping[str, LostWorker]:
     """Those whose time is over and that nothing keeps."""
     lost: dict[str, LostWorker] = {}
-    for verdict in find_lost(workspace.repository, head, known):
+    for verdict in find_lost(repository, head, known, silent):
         if verdict.kept_because:
             reporter.not_given_up(verdict.worker, verdict.kept_because)
         else:

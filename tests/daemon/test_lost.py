@@ -184,15 +184,19 @@ def test_a_worker_without_jobs_is_recorded_and_nothing_is_deployed(repository: D
 
 def test_who_is_lost_is_read_from_what_is_deployed(repository: Deployments) -> None:
     store, head = repository.workspace().repository, head_of(repository)
-    assert find_lost(store, head, {"edge-2": silent(599)}) == ()
-    [verdict] = find_lost(store, head, {"edge-2": silent(600), "gone": silent(600)})
+    assert find_lost(store, head, {"edge-2": silent(599)}, {"edge-2"}) == ()
+    [verdict] = find_lost(store, head, {"edge-2": silent(600), "gone": silent(600)}, {"edge-2", "gone"})
     assert not verdict.kept_because, "the channel's store is on a mount that all of the group share"
     told = lost_worker(verdict, 1e9 - 5)
     assert (told.since, told.seen) == ("2001-09-09T01:46:40Z", "2001-09-09T01:46:35Z")
-    both = find_lost(store, head, {"edge-1": silent(600), "edge-2": silent(600)})
-    assert all("2 of 4 workers" in one.kept_because for one in both)
+    both = {"edge-1": silent(600), "edge-2": silent(600)}
+    for tried in ({"edge-1"}, {"edge-1", "edge-2"}):
+        found = find_lost(store, head, both, tried)
+        assert {one.worker for one in found} == tried
+        assert all("2 of 4 workers" in one.kept_because for one in found)
+    assert find_lost(store, head, {"edge-2": silent(600)}, ()) == (), "who wasn't asked just now isn't given up"
     lose(repository)
-    assert find_lost(store, head_of(repository), {"edge-2": silent(900)}) == ()
+    assert find_lost(store, head_of(repository), {"edge-2": silent(900)}, {"edge-2"}) == ()
 
 
 def test_a_worker_whose_jobs_may_hold_events_keeps_them(repository: Deployments) -> None:
@@ -204,5 +208,5 @@ def test_a_worker_whose_jobs_may_hold_events_keeps_them(repository: Deployments)
     spool["channels"]["c"]["path"] = "/var/spool/orders"
     repository.commit({"fleets/production.yaml": declared, "workflows/spool.yaml": spool})
     repository.deploy()
-    [kept] = find_lost(repository.workspace().repository, head_of(repository), {"edge-3": silent(600)})
+    [kept] = find_lost(repository.workspace().repository, head_of(repository), {"edge-3": silent(600)}, {"edge-3"})
     assert kept.kept_because == "events may lie in /var/spool/orders there, and nowhere else"
