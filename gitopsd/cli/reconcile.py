@@ -1,4 +1,3 @@
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import click
@@ -6,12 +5,24 @@ import click
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.reconcile_text import Reporter
+from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
 from gitopsd.daemon.reconcile import find_differences_of
 from gitopsd.daemon.reconcile import reconcile as put_right
 
 if TYPE_CHECKING:
     from gitopsd.daemon.converge import WorkerResult
+
+
+_ORDER = (
+    exit_codes.INTERRUPTED,
+    exit_codes.FAILED,
+    exit_codes.STALE_PLAN,
+    exit_codes.CHANGES,
+    exit_codes.UNREACHABLE,
+    exit_codes.OK,
+)
+"""Where several apply, the first counts."""
 
 
 @click.command()
@@ -30,7 +41,7 @@ def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, at_onc
     minutes; until then it is left out, unless it is named, or is to hold another version.
 
     Exit code 0: in sync, or put right; 1: a worker could not be put right; 2: with --dry-run, something differs; 4:
-    only unreachable workers are left.
+    only unreachable workers are left; 3: a newer deployment took over; 130: Ctrl-C.
     """
     workspace = session.workspace()
     reporter = Reporter(dry_run=dry_run, as_json=as_json)
@@ -48,9 +59,6 @@ def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, at_onc
         print_json(reporter.as_json(results))
     else:
         reporter.summary(results)
-    return _exit_code({result.state for result in results} | reporter.troubles)
-
-
-def _exit_code(states: Collection[str]) -> int:
-    codes = {"failed": exit_codes.FAILED, "drift": exit_codes.CHANGES, "unreachable": exit_codes.UNREACHABLE}
-    return next((code for state, code in codes.items() if state in states), exit_codes.OK)
+    codes = {rollout_code(results, None), *(rollout_code(results, one) for one in reporter.rollouts)}
+    codes |= reporter.left_out_codes
+    return next(code for code in _ORDER if code in codes)

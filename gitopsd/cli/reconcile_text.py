@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 
+from gitopsd.cli import exit_codes
 from gitopsd.cli.rollout_text import RolloutText, counted, drift_lines, edit_lines
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.left_out import TriedInVain
 from gitopsd.daemon.lost import GivenUp
+from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.status import Deployed
 
 
@@ -20,6 +22,7 @@ class Reporter(RolloutText):
         super().__init__(err=as_json)
         self._dry_run = dry_run
         self._deployed: Deployed | None = None
+        self.rollouts: list[Rollout] = []
         self._left_out: list[TriedInVain] = []
         self._returned: list[str] = []
         self._given_up: GivenUp | None = None
@@ -77,9 +80,14 @@ class Reporter(RolloutText):
         return (*drift_lines(result.drift), *edit_lines(result.edits))
 
     @property
-    def troubles(self) -> frozenset[str]:
-        """Of the workers that were left out."""
-        return frozenset() if self._dry_run else frozenset(one.trouble for one in self._left_out)
+    def left_out_codes(self) -> frozenset[int]:
+        """Exit codes by what became of the workers that are left out when they were tried last."""
+        codes = {"failed": exit_codes.FAILED, "unreachable": exit_codes.UNREACHABLE}
+        return frozenset() if self._dry_run else frozenset(codes[one.trouble] for one in self._left_out)
+
+    def ended(self, rollout: Rollout) -> None:
+        super().ended(rollout)
+        self.rollouts.append(rollout)
 
     def summary(self, results: list[WorkerResult]) -> None:
         left_out = "" if self._dry_run or not self._left_out else f", {len(self._left_out)} left out for now"

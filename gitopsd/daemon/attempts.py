@@ -7,7 +7,7 @@ on it: without the file every worker is tried as if for the first time, and none
 import os
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -46,6 +46,7 @@ _SET_UP = (
     """,
 )
 _READ = "SELECT worker, remembered FROM attempts WHERE repository = ? AND environment = ?"
+_DROP = "DELETE FROM attempts WHERE repository = ? AND environment = ? AND worker = ?"
 _WRITE = "REPLACE INTO attempts (repository, environment, worker, remembered) VALUES (?, ?, ?, ?)"
 
 
@@ -95,6 +96,15 @@ class Attempts:
 
         if ended:
             self._attempt(add)
+
+    def keep_only(self, workers: Collection[str]) -> None:
+        """Forgets workers that are gone: another machine of that name begins anew."""
+
+        def drop(connection: "sqlite3.Connection") -> None:
+            gone = self._read(connection).keys() - set(workers)
+            connection.executemany(_DROP, ((*self._key, worker) for worker in gone))
+
+        self._attempt(drop)
 
     def _read(self, connection: "sqlite3.Connection") -> dict[str, Remembered]:
         found: dict[str, Remembered] = {}
@@ -170,24 +180,39 @@ def remembering(
     attempts: Attempts,
     deployment: int,
     desired: Mapping[str, DesiredRelease],
-    results: Iterator[WorkerResult],
-) -> Iterator[WorkerResult]:
+    results: Generator[WorkerResult, None, _Returned],
+) -> Generator[WorkerResult, None, _Returned]:
     """The same results, each remembered as an attempt; also those that came before an interruption."""
     ended: dict[str, tuple[WorkerResult, Version, Instant]] = {}
     written = time.monotonic()
+
+    def note_down(result: WorkerResult) -> None:
+        nonlocal written
+        if result.worker in desired:
+            ended[result.worker] = (result, Version(deployment, desired[result.worker].id), attempts.now())
+        if time.monotonic() - written > _WRITTEN_EVERY:
+            attempts.record(ended)
+            ended.clear()
+            written = time.monotonic()
+
     try:
-        for result in results:
-            if result.worker in desired:
-                version = Version(deployment, desired[result.worker].id)
-                ended[result.worker] = (result, version, attempts.now())
-            if time.monotonic() - written > _WRITTEN_EVERY:
-                attempts.record(ended)
-                ended, written = {}, time.monotonic()
-            yield result
+        with closing(results):
+            return (yield from _told(results, note_down))
     finally:
-        if isinstance(results, Generator):
-            results.close()
         attempts.record(ended)
+
+
+def _told(
+    results: Generator[WorkerResult, None, _Returned], tell: Callable[[WorkerResult], None]
+) -> Generator[WorkerResult, None, _Returned]:
+    while True:
+        try:
+            result = next(results)
+        except StopIteration as end:
+            returned: _Returned = end.value
+            return returned
+        tell(result)
+        yield result
 
 
 def attempts_file() -> Path:

@@ -20,6 +20,7 @@ from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, LostWorker
 from gitopsd.planner.lost import Verdict, is_over, judge, local_spools
@@ -115,7 +116,7 @@ def describe(planned: Planned, head: ArtifactHead, lost: Mapping[str, LostWorker
     return GivenUp(
         workers=lost,
         moves={change.job: (change.moved_from, change.worker) for change in changes if change.action == "move"},
-        deployment=None if planned.plan.is_empty else deployment_number(head) + 1,
+        deployment=None if planned.plan.is_empty else number_of(head) + 1,
         head=head,
         changed_workers=frozenset(planned.plan.changed_workers) - lost.keys(),
     )
@@ -231,8 +232,3 @@ def _deployed_version(repository: Repository, head: ArtifactHead) -> ArtifactCom
     """The newest commit that is of a version: one that changed no release left records alone."""
     commits = islice(history(repository, head.commit.id), _FARTHEST)
     return next((commit for commit in commits if commit.source_commit and commit.compiled), None)
-
-
-def deployment_number(head: ArtifactHead) -> int:
-    """Of the newest deployment at or before the head; 0 before the first."""
-    return head.deployment.trailers.deployment if head.deployment and head.deployment.trailers else 0

@@ -12,12 +12,13 @@ from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
-from gitopsd.daemon.lost import deployment_number, lost_workers
+from gitopsd.daemon.lost import lost_workers
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
 from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
@@ -247,7 +248,7 @@ def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unk
         remembered=attempts.known(),
         lost=lost_workers(workspace.repository, head),
         fleet=read_fleet(workspace.repository, head.commit.tree),
-        deployment=deployment_number(head),
+        deployment=number_of(head),
         now=attempts.now(),
     )
 

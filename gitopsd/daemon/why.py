@@ -4,7 +4,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.lost import deployment_number
 from gitopsd.daemon.next_action import next_action, next_attempt
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.status import (
@@ -16,6 +15,7 @@ from gitopsd.daemon.status import (
     status_of,
     workloads,
 )
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.names import did_you_mean
@@ -71,7 +71,7 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
         cause=_cause(workspace.repository, deployed.head, worker, job),
         job=job,
         workload=workload,
-        next=next_action(status, drift, deployment_number(deployed.head)),
+        next=next_action(status, drift, number_of(deployed.head)),
         next_attempt=next_attempt(status, drift),
     )
 

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -92,7 +92,7 @@ def test_only_silence_goes_on_as_absence_and_only_an_answer_is_being_seen(
 
 
 def test_an_interrupted_run_remembers_those_that_ended(path: Path) -> None:
-    def results() -> Iterator[WorkerResult]:
+    def results() -> Generator[WorkerResult, None, str]:
         yield result("converged")
         yield result("unreachable", "connect", worker="w2")
         raise KeyboardInterrupt
@@ -104,6 +104,36 @@ def test_an_interrupted_run_remembers_those_that_ended(path: Path) -> None:
     assert known["w2"].absence is not None
     assert known["w2"].backoff.unreachable is not None
     assert known["w2"].backoff.unreachable.version == ONE
+
+
+def test_what_the_rollout_came_to_is_handed_on_and_a_reader_that_goes_away_ends_it(path: Path) -> None:
+    ended: list[str] = []
+
+    def results() -> Generator[WorkerResult, None, str]:
+        try:
+            yield result("converged")
+            yield result("converged", worker="w2")
+        finally:
+            ended.append("over")
+        return "the rollout"
+
+    def whole() -> Generator[WorkerResult, None, None]:
+        ended.append((yield from remembering(open_at(path), 1, DESIRED, results())))
+
+    assert [one.worker for one in whole()] == ["w1", "w2"]
+    assert ended == ["over", "the rollout"]
+    half = remembering(open_at(path, "other"), 1, DESIRED, results())
+    next(half)
+    half.close()
+    assert ended == ["over", "the rollout", "over"]
+    assert set(open_at(path, "other").known()) == {"w1"}
+
+
+def test_a_worker_that_is_gone_is_forgotten(path: Path) -> None:
+    attempt(open_at(path), result())
+    attempt(open_at(path), result(worker="w2"))
+    open_at(path).keep_only({"w2"})
+    assert set(open_at(path).known()) == {"w2"}
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "another table", "another form", "removed"])
