@@ -62,7 +62,10 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
 
 
 def _patience(one: WorkerStatus) -> Iterator[str]:
-    """What was tried in vain, and when it is tried again."""
+    """What was undone, what was tried in vain, and when it is tried again."""
+    for what in (one.unconfirmed, one.rolled_back):
+        if what is not None:
+            yield str(what)
     if one.lost is not None:
         yield f"given up as lost, silent since {one.lost.since}: what ran there was placed elsewhere"
     if one.tried is not None:

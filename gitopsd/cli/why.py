@@ -44,6 +44,10 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
     if status.tried is not None:
         times = "once" if status.tried.attempts == 1 else f"{status.tried.attempts} times in a row"
         yield "tried here", f"{status.tried.trouble} {times}, last at {status.tried.last}: {status.tried.error}"
+    if status.rolled_back is not None:
+        yield "undone", str(status.rolled_back)
+    if status.unconfirmed is not None:
+        yield "on trial", str(status.unconfirmed)
     if status.seen:
         yield "last seen", f"{status.seen}, by an attempt from here"
     if status.lost is not None:

@@ -17,11 +17,22 @@ def next_action(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> 
             f"{unreached}; what ran there runs elsewhere, and stays there",
         ),
         (not status.reachable, unreached),
+        (
+            status.unconfirmed is not None,
+            f"wait, and ask again: {heal} confirms what it should hold, or tries it again once it was undone",
+        ),
         (bool(status.error), f"do what the worker's refusal says; then run {heal}"),
         (not drift, "nothing: it is as it should be"),
         (
             "interrupted" in kinds and any("under way" in one.detail for one in drift),
             "wait: another run is at work on it; then ask again",
+        ),
+        (
+            status.rolled_back is not None and status.rolled_back.release == status.desired,
+            (
+                "see what the deployment did to the way in (network, firewall, sshd), or to the load of the machine; then "
+                f"change the source and apply, or run {heal}, which tries the same again"
+            ),
         ),
         (
             failed_now,

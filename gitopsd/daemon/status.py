@@ -19,6 +19,7 @@ from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
 from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
 from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.switch_status import RolledBack, Unconfirmed, rolled_back, unconfirmed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
@@ -70,6 +71,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     seen: str = ""
     lost: LostWorker | None = None
     lost_after: int = 0
+    unconfirmed: Unconfirmed | None = None
+    rolled_back: RolledBack | None = None
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -281,6 +284,8 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now),
         seen=utc(remembered.seen) if remembered and remembered.seen else "",
         lost=shown.lost.get(worker),
+        unconfirmed=unconfirmed(seen),
+        rolled_back=rolled_back(seen, observed.desired.id),
         lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
     )
 
