@@ -30,8 +30,8 @@ def next_action(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> 
         (
             status.rolled_back is not None and status.rolled_back.release == status.desired,
             (
-                "see what the deployment did to the way in (network, firewall, sshd), or to the load of the machine; then "
-                f"change the source and apply, or run {heal}, which tries the same again"
+                "see what the deployment did to the way in (network, firewall, sshd) or to the load of the machine; "
+                f"then change the source and apply, or run {heal}, which tries the same again"
             ),
         ),
         (
