@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from gitopsd.daemon.artifact_state import read_fleet
@@ -30,9 +31,11 @@ from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.release import DesiredRelease
-from gitopsd.planner.backoff import Version
+from gitopsd.planner.backoff import Trouble, Version
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.lock import host_lock
+
+_NOBODY: Mapping[str, Trouble] = MappingProxyType({})
 
 
 class Reporter(RolloutReporter, LostReporter, Protocol):
@@ -82,16 +85,16 @@ def reconcile(
         left_out = {} if names or at_once else _left_out(workspace, head, desired, attempts)
         for waiting in left_out.values():
             reporter.left_out(waiting)
-        chosen = {name: release for name, release in desired.items() if name not in left_out}
         heard = _Heard()
         rollout = yield from _roll_out(
             workspace,
             deployed.branch,
             head,
-            chosen,
+            desired,
             attempts=attempts,
             reporter=reporter,
-            all_workers=not names and not left_out,
+            all_workers=not names,
+            left_out={name: waiting.trouble for name, waiting in left_out.items()},
         )
         for result in rollout.results:
             heard.note(result)
@@ -102,13 +105,7 @@ def reconcile(
                 releases = desired_releases(workspace.repository, found.head.commit.tree)
                 moved_to = {name: release for name, release in releases.items() if name in found.changed_workers}
                 yield from _roll_out(
-                    workspace,
-                    deployed.branch,
-                    found.head,
-                    moved_to,
-                    attempts=attempts,
-                    reporter=reporter,
-                    all_workers=False,
+                    workspace, deployed.branch, found.head, moved_to, attempts=attempts, reporter=reporter
                 )
         if attempts.problem:
             reporter.warn(attempts.problem)
@@ -153,10 +150,19 @@ def _roll_out(
     *,
     attempts: Attempts,
     reporter: Reporter,
-    all_workers: bool,
+    all_workers: bool = False,
+    left_out: Mapping[str, Trouble] = _NOBODY,
 ) -> Generator[WorkerResult, None, Rollout]:
-    secrets = deployed_values(workspace, head, desired, reporter)
-    results = roll_out(workspace, branch, head, desired, secrets=secrets, reporter=reporter, all_workers=all_workers)
+    results = roll_out(
+        workspace,
+        branch,
+        head,
+        desired,
+        secrets=deployed_values(workspace, head, desired, reporter),
+        reporter=reporter,
+        all_workers=all_workers,
+        left_out=left_out,
+    )
     return remembering(attempts, number_of(head), desired, results)
 
 
