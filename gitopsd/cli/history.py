@@ -1,6 +1,7 @@
 from itertools import islice
 
 import click
+import msgspec
 
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
@@ -21,7 +22,8 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
     found = []
     if deployed.head is not None:
         for commit in islice(deployments(workspace.repository, deployed.head.commit.id), limit):
-            rollouts = read_rollouts(workspace.repository, deployed.branch, commit).rollouts
+            note = read_rollouts(workspace.repository, deployed.branch, commit)
+            rollouts = note.rollouts
             if commit.trailers is None:
                 continue
             found.append(
@@ -36,6 +38,7 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
                     "plan_digest": commit.trailers.plan_digest,
                     "outcome": rollouts[-1].counts if rollouts else {},
                     "errors": rollouts[-1].errors if rollouts else {},
+                    "reverted": {name: msgspec.to_builtins(one) for name, one in note.reverted.items()},
                 }
             )
     if as_json:
@@ -52,13 +55,19 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
                     str(one["source_commit"])[:7],
                     str(one["trigger"]),
                     str(one["time"]),
-                    _outcome(one["outcome"]),
+                    _outcome(one["outcome"]) + _reverted(one["reverted"]),
                     str(one["subject"]).removeprefix(f"Deployment {one['deployment']}: "),
                 ]
                 for one in found
             ],
         )
     return 0
+
+
+def _reverted(workflows: object) -> str:
+    if not isinstance(workflows, dict) or not workflows:
+        return ""
+    return "; " + ", ".join(f"{name} reverted by {one['by']}" for name, one in sorted(workflows.items()))
 
 
 def _outcome(counts: object) -> str:

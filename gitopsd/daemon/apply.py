@@ -206,8 +206,8 @@ def _end_what_expired(
 
 def _secrets(workspace: Workspace, planned: Planned) -> Mapping[str, SecretValue]:
     """Every value that the version's jobs ask for, or an error before anything is committed."""
-    names = {name for summary in planned.summaries for step in summary.steps for name in step.secrets}
-    return require_secrets(workspace.configuration, names, workspace.repository, planned.plan.inputs.source_commit)
+    commit = planned.plan.inputs.source_commit
+    return require_secrets(workspace.configuration, planned.secrets, workspace.repository, commit)
 
 
 def _check_layouts(rendering: Rendering) -> None:

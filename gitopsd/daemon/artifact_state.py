@@ -95,7 +95,7 @@ def read_state(
         cordoned=frozenset(control.cordons),
         drained=control.drained,
         facts={name: found.features for name, found in read_facts(repository, tree).workers.items()},
-        policy=policy or _committed_policy(repository, tree),
+        policy=policy or committed_policy(repository, tree),
     )
 
 
@@ -130,7 +130,7 @@ def read_facts(repository: Repository, tree: str) -> FactsRecord:
 
 
 def read_control(repository: Repository, tree: str) -> ControlRecord:
-    """The cordons, as a tree of the artifact branch has them."""
+    """What was decided, as a tree of the artifact branch has them."""
     return _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
 
 
@@ -162,7 +162,8 @@ def policy_id(kept: Mapping[str, Graft | TreeFile]) -> str:
             return ""
 
 
-def _committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+def committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+    """The policy that was published, as a tree of the artifact branch has it; None where none was."""
     content = _record_file(repository, tree, POLICY_FILE)
     return None if content is None else _record(content, PolicyRecord, POLICY_FILE)
 

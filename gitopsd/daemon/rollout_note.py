@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.planner.drift import DRIFT_OF_JOBS
 from gitopsd.planner.hot_edits import HotEdit
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead
 from gitopsd.repo.notes import read_note, update_note
@@ -28,6 +29,7 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
 
     `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of. `only` are the
     workers that it was about, empty where it was all of them. `overwritten`: worker -> edits by hand that were there.
+    `failed_jobs`: worker -> its jobs that failed; one that has errors and isn't there failed as a whole.
     """
 
     started: str
@@ -37,17 +39,30 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
     not_attempted: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     overwritten: dict[str, tuple[HotEdit, ...]] = field(default_factory=dict)
+    failed_jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def tried(self, worker: str) -> bool:
         """Whether it came to this worker, and saw what became of it."""
         return worker not in self.not_attempted and (not self.only or worker in self.only)
 
 
+class Reverted(Struct, frozen=True, kw_only=True):
+    """What an automatic revert did about a workflow: `by` is the deployment that has its jobs as deployment `to` had.
+
+    `to` is 0 where none of its deployments ever went well, and its jobs were taken out.
+    """
+
+    by: int
+    to: int
+    reason: str
+
+
 class RolloutNote(Struct, frozen=True, kw_only=True):
-    """The note on a deployment's commit, oldest rollout first."""
+    """The note on a deployment's commit, oldest rollout first. `reverted`: workflow -> what was done about it."""
 
     format: int = 1
     rollouts: tuple[RolloutRecord, ...] = ()
+    reverted: dict[str, Reverted] = field(default_factory=dict)
 
 
 def record_rollout(
@@ -81,13 +96,22 @@ def record_rollout(
         not_attempted=tuple(missing),
         only=() if all_workers else tuple(sorted(workers)),
         overwritten=_within_limit(overwritten),
+        failed_jobs={result.worker: jobs for result in results if (jobs := failed_jobs(result))},
     )
 
     def add(present: bytes | None) -> Any:
         note = parse_note(present)
-        return RolloutNote(rollouts=(*note.rollouts, rollout)[-_KEPT_ROLLOUTS:])
+        return replace(note, rollouts=(*note.rollouts, rollout)[-_KEPT_ROLLOUTS:])
 
     update_note(workspace.repository, branch, workspace.remote, head.deployment.id, add)
+
+
+def failed_jobs(result: WorkerResult) -> tuple[str, ...]:
+    """The jobs that kept a worker from being well; none where it failed as a whole, or is well."""
+    remaining = result.drift if result.state == "failed" and result.error else ()
+    if any(one.kind not in DRIFT_OF_JOBS for one in remaining):
+        return ()
+    return tuple(sorted({*result.failures, *(one.subject for one in remaining)}))
 
 
 def read_rollouts(repository: Repository, branch: ArtifactBranch, deployment: ArtifactCommit) -> RolloutNote:

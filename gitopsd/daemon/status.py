@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
+from gitopsd.daemon.control import (
+    KnownCordon,
+    KnownPause,
+    KnownQuarantine,
+    known_cordons,
+    known_pause,
+    known_quarantines,
+)
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.planning import branch_of
@@ -43,8 +50,9 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
-    those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
+    for a worker that takes jobs. `pause` and `quarantines`, by workflow, are the environment's, and so the same for all
+    workers. `unknown_secrets` are those whose values can't be had here, each with the reason: whether the worker has
+    the right ones isn't known.
     """
 
     worker: str
@@ -60,6 +68,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     cordon: KnownCordon | None
     pause: KnownPause | None
     unknown_secrets: tuple[str, ...] = ()
+    quarantines: Mapping[str, KnownQuarantine] = {}
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -158,6 +167,7 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
     shown = _Shown(
         cordons=known_cordons(workspace.repository, deployed.head),
         pause=known_pause(workspace.repository, deployed.head),
+        quarantines=known_quarantines(workspace.repository, deployed.head),
         unknown=secrets.problems,
     )
     return sorted(
@@ -173,6 +183,7 @@ def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> W
     shown = _Shown(
         cordons=known_cordons(workspace.repository, deployed.head),
         pause=known_pause(workspace.repository, deployed.head),
+        quarantines=known_quarantines(workspace.repository, deployed.head),
         unknown=deployed_secrets(workspace, deployed.head).problems,
     )
     return _status(observed, _Attempts(workspace, deployed.branch, deployed.head), shown)
@@ -228,6 +239,7 @@ class _Shown:
 
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
+    quarantines: Mapping[str, KnownQuarantine]
     unknown: Mapping[str, str]
 
 
@@ -250,6 +262,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         leaving=observed.leaving,
         cordon=shown.cordons.get(worker),
         pause=shown.pause,
+        quarantines=shown.quarantines,
         unknown_secrets=tuple(
             f"`{name}`: {shown.unknown[name]}"
             for name in sorted(secret_names(observed.desired))
