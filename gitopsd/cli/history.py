@@ -6,9 +6,8 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.rollout_note import read_rollouts
+from gitopsd.daemon.deployment_record import DeploymentRecord, read_records
 from gitopsd.daemon.status import open_deployed
-from gitopsd.repo.artifacts import deployments
 
 
 @click.command()
@@ -18,31 +17,9 @@ from gitopsd.repo.artifacts import deployments
 def history(session: Session, limit: int, *, as_json: bool) -> int:
     """Show the deployments, newest first: who, when, from which commit, and what became of each."""
     workspace = session.workspace()
-    deployed = open_deployed(workspace)
-    found = []
-    if deployed.head is not None:
-        for commit in islice(deployments(workspace.repository, deployed.head.commit.id), limit):
-            note = read_rollouts(workspace.repository, deployed.branch, commit)
-            rollouts = note.rollouts
-            if commit.trailers is None:
-                continue
-            found.append(
-                {
-                    "deployment": commit.trailers.deployment,
-                    "commit": commit.id,
-                    "source_commit": commit.trailers.source_commit,
-                    "trigger": commit.trailers.trigger,
-                    "time": commit.time.isoformat(timespec="seconds"),
-                    "author": commit.author,
-                    "subject": commit.subject,
-                    "plan_digest": commit.trailers.plan_digest,
-                    "outcome": rollouts[-1].counts if rollouts else {},
-                    "errors": rollouts[-1].errors if rollouts else {},
-                    "reverted": {name: msgspec.to_builtins(one) for name, one in note.reverted.items()},
-                }
-            )
+    found = list(islice(read_records(workspace, open_deployed(workspace)), limit))
     if as_json:
-        print_json(found)
+        print_json([_as_json(one) for one in found])
     elif not found:
         click.echo("nothing was deployed yet: `gitopsd apply` deploys")
     else:
@@ -50,13 +27,13 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
             ["DEPLOYMENT", "COMMIT", "SOURCE", "TRIGGER", "TIME", "OUTCOME", "SUBJECT"],
             [
                 [
-                    str(one["deployment"]),
-                    str(one["commit"])[:7],
-                    str(one["source_commit"])[:7],
-                    str(one["trigger"]),
-                    str(one["time"]),
-                    _outcome(one["outcome"]) + _reverted(one["reverted"]),
-                    str(one["subject"]).removeprefix(f"Deployment {one['deployment']}: "),
+                    str(one.deployment),
+                    one.commit[:7],
+                    one.source_commit[:7],
+                    one.trigger,
+                    one.time,
+                    _outcome(one),
+                    one.subject,
                 ]
                 for one in found
             ],
@@ -64,13 +41,15 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
     return 0
 
 
-def _reverted(workflows: object) -> str:
-    if not isinstance(workflows, dict) or not workflows:
-        return ""
-    return "; " + ", ".join(f"{name} reverted by {one['by']}" for name, one in sorted(workflows.items()))
+def _as_json(record: DeploymentRecord) -> dict[str, object]:
+    """With the outcome of the last rollout; `gitopsd show` has them all."""
+    shown: dict[str, object] = msgspec.to_builtins(record)
+    del shown["rollouts"]
+    last = record.rollouts[-1] if record.rollouts else None
+    return {**shown, "outcome": last.counts if last else {}, "errors": last.errors if last else {}}
 
 
-def _outcome(counts: object) -> str:
-    if not isinstance(counts, dict) or not counts:
-        return "not recorded"
-    return ", ".join(f"{count} {state}" for state, count in counts.items())
+def _outcome(record: DeploymentRecord) -> str:
+    counts = record.rollouts[-1].counts if record.rollouts else {}
+    said = ", ".join(f"{count} {state}" for state, count in counts.items()) or "not recorded"
+    return "; ".join([said, *(f"{name} reverted by {one.by}" for name, one in sorted(record.reverted.items()))])

@@ -1,5 +1,7 @@
 """A plan as text for a terminal."""
 
+from collections.abc import Iterable
+
 from gitopsd.model.excerpt import printable
 from gitopsd.model.plan import Action, Effect, JobChange, Plan, QuarantinedWorkflow
 
@@ -16,20 +18,7 @@ _MOST_DIFF_LINES = 60
 
 def format_plan(plan: Plan) -> str:
     """The changes by worker, and the counts."""
-    lines: list[str] = []
-    worker = ""
-    with_changes = set[str]()
-    for change in plan.changes:
-        if change.action == "unchanged":
-            continue
-        if change.worker != worker:
-            worker = change.worker
-            with_changes.add(worker)
-            lines += ["", worker]
-        lines += _change_lines(change)
-    for name in plan.changed_workers:
-        if name not in with_changes:
-            lines += ["", name, "  its release changes, and none of its jobs do"]
+    lines = change_lines(plan.changes, plan.changed_workers)
     lines += ["", _summary(plan)]
     lines += [printable(line) for one in plan.quarantined for line in quarantine_lines(one)]
     if plan.held:
@@ -37,6 +26,25 @@ def format_plan(plan: Plan) -> str:
     pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
     lines.append(f"environment {plan.inputs.environment}{pinned}, branch {plan.branch}, plan {plan.digest[:12]}")
     return "\n".join(lines).lstrip("\n")
+
+
+def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -> list[str]:
+    """What changes, by worker, each with an empty line before it."""
+    lines: list[str] = []
+    worker = ""
+    with_changes = set[str]()
+    for change in changes:
+        if change.action == "unchanged":
+            continue
+        if change.worker != worker:
+            worker = change.worker
+            with_changes.add(worker)
+            lines += ["", worker]
+        lines += _change_lines(change)
+    for name in changed_workers:
+        if name not in with_changes:
+            lines += ["", name, "  its release changes, and none of its jobs do"]
+    return lines
 
 
 def quarantine_lines(one: QuarantinedWorkflow) -> list[str]:
