@@ -20,6 +20,7 @@ from gitopsd.compiler.check import check, check_stores
 from gitopsd.compiler.checks.policy import check_fleet_policy, check_policy
 from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.compiler.expand import expand
+from gitopsd.compiler.groups import fleet_groups
 from gitopsd.compiler.link import Linked, link
 from gitopsd.compiler.load import OWN, load
 from gitopsd.compiler.parse import parse
@@ -193,7 +194,15 @@ def compile_back(
         compiled = sorted([*compiled, *map(_as_it_was, _with_record(held))], key=lambda workflow: workflow.name)
         report.take((None, _check_jobs(linked, compiled, state.policy)))
         rendering = assemble(
-            linked.name, compiled, placement, state=state, runtime=back.runtime, kept=kept, memory=memory, held=held
+            linked.name,
+            compiled,
+            placement,
+            groups=fleet_groups(linked, summaries),
+            state=state,
+            runtime=back.runtime,
+            kept=kept,
+            memory=memory,
+            held=held,
         )
     except _Stop:
         return Compiled(diagnostics=report.ordered(), flows=flows)

@@ -1,18 +1,21 @@
 """After a failed rollout: the workflows that failed go back to their last deployment that went well, and stay there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Generator
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from gitopsd.daemon.artifact_state import read_fleet, read_groups
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.revert_commit import Revert, commit_revert
-from gitopsd.daemon.rollout import RolloutReporter, roll_out
+from gitopsd.daemon.rollout import roll_out
 from gitopsd.daemon.rollout_note import Reverted, parse_note
-from gitopsd.daemon.secrets.handover import secret_names
-from gitopsd.daemon.secrets.resolve import resolve_secrets
+from gitopsd.daemon.rollout_reporter import RolloutReporter
+from gitopsd.daemon.rollout_summary import Rollout, workflow_of
+from gitopsd.daemon.secrets.deployed import deployed_values
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.planner.rollout.groups import ALL_AT_ONCE
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.notes import update_note
@@ -31,36 +34,64 @@ class Reporter(RolloutReporter, Protocol):
 
 
 def auto_revert(
-    workspace: Workspace,
-    branch: ArtifactBranch,
-    head: ArtifactHead,
-    failed_workflows: Mapping[str, str],
-    *,
-    reporter: Reporter,
-) -> Iterator[WorkerResult]:
-    """Commits the revert and converges on it: all workers that it changes at once, without a canary or a wave.
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, rollout: Rollout, *, reporter: Reporter
+) -> Generator[WorkerResult, None, None]:
+    """Reverts what `rollout` of `head` says is to be reverted, and converges on that; yields workers as they end.
 
-    `head` is what was rolled out, once its note is written; `failed_workflows` are those to go back, with what went
-    wrong. Yields each worker's result. To be called under the environment's lock. Raises RepositoryError.
+    Workers that were given what failed go back all at once, without a canary, a budget or a wave; those that it never
+    came to follow as their groups ask for. What fails there may be another workflow, which goes back then as well: each
+    does so once at most, since it is quarantined from then on. To be called under the environment's lock, once the
+    rollout's note is written. Raises RepositoryError.
     """
-    if not failed_workflows:
-        return
-    revert = commit_revert(workspace, branch, head, failed_workflows, note=reporter.note)
-    if revert is None:
-        return
-    reporter.reverted(revert)
-    _record(workspace, branch, head, revert, reporter)
-    desired = desired_releases(workspace.repository, revert.head.commit.tree)
-    affected = {worker: desired[worker] for worker in revert.workers}
-    names = {name for release in affected.values() for name in secret_names(release)}
-    trailers = revert.head.deployment.trailers if revert.head.deployment else None
-    commit = trailers.source_commit if trailers else ""
-    secrets = resolve_secrets(workspace.configuration, names, workspace.repository, commit)
-    for name, problem in secrets.problems.items():
-        reporter.warn(f"the secret `{name}` can't be handed out: {problem}")
-    yield from roll_out(
-        workspace, branch, revert.head, affected, secrets=secrets.values, reporter=reporter, all_workers=False
-    )
+    waiting = frozenset(rollout.not_attempted)
+    while rollout.to_revert:
+        what = {name: what_failed(rollout, name) for name in rollout.to_revert}
+        revert = commit_revert(workspace, branch, head, what, note=reporter.note)
+        if revert is None:
+            return
+        reporter.reverted(revert)
+        _record(workspace, branch, head, revert, reporter)
+        head = revert.head
+        desired = desired_releases(workspace.repository, head.commit.tree)
+        secrets = deployed_values(workspace, head, desired, reporter)
+        back = {name: desired[name] for name in revert.workers if name not in waiting}
+        rest = {name: release for name, release in desired.items() if name not in back}
+        rollout = yield from roll_out(
+            workspace,
+            branch,
+            head,
+            back,
+            secrets=secrets,
+            reporter=reporter,
+            all_workers=not rest,
+            settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
+        )
+        if rollout.interrupted or rollout.superseded_by is not None:
+            return
+        if rest and not set(rollout.to_revert) - revert.quarantines.keys():
+            rollout = yield from roll_out(
+                workspace, branch, head, rest, secrets=secrets, reporter=reporter, all_workers=False
+            )
+            waiting = frozenset(rollout.not_attempted)
+
+
+def _all_revert(workspace: Workspace, head: ArtifactHead, workers: Collection[str]) -> bool:
+    """Whether all of these workers are in groups with `auto_revert`."""
+    fleet = read_fleet(workspace.repository, head.commit.tree)
+    groups = read_groups(workspace.repository, head.commit.tree)
+    return all(fleet[name].group in groups and groups[fleet[name].group].auto_revert for name in workers)
+
+
+def what_failed(rollout: Rollout, workflow: str) -> str:
+    """The first of its jobs that failed, and where; else the first worker that did as a whole."""
+    for result in rollout.results:
+        for job, (message, _) in result.failures.items():
+            if workflow_of(job) == workflow:
+                return f"{job} on {result.worker}: {message}"
+    for result in rollout.results:
+        if result.worker in rollout.failed and not result.failures:
+            return f"{result.worker}: {result.error.removeprefix(f'{result.worker}: ')}"
+    return "its rollout failed"
 
 
 def _record(

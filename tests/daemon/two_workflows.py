@@ -8,6 +8,7 @@ from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.revert_commit import Revert, commit_revert
 from gitopsd.daemon.rollout_note import record_rollout
+from gitopsd.daemon.rollout_summary import Rollout, jobs_that_failed
 from gitopsd.repo.artifacts import ArtifactHead, list_files, read_head
 from tests.daemon.deployments import Deployments, deployments, environments, workflow
 from tests.daemon.three_machines import BRANCH, machines
@@ -69,11 +70,15 @@ def went(
             results.append(WorkerResult(worker=name, state="failed", error=error, failures=failures))
         else:
             results.append(WorkerResult(worker=name, state="unreachable" if name in away else "converged"))
+    rollout = Rollout(
+        results=tuple(results),
+        failed_jobs={result.worker: jobs for result in results if (jobs := jobs_that_failed(result))},
+    )
     record_rollout(
         workspace,
         BRANCH,
         head,
-        results,
+        rollout,
         workers,
         started=datetime.now(UTC),
         overwritten={},
