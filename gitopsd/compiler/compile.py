@@ -224,13 +224,14 @@ def _check_flows(linked: Linked, memory: Memory) -> tuple[tuple[Flow, ...], list
     """Every workflow, in the order of their names."""
     diagnostics: list[Diagnostic] = []
     flows = [Flow(linked, name) for name in sorted(linked.workflows)]
+    shipped = {folder: library.shipped for folder, library in linked.libraries.items()}
     for flow in flows:
         flow.summary = memory.recall(flow.key, WorkflowSummary)
         if flow.summary is None:
             mistakes = flow.check()
             diagnostics += mistakes
             if not mistakes:
-                flow.summary = summarise(flow.system)
+                flow.summary = summarise(flow.system, shipped)
                 memory.keep(flow.key, flow.summary)
     if not diagnostics:
         diagnostics += check_stores(linked, [flow.summary for flow in flows if flow.summary])
