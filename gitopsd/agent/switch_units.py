@@ -32,7 +32,7 @@ def start(layout: Layout) -> None:
     """Have systemd look after the marker, which is there by now. AgentError `io` when it can't be made to."""
     _point(layout)
     known = _install(layout)
-    if known and _systemctl("restart", TIMER) is None:
+    if known and _restart_timer():
         return
     problem = _systemctl("daemon-reload") or _systemctl("restart", TIMER)
     if problem:
@@ -89,6 +89,16 @@ def _install(layout: Layout) -> bool:
     return known
 
 
+def _restart_timer() -> bool:
+    from .manager_bus import restart_unit  # noqa: PLC0415 -- not after a daemon-reload
+
+    try:
+        restart_unit(TIMER)
+    except OSError:
+        return False  # systemctl gets to know why
+    return True
+
+
 def _units(layout: Layout) -> dict[Path, bytes]:
     request = {
         "protocol": PROTOCOL,
@@ -114,6 +124,7 @@ RestartSec=1s
 Description=gitopsd: look after a deployment until it is confirmed
 ConditionPathExists=|{_text(layout.armed)}
 ConditionPathExists=|{_text(layout.rolling_back)}
+StartLimitIntervalSec=0
 
 [Timer]
 OnActiveSec=5s

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from gitopsd.daemon.converge import State, WorkerResult
 from gitopsd.daemon.crew import Crew, Done
@@ -11,7 +11,7 @@ from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import is_away
 from gitopsd.daemon.rollout_reporter import RolloutReporter
 from gitopsd.daemon.rollout_summary import Rollout, jobs_that_failed, workflow_of
-from gitopsd.daemon.worker_run import Checking, Differs, WorkerRun
+from gitopsd.daemon.worker_run import Checking, Differs
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.fanout import THREADS
 from gitopsd.planner.rollout.decide import Decision, Phase, Standing, decide
@@ -29,6 +29,22 @@ _ENDING_SECONDS = {"interrupted": 10.0, "superseded": 30.0}
 _FAILED_ON_TRIAL = Standing(phase="failed", new=True)
 
 
+class WorkerSteps(Protocol):
+    """What a WorkerRun has for whoever drives it."""
+
+    @property
+    def touched(self) -> bool: ...
+
+    @property
+    def changed_jobs(self) -> tuple[str, ...]: ...
+
+    def look(self) -> WorkerResult | Differs: ...
+
+    def change(self) -> WorkerResult | Checking: ...
+
+    def check(self) -> WorkerResult | Checking: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
     worker: str
@@ -42,7 +58,7 @@ class RolloutRun:
     def __init__(
         self, groups: Sequence[RolloutGroup], reporter: RolloutReporter, find_newer: Callable[..., int | None]
     ) -> None:
-        self.workers: Mapping[str, WorkerRun] = {}
+        self.workers: Mapping[str, WorkerSteps] = {}
         self._groups = groups
         self._settings = {name: group.settings for group in groups for name in group.workers}
         self._reporter = reporter
