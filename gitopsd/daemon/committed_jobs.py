@@ -11,7 +11,7 @@ from gitopsd.daemon.artifact_state import read_placement_record
 from gitopsd.model.artifacts import PLACEMENT_FOLDER, RELEASE_FILE, WORKERS_FOLDER, PlacementRecord
 from gitopsd.model.release import ReleaseRecord
 from gitopsd.model.trees import EXECUTABLE, TREE, TreeFile
-from gitopsd.repo.artifacts import find_entry, list_files, list_folder
+from gitopsd.repo.artifacts import find_entry, list_files, list_folder, read_file
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
 
@@ -95,6 +95,14 @@ def committed_workflow(repository: Repository, tree: str, workflow: str) -> Comm
     if missing:
         raise _unusable(record.jobs[missing[0]], f"{missing[0]} should be in it")
     return CommittedWorkflow(placement=record, releases=releases)
+
+
+def job_document(repository: Repository, job: RenderedJob) -> bytes:
+    """Its `job.json`. Raises RepositoryError."""
+    content = read_file(repository, job.tree, "job.json")
+    if content is None:
+        raise _unusable(job.worker, f"{job.name} has no job.json")
+    return content
 
 
 def text_of(repository: Repository, rendered: RenderedWorkflow) -> WorkflowText:

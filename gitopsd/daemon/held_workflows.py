@@ -3,7 +3,8 @@
 `apply`, `plan` and an automatic revert all come here, so that what a revert commits is what planning would.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,11 +15,12 @@ from gitopsd.compiler.checks.held import why_left_out
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.workflow import RenderedJob, RenderedWorkflow, WorkflowText
 from gitopsd.daemon.artifact_state import committed_policy, read_fleet
-from gitopsd.daemon.committed_jobs import committed_workflow, size_of, text_of
+from gitopsd.daemon.committed_jobs import committed_workflow, job_document, size_of, text_of
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.control import ControlRecord, Quarantine
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.system import WorkflowSummary
+from gitopsd.planner.plan.job_document import read_document
 from gitopsd.repo.artifacts import ArtifactCommit, ArtifactHead, deployments
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
@@ -26,11 +28,25 @@ from gitopsd.repo.repository import Repository
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the jobs would run among now: the workers that stay, the policy in force, and the id of the runtime."""
+    """What the jobs would run among now: the workers that stay, the policy in force, and the id of the runtime.
+
+    `stores`: directory of a file-store -> the workflow that has it, of those that aren't held.
+    """
 
     workers: Mapping[str, PlacedWorker]
     policy: PolicyRecord
     runtime: str
+    stores: Mapping[str, str] = field(default_factory=dict)
+
+    def clash(self, paths: Iterable[str]) -> str:
+        """How a store of theirs lies where one of `paths` does, or inside, or around; empty where none does."""
+        found = [
+            f"its store {path} lies where `{workflow}` has one now, {store}"
+            for path in sorted(set(paths))
+            for store, workflow in sorted(self.stores.items())
+            if f"{store}/".startswith(f"{path}/") or f"{path}/".startswith(f"{store}/")
+        ]
+        return found[0] if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +75,9 @@ def quarantined(
     if head is None or not held:
         return Quarantined(ended=tuple(sorted(present.keys() - held.keys())))
     origins = _deployments(repository, head, held)
+    others = [summary for summary in summaries if summary.workflow not in held]
+    stores = {store.path: summary.workflow for summary in others for store in summary.stores}
+    surroundings = dataclasses.replace(surroundings, stores=stores)
     return Quarantined(
         held={
             name: hold(repository, name, one, origins.get(one.returns_to), surroundings)
@@ -87,17 +106,20 @@ def hold(
     left_out: dict[str, str] = {}
     for worker, release in found.releases.items():
         for job in release.jobs:
+            document = read_document(job_document(repository, job))
             why = why_left_out(
                 job,
                 then=fleet.get(worker),
                 now=surroundings.workers.get(worker),
                 policy_then=policy_then,
                 policy=surroundings.policy,
+                clash=surroundings.clash(document.stores),
             )
             if why:
                 left_out[job.name] = why
             else:
-                jobs.append(_with_runtime(repository, job, release.runtime, surroundings.runtime))
+                changes = release.runtime != surroundings.runtime and bool(document.role)
+                jobs.append(_restarted(job, surroundings.runtime) if changes else job)
     jobs.sort(key=lambda job: job.name)
     rendered = RenderedWorkflow(jobs=tuple(jobs), size=size_of(repository, jobs), placement="")
     return HeldWorkflow(
@@ -112,31 +134,14 @@ def hold(
     )
 
 
-def uses_runner(document: bytes) -> bool:
-    """Whether a job is run by the runner that comes with its release, by its `job.json`."""
-    return bool(msgspec.json.decode(document, type=dict[str, msgspec.Raw]).get("runner"))
-
-
-def _with_runtime(repository: Repository, job: RenderedJob, then: str, now: str) -> RenderedJob:
-    """The job beside the runtime of now: a release has one runtime, so one with another runner must be restarted.
+def _restarted(job: RenderedJob, runtime: str) -> RenderedJob:
+    """The job beside another runtime: a release has one runtime, so one that it runs must be restarted.
 
     Its digest says that; everything else of it stays byte for byte.
     """
-    if then == now or not uses_runner(_document(repository, job)):
-        return job
     entry = msgspec.json.decode(job.entry)
-    digest = sha256(f"{entry['digest']} {now}".encode()).hexdigest()[:40]
+    digest = sha256(f"{entry['digest']} {runtime}".encode()).hexdigest()[:40]
     return replace(job, entry=msgspec.json.encode({**entry, "digest": digest}, order="sorted").decode())
-
-
-def _document(repository: Repository, job: RenderedJob) -> bytes:
-    files = text_of(repository, RenderedWorkflow(jobs=(job,), size=0, placement="")).files[job.name]
-    try:
-        return files[f"jobs/{job.name}/job.json"].data
-    except KeyError:
-        raise RepositoryError(
-            f"{job.name} on the artifact branch has no job.json", "`git log` of that branch says who changed it"
-        ) from None
 
 
 def _deployments(

@@ -4,7 +4,7 @@ It has the workflows that failed as they were when they last went well, everythi
 quarantine: so no version that compiles them to the same is tried again, by whomever.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gitopsd import __version__
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.daemon.artifact_state import committed_policy, read_fleet
-from gitopsd.daemon.committed_jobs import committed_release, committed_workflow
+from gitopsd.daemon.committed_jobs import committed_release, committed_workflow, job_document
 from gitopsd.daemon.completed import Record
 from gitopsd.daemon.control import control_of, known_pause, moment, owner_of
 from gitopsd.daemon.held_workflows import Surroundings, hold
@@ -25,6 +25,7 @@ from gitopsd.model.plan import PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import build_tree
 from gitopsd.planner.plan.diff import plan_digest
+from gitopsd.planner.plan.job_document import read_document
 from gitopsd.repo.artifacts import (
     ArtifactBranch,
     ArtifactCommit,
@@ -203,8 +204,19 @@ def _held(workspace: Workspace, head: ArtifactHead, chosen: Mapping[str, _Chosen
         workers={name: worker for name, worker in read_fleet(repository, tree).items() if not worker.leaving},
         policy=published_policy(workspace.configuration) or committed_policy(repository, tree) or PolicyRecord(),
         runtime=_runtime(repository, head),
+        stores=_stores(repository, head, {*chosen, *control_of(repository, head).quarantines}),
     )
     return {name: hold(repository, name, one.quarantine, one.origin, surroundings) for name, one in chosen.items()}
+
+
+def _stores(repository: Repository, head: ArtifactHead, held: Collection[str]) -> dict[str, str]:
+    """Directory of a file-store -> the workflow that has it, of those that aren't held."""
+    found: dict[str, str] = {}
+    for worker in list_folder(repository, head.commit.tree, WORKERS_FOLDER):
+        for job in committed_release(repository, head.commit.tree, worker).jobs:
+            if job.workflow not in held:
+                found |= dict.fromkeys(read_document(job_document(repository, job)).stores, job.workflow)
+    return found
 
 
 def _runtime(repository: Repository, head: ArtifactHead) -> str:

@@ -1,12 +1,14 @@
 """The commit of an automatic revert, and the plans after it; no worker is reached."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitopsd.daemon.cordons import cordon_worker
 from gitopsd.daemon.pausing import pause_environment
 from gitopsd.daemon.planning import plan_version
+from gitopsd.daemon.reverted_tree import RevertedTree, reverted_tree
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import machines, record
 from tests.daemon.two_workflows import head_of, of_workflow, revert, tree_at, two_workflows, went
@@ -156,6 +158,36 @@ def test_a_cordon_that_came_meanwhile_is_kept_and_moves_nothing(repository: Depl
     assert of_workflow(tree_at(repository), "alerts") == of_workflow(second, "alerts")
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_another_writer_in_between_is_seen_and_its_commit_kept(
+    repository: Deployments, monkeypatch: pytest.MonkeyPatch, *, newer: bool
+) -> None:
+    head = went(repository, failed={"edge-1": []})
+    raced: list[str] = []
+
+    def after_another(*arguments: Any, **more: Any) -> RevertedTree:
+        """The head has been read: another writer commits before this one does."""
+        if not raced:
+            if newer:
+                repository.commit({"workflows/alerts.yaml": workflow("alerts", 1)})
+                repository.deploy()
+            else:
+                cordon_worker(repository.workspace(), "edge-2", reason="disk", until="", drained=False)
+            raced.append(head_of(repository).commit.id)
+        return reverted_tree(*arguments, **more)
+
+    monkeypatch.setattr("gitopsd.daemon.revert_commit.reverted_tree", after_another)
+    done, said = revert(repository, head, "orders")
+    if newer:
+        assert done is None
+        assert said == ["nothing is reverted: a newer deployment came meanwhile"]
+        assert [head_of(repository).commit.id] == raced
+    else:
+        assert done is not None
+        assert [head_of(repository).commit.parent] == raced
+        assert record(repository)["cordons"].keys() == {"edge-2"}
+
+
 def test_nothing_is_reverted_while_the_environment_is_paused(repository: Deployments) -> None:
     head = went(repository, failed={"edge-1": []})
     pause_environment(repository.workspace(), reason="hands off", until="")
@@ -232,3 +264,23 @@ def test_planning_is_a_function_of_what_is_committed(repository: Deployments) ->
     orders_failed(repository)
     one, other = repository.workspace(), repository.workspace()
     assert plan_version(one, one.source("HEAD")).plan == plan_version(other, other.source("HEAD")).plan
+
+
+def test_a_job_whose_store_another_workflow_has_now_is_not_had_back(repository: Deployments) -> None:
+    """Else the events of the two would mix."""
+    orders_failed(repository)
+    taken = {**workflow("alerts", 4), "channels": {"c": {"transport": "file-store", "path": "/mnt/orders/inside"}}}
+    new = {**workflow("orders", 5, path="bad"), "channels": {"c": {"transport": "file-store", "path": "/mnt/new"}}}
+    repository.commit({"workflows/alerts.yaml": taken, "workflows/orders.yaml": new})
+    assert not repository.plan().plan.quarantined, "another form"
+    repository.deploy()
+    head = went(repository, failed={repository.placement()["orders.read.0"]: ["orders.read.0"]})
+    done, said = revert(repository, head, "orders")
+    assert done is not None, said
+    assert not any(job.startswith("orders.") for job in repository.placement())
+    planned = repository.plan()
+    assert planned.plan.is_empty
+    assert planned.plan.tree == head_of(repository).commit.tree
+    assert set(planned.plan.quarantined[0].left_out.values()) == {
+        "its store /mnt/orders lies where `alerts` has one now, /mnt/orders/inside"
+    }

@@ -13,11 +13,13 @@ def why_left_out(
     now: PlacedWorker | None,
     policy_then: PolicyRecord | None,
     policy: PolicyRecord,
+    clash: str,
 ) -> str:
     """Why the job can't be had back on its worker, empty where it can. The first rule that applies gives the reason.
 
     It was rendered for that worker, so it goes to no other one. `then` and `now` are the worker as it was and is,
-    None where it isn't in the fleet. What a job's text doesn't tell, its entitlements and unit settings, counts as
+    None where it isn't in the fleet. `clash` says what store of another workflow lies where one of the job's does; it
+    is empty for most. What a job's text doesn't tell, its entitlements and unit settings, counts as
     refused where the policy allows less of them than it did then.
     """
     if now is None or now.leaving:
@@ -27,6 +29,7 @@ def why_left_out(
     secrets = [name for name in record.get("secrets", ()) if not _may_use(policy, name, job.workflow, now.group)]
     allowed_then = policy_then or PolicyRecord()
     rules = (
+        (bool(clash), clash),
         (
             then is not None and then.service_manager != now.service_manager,
             f"it was rendered for another service manager than `{job.worker}` has now",
