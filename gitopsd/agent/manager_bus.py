@@ -1,5 +1,5 @@
 """Calls to systemd's manager over its own socket, as systemctl makes them: a process for each would cost more than all
-else that arming a switch takes. Of D-Bus here is what two calls need, in the little-endian form of its specification.
+else that arming a switch takes. Of D-Bus here is what three calls need, in the little-endian form of its specification.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SECONDS = 10.0
 _METHOD_RETURN, _ERROR, _SIGNAL = 2, 3, 4
 _PATH, _INTERFACE, _MEMBER, _SIGNATURE = 1, 2, 3, 8
 _LONGEST_LINE = 1024
-_LONGEST_REPLY = 1024 * 1024
+_LONGEST_REPLY = 16 * 1024 * 1024
 
 
 def restart_unit(unit: str) -> None:
@@ -57,6 +57,18 @@ def start_scope(scope: str, description: str, pid: int) -> None:
     body.end_array(body.begin_array(8))  # no other units
     with _connect() as connection:
         _call(connection, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)
+
+
+def list_units(patterns: Sequence[str]) -> bytes:
+    """Names, states and queued jobs of the loaded units that fit, as systemd tells them; OSError when it doesn't."""
+    body = _Bytes()
+    body.end_array(body.begin_array(4))  # of any state
+    wanted = body.begin_array(4)
+    for pattern in patterns:
+        body.string(pattern)
+    body.end_array(wanted)
+    with _connect() as connection:
+        return _call(connection, "ListUnitsByPatterns", "asas", body)
 
 
 class _Bytes:

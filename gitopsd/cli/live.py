@@ -20,7 +20,7 @@ _WORDS: dict[Stage, str] = {
     "observing": "observing",
     "activating": "activating",
     "confirming": "confirming over a new connection",
-    "checking": "waiting for its jobs to be healthy",
+    "checking": "health check",
     "cut-off": "not reachable since it was changed",
     "rolling-back": "rolling back",
 }
@@ -123,7 +123,7 @@ class LiveWorkers:
 
 
 def _one_line(text: str, style: str | None) -> Text:
-    return Text(printable(text), style=style or "", no_wrap=True, overflow="ellipsis", end="")
+    return Text(printable(text), style=style or "", no_wrap=True, overflow="ellipsis")
 
 
 def _clock_text(seconds: float) -> str:

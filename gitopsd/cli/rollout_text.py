@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -190,6 +190,19 @@ def counted(results: Iterable[WorkerResult]) -> str:
     """How many workers ended how."""
     states = [result.state for result in results]
     return ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states) or "no workers"
+
+
+def rollout_json(rollout: Rollout | None) -> dict[str, Any]:
+    """How a rollout ended, beside its results; nothing for a command that only looked."""
+    if rollout is None:
+        return {}
+    return {
+        "stopped": dict(rollout.stopped),
+        "superseded_by": rollout.superseded_by,
+        "interrupted": rollout.interrupted,
+        "unfinished": list(rollout.unfinished),
+        "not_attempted": list(rollout.not_attempted),
+    }
 
 
 def rollout_code(results: Iterable[WorkerResult], rollout: Rollout | None) -> int:

@@ -15,14 +15,14 @@ def fleet_groups(linked: Linked, summaries: Sequence[WorkflowSummary]) -> dict[s
     order = waves(declared, {flow for summary in summaries for flow in summary.flows})
     return {
         name: GroupRecord(
-            canary=group.rollout.canary,
-            max_parallel=group.rollout.max_parallel,
-            min_healthy_time=seconds(group.rollout.min_healthy_time),
-            healthy_deadline=seconds(group.rollout.healthy_deadline),
-            auto_revert=group.rollout.auto_revert,
-            max_failed=group.rollout.max_failed,
-            max_unreachable=group.rollout.max_unreachable,
-            confirm_timeout=seconds(group.rollout.confirm_timeout),
+            canary=group.rollout_settings.canary,
+            max_parallel=group.rollout_settings.max_parallel,
+            min_healthy_time=seconds(group.rollout_settings.min_healthy_time),
+            healthy_deadline=seconds(group.rollout_settings.healthy_deadline),
+            auto_revert=group.rollout_settings.auto_revert,
+            max_failed=group.rollout_settings.max_failed,
+            max_unreachable=group.rollout_settings.max_unreachable,
+            confirm_timeout=seconds(group.rollout_settings.confirm_timeout),
             order=order[name],
         )
         for name, group in declared.items()

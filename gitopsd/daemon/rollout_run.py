@@ -149,6 +149,8 @@ class RolloutRun:
             return  # it was given up
         name = task.worker
         if done.error is not None:
+            if self._is_superseded(done.error):
+                return
             yield self._failed(name, done.error)
             return
         match done.value:
@@ -161,10 +163,14 @@ class RolloutRun:
             case Checking() if not self.is_ending:
                 self._give(name, "check")
 
+    def _is_superseded(self, error: Exception) -> bool:
+        """Whether a worker was given something newer: by another controller, of whose branch we may not know yet."""
+        if not isinstance(error, WorkerRefused) or error.code != "stale":
+            return False
+        self._superseded_by = self._superseded_by or self._find_newer(at_once=True)
+        return self._superseded_by is not None
+
     def _failed(self, name: str, error: Exception) -> WorkerResult:
-        if isinstance(error, WorkerRefused) and error.code == "stale":
-            # it has been given a newer one: by another controller, of whose branch this one may not know yet
-            self._superseded_by = self._superseded_by or self._find_newer(at_once=True)
         state: State = "unreachable" if is_away(error) else "failed"
         result = WorkerResult(worker=name, state=state, error=explain(error))
         self._stand(name, self._phase(name, result))

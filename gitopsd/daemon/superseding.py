@@ -44,10 +44,14 @@ class NewerDeployment:
         """The number of a newer deployment, if there is one. `at_once`: the remote is asked, and waited for."""
         try:
             self._follow_remote(at_once=at_once)
+            return self._find_here()
         except RepositoryError as error:
             if not self._warned:
-                self._warn(f"whether a newer version was deployed elsewhere can't be told: {error.message}")
+                self._warn(f"whether a newer version was deployed can't be told: {error.message}")
                 self._warned = True
+            return None
+
+    def _find_here(self) -> int | None:
         with self._alone():
             now = self._workspace.repository.ref(self._branch.ref)
             if now is None or now == self._seen:

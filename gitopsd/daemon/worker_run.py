@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gitopsd.daemon.activating import activate
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult
 from gitopsd.daemon.cut_off import Reached, RolledAway, short_id, wait_for
 from gitopsd.daemon.differences import Differences, find_differences
@@ -25,7 +26,6 @@ from gitopsd.model.release import DesiredRelease
 from gitopsd.planner.drift import Drift, find_drift
 
 _MOST_RELEASES = 4
-_ACTIVATE_SECONDS = 120.0
 _SLICE_SECONDS = 2.0
 _FRESH_SECONDS = 10.0
 _MOST_LOGS, _LOG_LINES = 5, 20
@@ -128,7 +128,15 @@ class WorkerRun:
             self.touched = True
             lost: WorkerUnreachable | None = None
             try:
-                activation = self._activation = self._activate(connection, self._observed.releases)
+                activation = self._activation = activate(
+                    connection,
+                    self._desired,
+                    self._blobs,
+                    self._observed.releases,
+                    secrets=self._secrets,
+                    confirm_timeout=self._settings.confirm_timeout,
+                    deployment=self._deployment,
+                )
             except WorkerRefused as refused:
                 self.touched = refused.code not in _UNTOUCHED
                 if self.touched and (undone := self._undo(connection, refused)):
@@ -197,31 +205,6 @@ class WorkerRun:
         with suppress(WorkerRefused), self._workers.connect_anew(self._target) as anew:  # too late: it is seen next
             verbs.confirm(anew, switch.token, self._desired.id)
         return True
-
-    def _activate(self, connection: WorkerConnection, on_worker: tuple[str, ...]) -> Activation:
-        values, key = (self._secrets.values, self._secrets.key) if self._secrets else ({}, None)
-        manifest = [(path, mode, blob) for path, (mode, blob) in self._desired.files.items()]
-        missing: tuple[str, ...] = ()
-        for attempt in (1, 2):
-            sent = self._blobs.lacking(self._desired, on_worker, missing)
-            try:
-                return verbs.activate(
-                    connection,
-                    self._desired.id,
-                    manifest,
-                    (sent.blobs, sent.content),
-                    _ACTIVATE_SECONDS,
-                    secrets=values,
-                    key=key,
-                    confirm_timeout=None if self._target.connection == "local" else self._settings.confirm_timeout,
-                    deployment=self._deployment,
-                )
-            except WorkerRefused as refused:
-                # a release that it listed is damaged: what it lacks is named, and sent once more
-                missing = tuple(refused.details.get("missing", ()))
-                if refused.code != "bad-payload" or not missing or attempt > 1:
-                    raise
-        raise AssertionError("unreachable")
 
     def _undo(self, connection: WorkerConnection, refused: WorkerRefused) -> WorkerResult | None:
         """An activation that failed as a whole, rolled back at once where the worker is ready for that."""
@@ -331,7 +314,7 @@ class WorkerRun:
         rolled = seen.rolled_back
         if rolled is not None and rolled.release == self._desired.id and seen.release != self._desired.id:
             return self._result("rolled-back", f"it holds {short_id(seen.release)} again: {rolled.reason}")
-        return self._result("failed", f"it holds another release by now: {refused.message}")
+        raise refused
 
     def _tidied(self, outcome: WorkerResult | Checking) -> WorkerResult | Checking:
         """Old releases go once the worker is well; the one before stays: returning to it then sends nothing."""

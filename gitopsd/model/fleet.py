@@ -69,10 +69,12 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dict[str, Literal["shared"]],
         Meta(description="path -> shared: all workers that declare it see one file system there"),
     ] = field(default_factory=dict)
-    rollout: Annotated[Rollout, Meta(description="how a new deployment comes to the workers")] = field(
-        default_factory=Rollout
-    )
+    rollout: Annotated[Rollout | UnsetType, Meta(description="how a new deployment comes to the workers")] = UNSET
     workers: Annotated[dict[Name, Worker], Meta(description="the machines")] = field(default_factory=dict)
+
+    @property
+    def rollout_settings(self) -> Rollout:
+        return Rollout() if isinstance(self.rollout, UnsetType) else self.rollout
 
 
 class Fleet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -164,8 +164,10 @@ def test_a_worker_that_holds_a_newer_one_has_the_remote_asked_at_once() -> None:
         asked.append(at_once)
         return 9 if at_once else None
 
-    rollout, _ = rolled_out([Worker("a", ends=WorkerRefused("a", "stale", "later already"))], newer=newer)
+    rollout, states = rolled_out([Worker("a", ends=WorkerRefused("a", "stale", "later already"))], newer=newer)
     assert asked.count(True) == 1
+    assert states == {}
+    assert rollout.unfinished == ("a",)
     assert rollout.superseded_by == 9
     assert rollout.to_revert == ()
 

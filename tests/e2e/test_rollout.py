@@ -19,10 +19,10 @@ params: {does: {type: string}, version: {type: integer}}
 job:
   exec: [/usr/bin/python3, "${{ job.files }}/app", "${{ params.does }}", "${{ params.version }}"]
   files: {app: {from: files/app.py, mode: "0755"}}
-  ready: {tcp: 7000}
+  ready: notify
   unit: {User: root}
 """
-# says when it was started, by the clock that all machines share
+# says when it was started, by the clock that all machines share; what cuts the machine off does so before it is ready
 APP = """\
 import os, pathlib, socket, subprocess, sys, time
 does, version = sys.argv[1:]
@@ -35,7 +35,8 @@ if does == "cuts-off":
     subprocess.run(["systemctl", "stop", "ssh.socket", "ssh.service"], check=False)
     subprocess.run(["pkill", "-KILL", "sshd"], check=False)
 if does != "is-deaf":
-    listening = socket.create_server(("127.0.0.1", 7000))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1))
 time.sleep(100000)
 """
 WORKFLOW = """\
@@ -206,7 +207,8 @@ def test_a_version_that_cuts_itself_off_is_undone_and_said_to_be(shop: Shop) -> 
     held = shop.operator.git("rev-parse", "rendered/production:workers/edge-1")
     shop.commit(CUTS_OFF, {"canary": 1, "confirm_timeout": "5s"})
     ran, results = shop.apply(expect=1)
-    assert {name: result["state"] for name, result in results.items()} == {"edge-1": "rolled-back"}
+    assert results["edge-1"]["state"] == "rolled-back", results["edge-1"]["error"]
+    assert set(results) == {"edge-1"}
     assert f"holds {held[:12]} again" in results["edge-1"]["error"]
     assert "edge-1: rolled-back" in ran.stderr
     assert "the rollout stopped in edge: its canary edge-1 failed" in ran.stderr

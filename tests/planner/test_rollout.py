@@ -255,7 +255,18 @@ def test_groups_in_their_order_with_those_that_leave_last() -> None:
         ("core, leaving", ("c",)),
     ]
     assert [one.settings.canary for one in groups] == [1, 1, 0]
+    assert [one.size for one in groups] == [1, 2, 1]
     assert {one.settings for one in rollout_groups(fleet, records, fleet, settings=ALL_AT_ONCE)} == {ALL_AT_ONCE}
+
+
+def test_shares_are_of_the_whole_group_where_only_some_of_it_are_rolled_out_to() -> None:
+    fleet = {f"w{number}": worker("edge") for number in range(10)}
+    records = {"edge": GroupRecord(max_parallel="20%", max_failed="10%")}
+    (some,) = rollout_groups(fleet, records, ["w1", "w2", "w3"])
+    known = {name: Standing(phase="waiting", new=True) for name in some.workers}
+    assert decide((some,), known).start == ("w1", "w2")
+    known["w1"] = Standing(phase="failed", new=True)
+    assert decide((some,), known).start == ("w2", "w3")
 
 
 @pytest.mark.parametrize("count", [1, 3])

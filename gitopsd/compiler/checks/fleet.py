@@ -26,7 +26,7 @@ def check_fleet(fleet: Declared[Fleet]) -> list[Diagnostic]:
                 place = fleet.document.locate_key("groups", group_name, "mounts", mount)
                 diagnostics.append(not_absolute("a mount", mount, place))
         diagnostics += _check_features(fleet, ("groups", group_name, "features"), group.features)
-        diagnostics += check_rollout(fleet, ("groups", group_name, "rollout"), group.rollout)
+        diagnostics += check_rollout(fleet, ("groups", group_name, "rollout"), group.rollout_settings)
         for name, worker in group.workers.items():
             way = ("groups", group_name, "workers", name)
             if name in first_way:

@@ -85,7 +85,7 @@ class _Group:
 
     def __init__(self, group: RolloutGroup, standings: Mapping[str, Standing]) -> None:
         self._settings = group.settings
-        self._size = len(group.workers)
+        self._size = max(group.size, len(group.workers))
         self._standings = {name: standings[name] for name in group.workers}
         self._phases = Counter(standing.phase for standing in self._standings.values())
         self._new = Counter(standing.phase for standing in self._standings.values() if standing.new)

@@ -1,5 +1,6 @@
 """Who is rolled out to together, by which settings, and in which order."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,15 @@ ALL_AT_ONCE = GroupRecord(max_failed="100%")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutGroup:
-    """Workers in the order in which they are to be begun, and how; groups of a lower `settings.order` come first."""
+    """Workers in the order in which they are to be begun, and how; groups of a lower `settings.order` come first.
+
+    `size`: of how many workers the group is, where this isn't about all of them; shares are shares of that.
+    """
 
     name: str
     settings: GroupRecord
     workers: tuple[str, ...]
+    size: int = 0
 
 
 def rollout_groups(
@@ -33,6 +38,7 @@ def rollout_groups(
     Workers that are leaving come last, and all at once: whatever they did is done elsewhere by then. `settings` stand
     in for those of every group, whose order is then the same.
     """
+    sizes = Counter((worker.group, worker.leaving) for worker in fleet.values())
     members: dict[tuple[str, bool], list[str]] = {}
     for name in sorted(names, key=lambda name: (name not in first, name)):
         members.setdefault((fleet[name].group, fleet[name].leaving), []).append(name)
@@ -42,6 +48,7 @@ def rollout_groups(
             name=f"{group}, leaving" if leaving else group,
             settings=settings or _settings(records.get(group, GroupRecord()), last if leaving else None),
             workers=tuple(workers),
+            size=sizes[group, leaving],
         )
         for (group, leaving), workers in members.items()
     ]
