@@ -102,7 +102,7 @@ def _commit(
         note("nothing is reverted: a newer deployment came meanwhile")
         return None
     pause = known_pause(repository, head)
-    if pause and not pause.expired:
+    if pause and not pause.expired and pause != known_pause(repository, rolled_out):
         note(f"nothing is reverted: {branch.environment} was paused meanwhile by {pause.owner}")
         return None
     chosen = _chosen(workspace, branch, head, failed_workflows, note)

@@ -194,6 +194,8 @@ def test_nothing_is_reverted_while_the_environment_is_paused(repository: Deploym
     done, said = revert(repository, head, "orders")
     assert done is None
     assert "paused meanwhile" in said[0]
+    done, said = revert(repository, head_of(repository), "orders")
+    assert done is not None, "what was rolled out despite that pause goes back despite it too"
 
 
 def test_what_went_well_before_with_the_same_jobs_isnt_reverted(tmp_path: Path) -> None:
