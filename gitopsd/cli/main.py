@@ -28,6 +28,10 @@ COMMANDS = {
     "logs": ("gitopsd.cli.logs:logs", "Show what a job printed, or all replicas of a step; -f goes on."),
     "pause": ("gitopsd.cli.pause:pause", "Have nothing applied to the environment for a while."),
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
+    "quarantine": (
+        "gitopsd.cli.quarantine:quarantine",
+        "Keep forms of workflows from running that failed, or that somebody says are bad.",
+    ),
     "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
     "resume": ("gitopsd.cli.pause:resume", "End the environment's pause."),
     "rollback": ("gitopsd.cli.rollback:rollback", "Return to an earlier deployment, as one more commit of the source."),

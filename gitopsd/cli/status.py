@@ -3,11 +3,11 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence
+from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence, quarantine_sentence
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.control import known_pause
+from gitopsd.daemon.control import known_pause, known_quarantines
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 from gitopsd.model.excerpt import printable
 
@@ -30,6 +30,8 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
         pause = known_pause(workspace.repository, deployed.head)
         if pause:
             click.echo(printable(pause_sentence(pause)))
+        for name, quarantine in known_quarantines(workspace.repository, deployed.head).items():
+            click.echo(printable(f"{name}: {quarantine_sentence(name, quarantine)}"))
         click.echo()
         print_table(
             ["WORKER", "STATE", "DESIRED", "RUNNING", "LAST ATTEMPTED", "LAST GOOD"],

@@ -48,13 +48,15 @@ def place(
     workers: Mapping[str, PlacedWorker],
     summaries: Sequence[WorkflowSummary],
     state: ArtifactState,
+    taken: Mapping[str, int] | None = None,
 ) -> tuple[Placement | None, list[Diagnostic]]:
+    """`taken`: worker -> how many of its slots jobs have that aren't placed here."""
     diagnostics = [*check_machines(linked, workers, state), *_too_many(linked, summaries)]
     if diagnostics:
         return None, diagnostics
     together = [company for summary in summaries for company in summary.companies]
     eligibility = Eligibility(workers, state)
-    load = Load(workers)
+    load = Load(workers, per_worker=Counter(taken or {}))
     moving: dict[str, tuple[Company, list[tuple[str, ...]]]] = {}
     moved: dict[str, str] = {}
     kept_away: dict[str, str] = {}

@@ -105,7 +105,7 @@ def read_state(
         drained=control.drained,
         facts={name: found.features for name, found in facts.workers.items()},
         lost=frozenset(facts.lost),
-        policy=policy or _committed_policy(repository, tree),
+        policy=policy or committed_policy(repository, tree),
     )
 
 
@@ -140,7 +140,7 @@ def read_facts(repository: Repository, tree: str) -> FactsRecord:
 
 
 def read_control(repository: Repository, tree: str) -> ControlRecord:
-    """The cordons, as a tree of the artifact branch has them."""
+    """What was decided, as a tree of the artifact branch has them."""
     return _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
 
 
@@ -184,7 +184,8 @@ def policy_id(kept: Mapping[str, Graft | TreeFile]) -> str:
             return ""
 
 
-def _committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+def committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+    """The policy that was published, as a tree of the artifact branch has it; None where none was."""
     content = _record_file(repository, tree, POLICY_FILE)
     return None if content is None else _record(content, PolicyRecord, POLICY_FILE)
 

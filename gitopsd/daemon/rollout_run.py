@@ -11,7 +11,7 @@ from gitopsd.daemon.crew import Crew, Done
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import is_away, stage_of
 from gitopsd.daemon.rollout_reporter import RolloutReporter
-from gitopsd.daemon.rollout_summary import Rollout, workflow_of
+from gitopsd.daemon.rollout_summary import Rollout, jobs_that_failed, workflow_of
 from gitopsd.daemon.worker_run import Checking, Differs
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.fanout import THREADS
@@ -115,7 +115,7 @@ class RolloutRun:
             superseded_by=self._superseded_by,
             interrupted=self._interrupted,
             failed=tuple(on_trial),
-            failed_jobs={name: tuple(found.failures) for name, found in failed.items() if found.failures},
+            failed_jobs={name: jobs for name, found in failed.items() if (jobs := jobs_that_failed(found))},
             failed_workflows=_workflows(at_fault[name] for name in failed),
             to_revert=_workflows(
                 at_fault[name] for name in on_trial if self._settings[name].auto_revert and not self.is_ending

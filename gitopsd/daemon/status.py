@@ -8,7 +8,14 @@ from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.attempts import Remembered, attempts_of
-from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
+from gitopsd.daemon.control import (
+    KnownCordon,
+    KnownPause,
+    KnownQuarantine,
+    known_cordons,
+    known_pause,
+    known_quarantines,
+)
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
@@ -49,7 +56,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
+    for a worker that takes jobs. `pause` and `quarantines`, by workflow, are the environment's, and so the same for all
+    workers. `unknown_secrets` are
     those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
     `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
     """
@@ -73,6 +81,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     lost_after: int = 0
     unconfirmed: Unconfirmed | None = None
     rolled_back: RolledBack | None = None
+    quarantines: Mapping[str, KnownQuarantine] = {}
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -234,6 +243,7 @@ class _Shown:
 
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
+    quarantines: Mapping[str, KnownQuarantine]
     unknown: Mapping[str, str]
     remembered: Mapping[str, Remembered]
     lost: Mapping[str, LostWorker]
@@ -247,6 +257,7 @@ def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unk
     return _Shown(
         cordons=known_cordons(workspace.repository, head),
         pause=known_pause(workspace.repository, head),
+        quarantines=known_quarantines(workspace.repository, head),
         unknown=unknown,
         remembered=attempts.known(),
         lost=lost_workers(workspace.repository, head),
@@ -276,6 +287,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         leaving=observed.leaving,
         cordon=shown.cordons.get(worker),
         pause=shown.pause,
+        quarantines=shown.quarantines,
         unknown_secrets=tuple(
             f"`{name}`: {shown.unknown[name]}"
             for name in sorted(secret_names(observed.desired))
