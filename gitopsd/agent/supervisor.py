@@ -60,6 +60,9 @@ class SupervisorManager:
         return units
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:  # noqa: ARG002 -- for systemd
+        scheduled = sorted(job.name for job in release.jobs.values() if job.kind == "schedule")
+        if scheduled:
+            raise AgentError("unsupported", f"job {scheduled[0]} is of kind schedule, which only systemd runs")
         conf = self._conf()
         content = {
             job.unit

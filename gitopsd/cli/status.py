@@ -54,6 +54,8 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
                 click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
             for line in ([one.error] if one.error else []) + list(one.drift[:10]):
                 click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
+            for line in one.failed_runs:
+                click.echo(printable(f"{one.worker}: {line}"))
             for line in one.unknown_secrets:
                 click.echo(printable(f"{one.worker}: not compared: the secret {line}"))
             if one.last_attempted and one.last_attempted.error:

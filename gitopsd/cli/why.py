@@ -5,6 +5,7 @@ import msgspec
 
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
+from gitopsd.cli.workloads import state_of
 from gitopsd.daemon.why import Why, explain_worker
 from gitopsd.model.excerpt import printable
 
@@ -57,10 +58,10 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
     if chain.workload is not None:
         process = f", process {chain.workload.main_pid}" if chain.workload.main_pid else ""
         version = "this version" if chain.workload.current else "another version, or not known which"
-        yield "", f"{chain.job} is {chain.workload.state}{process}, {version}, {chain.workload.restarts} restarts"
+        yield "", f"{chain.job} is {state_of(chain.workload)}{process}, {version}, {chain.workload.restarts} restarts"
     if not status.error:
         yield "differences", "none" if not status.drift else f"{len(status.drift)}"
-    for line in status.drift[:_MOST_DRIFT]:
+    for line in (*status.failed_runs, *status.drift[:_MOST_DRIFT]):
         yield "", line
     if chain.next_attempt:
         yield "next attempt", chain.next_attempt

@@ -22,6 +22,13 @@ def next_action(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> 
             f"wait, and ask again: {heal} confirms what it should hold, or tries it again once it was undone",
         ),
         (bool(status.error), f"do what the worker's refusal says; then run {heal}"),
+        (
+            not drift and bool(status.failed_runs),
+            (
+                "read `gitopsd logs JOB` for why the last run failed; nothing runs it before its time, which "
+                "`gitopsd workloads` shows"
+            ),
+        ),
         (not drift, "nothing: it is as it should be"),
         (
             "interrupted" in kinds and any("under way" in one.detail for one in drift),

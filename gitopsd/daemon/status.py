@@ -33,10 +33,10 @@ from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
-from gitopsd.model.facts import Observation
+from gitopsd.model.facts import Observation, UnitState
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
-from gitopsd.planner.drift import find_drift
+from gitopsd.planner.drift import failed_runs, find_drift
 from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
@@ -60,6 +60,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     workers. `unknown_secrets` are
     those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
     `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
+    `failed_runs` are scheduled jobs whose last run failed, which is no drift.
     """
 
     worker: str
@@ -82,10 +83,15 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     unconfirmed: Unconfirmed | None = None
     rolled_back: RolledBack | None = None
     quarantines: Mapping[str, KnownQuarantine] = {}
+    failed_runs: tuple[str, ...] = ()
 
 
 class Workload(Struct, frozen=True, kw_only=True):
-    """A job as observed on its worker; `since` is seconds since the epoch by the worker's clock."""
+    """A job as observed on its worker; times are seconds since the epoch by the worker's clock.
+
+    `next_run` and `last_run` are those of a scheduled job, and `state` what became of its last run: `waiting` where
+    that went well, or there was none yet.
+    """
 
     worker: str
     job: str
@@ -94,6 +100,8 @@ class Workload(Struct, frozen=True, kw_only=True):
     restarts: int
     since: float | None
     current: bool
+    next_run: float | None = None
+    last_run: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,21 +222,36 @@ def workloads(observed: Observed) -> list[Workload]:
     found = []
     for unit, state in seen.units.items():
         name = by_unit.get(unit, unit.removeprefix("gitopsd-").rsplit(".", 1)[0])
+        if unit.endswith(".timer") and f"gitopsd-{name}.service" in seen.units:
+            continue  # told with the job that it starts
+        timer = seen.units.get(f"gitopsd-{name}.timer")
         digest = jobs[name].digest if name in jobs else ""
-        word = "completed" if name in seen.completed else "running" if state.active == "active" else state.active
         found.append(
             Workload(
                 worker=observed.desired.worker,
                 job=name,
-                state=word,
+                state=_word(state, timer, completed=name in seen.completed),
                 main_pid=state.main_pid,
                 restarts=state.restarts,
                 since=state.since,
                 current=bool(digest) and seen.applied.get(name) == digest,
+                next_run=timer.next_run if timer else None,
+                last_run=timer.last_run if timer else None,
             )
         )
     missing = [_unseen(observed, name, "missing") for name, job in jobs.items() if job.unit not in seen.units]
     return sorted([*found, *missing], key=lambda workload: workload.job)
+
+
+def _word(unit: UnitState, timer: UnitState | None, *, completed: bool) -> str:
+    """The state of a job, in a word."""
+    rules = (
+        (completed, "completed"),
+        (unit.active == "active" or (timer is not None and unit.active == "activating"), "running"),
+        (unit.active == "inactive" and timer is not None and timer.active == "active", "waiting"),
+        (True, unit.active),
+    )
+    return next(word for applies, word in rules if applies)
 
 
 def _unseen(observed: Observed, job: str, state: str) -> Workload:
@@ -299,6 +322,9 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         unconfirmed=unconfirmed(seen),
         rolled_back=rolled_back(seen, observed.desired.id),
         lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
+        failed_runs=()
+        if seen is None
+        else tuple(f"{job}: its last run failed ({how})" for job, how in failed_runs(observed.desired, seen).items()),
     )
 
 
@@ -334,7 +360,16 @@ def age(seconds_since_epoch: float | None, now: datetime | None = None) -> str:
     """How long ago, in words of at most two units; empty when not known."""
     if not seconds_since_epoch:
         return ""
-    seconds = max(0, int((now or datetime.now(UTC)).timestamp() - seconds_since_epoch))
+    return _rounded(max(0, int((now or datetime.now(UTC)).timestamp() - seconds_since_epoch)))
+
+
+def time_left(seconds_since_epoch: float, now: datetime | None = None) -> str:
+    """How long until then; `now` is for what is due."""
+    seconds = int(seconds_since_epoch - (now or datetime.now(UTC)).timestamp())
+    return f"in {_rounded(seconds)}" if seconds > 0 else "now"
+
+
+def _rounded(seconds: int) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{seconds // size}{unit}"

@@ -64,7 +64,9 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
         raise ControllerError(f"no job `{job}` is deployed to {worker}", did_you_mean(job, jobs))
     (observed,) = observe_fleet(workspace, deployed, only=frozenset({worker}))
     drift = _drift(observed, job)
-    status = replace(status_of(workspace, deployed, observed), drift=tuple(map(str, drift)))
+    status = status_of(workspace, deployed, observed)
+    failed_runs = tuple(one for one in status.failed_runs if job is None or one.startswith(f"{job}: "))
+    status = replace(status, drift=tuple(map(str, drift)), failed_runs=failed_runs)
     workload = next((one for one in workloads(observed) if one.job == job), None)
     return Why(
         status=status,

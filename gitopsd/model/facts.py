@@ -14,6 +14,7 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """One unit in systemd's words; since is seconds since the epoch by the worker's clock, blob its file's Git id.
 
     drop_ins are the files that override parts of it (`systemctl edit`): a hot edit that activation removes.
+    next_run and last_run are a timer's, in seconds since the epoch: when it starts its job, and when it last did.
     Under supervisor blob is None and enabled True for every job that its configuration has.
     """
 
@@ -26,6 +27,8 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
     blob: str | None = None
     drop_ins: tuple[str, ...] = ()
+    next_run: float | None = None
+    last_run: float | None = None
 
 
 class ObservedFile(msgspec.Struct, frozen=True, array_like=True):
