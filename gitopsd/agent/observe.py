@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .copy_place import places
 from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
@@ -35,6 +36,9 @@ def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None)
         "interrupted": False,
         "busy": is_held(layout),
     }
+    copies = [place.name for place in places(layout)]
+    if copies:
+        found["copies"] = copies
     if key is not None:
         found["credentials"] = fingerprints(layout, key)
     found["interrupted"] = layout.activating.exists() and not found["busy"]

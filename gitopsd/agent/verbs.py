@@ -13,6 +13,8 @@ from .release import job_of_unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .copies import CopyService
+    from .copy_place import CopyPlace
     from .services import ServiceManager
 
 _DEFAULT_SECONDS = 60.0
@@ -96,7 +98,9 @@ def _teardown(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
 
     manager = _service_manager(layout)
     manager.require()
-    return teardown(layout, manager, _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS))
+    copies = _copy_service(layout) if _flag(request, "with_copies") else None
+    deadline = _deadline(request, _TEARDOWN_SECONDS)
+    return teardown(layout, manager, _optional_id(request, "owner"), deadline, copies=copies)
 
 
 def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -123,6 +127,62 @@ def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
     return {"shown": show(layout, files, units)}
 
 
+def _adopt(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .adopt import adopt, look  # noqa: PLC0415
+    from .records import parse_owner  # noqa: PLC0415
+
+    _service_manager(layout).require()
+    if _flag(request, "dry_run"):
+        return look(layout)
+    previous = request.get("previous")
+    owner = parse_owner(request.get("owner"))
+    return adopt(layout, owner, None if previous is None else parse_owner(previous), _deadline(request))
+
+
+def _copies(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .copies import list_copies  # noqa: PLC0415
+    from .records import require_owner  # noqa: PLC0415
+
+    require_owner(layout, _optional_id(request, "owner"))
+    return list_copies(layout, _copy_service(layout))
+
+
+def _clone(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .copies import clone  # noqa: PLC0415
+
+    job = request.get("job")
+    if not isinstance(job, str) or job_of_unit(f"gitopsd-{job}.service") is None:
+        raise AgentError("protocol", "job is not a job's name")
+    return clone(
+        layout,
+        _copy_service(layout),
+        _copy_place(layout, request),
+        job,
+        root_commit=_id(request, "owner"),
+        start=_flag(request, "start"),
+        deadline=_deadline(request),
+    )
+
+
+def _remove_copy(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .copies import remove_copy  # noqa: PLC0415
+
+    place, owner = _copy_place(layout, request), _id(request, "owner")
+    return remove_copy(layout, _copy_service(layout), place, root_commit=owner, deadline=_deadline(request))
+
+
+def _feed(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+    from .feed import feed  # noqa: PLC0415
+    from .records import require_owner  # noqa: PLC0415
+
+    port = request.get("port")
+    if port is not None and not isinstance(port, str):
+        raise AgentError("protocol", "port is neither null nor a port's name")
+    place = _copy_place(layout, request)
+    require_owner(layout, _id(request, "owner"))
+    return feed(place, port, payload, _deadline(request))
+
+
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
     "observe": _observe,
@@ -131,6 +191,11 @@ _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "teardown": _teardown,
     "logs": _logs,
     "show": _show,
+    "adopt": _adopt,
+    "copies": _copies,
+    "clone": _clone,
+    "remove-copy": _remove_copy,
+    "feed": _feed,
 }
 
 
@@ -142,6 +207,36 @@ def _service_manager(layout: Layout) -> ServiceManager:
     from .systemd import SystemdManager  # noqa: PLC0415
 
     return SystemdManager()
+
+
+def _copy_service(layout: Layout) -> CopyService:
+    if layout.service_manager == "supervisor":
+        from .copies_supervisor import SupervisorCopies  # noqa: PLC0415
+
+        return SupervisorCopies(layout)
+    from .copies_systemd import SystemdCopies  # noqa: PLC0415
+
+    return SystemdCopies()
+
+
+def _copy_place(layout: Layout, request: dict[str, Any]) -> CopyPlace:
+    from .copy_place import parse_place  # noqa: PLC0415
+
+    return parse_place(layout, request.get("name"))
+
+
+def _flag(request: dict[str, Any], key: str) -> bool:
+    value = request.get(key, False)
+    if not isinstance(value, bool):
+        raise AgentError("protocol", f"{key} is neither true nor false")
+    return value
+
+
+def _id(request: dict[str, Any], key: str) -> str:
+    value = request.get(key)
+    if not is_object_id(value):
+        raise AgentError("protocol", f"{key} is not a commit id")
+    return str(value)
 
 
 def _deadline(request: dict[str, Any], default: float = _DEFAULT_SECONDS) -> Deadline:

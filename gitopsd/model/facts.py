@@ -39,6 +39,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
     credentials: job -> secret -> fingerprint of what lies on the worker, made with the key that came with the question.
+    copies: names of the unmanaged copies there, which are nobody's drift.
     """
 
     owner: Owner | None
@@ -52,3 +53,4 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ObservedFile, ...] = ()
     busy: bool = False
     credentials: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    copies: tuple[str, ...] = ()
