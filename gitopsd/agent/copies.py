@@ -40,8 +40,8 @@ if TYPE_CHECKING:
         def units(self, copies: Sequence[CopyPlace]) -> dict[str, Unit]:
             """Copy's name -> its unit; those that the manager doesn't know are missing."""
 
-        def install(self, place: CopyPlace, unit: bytes, deadline: Deadline) -> None:
-            """Have the manager know a copy whose directory is there; it isn't started. `unit` is systemd's."""
+        def install(self, place: CopyPlace, original: Original, deadline: Deadline) -> None:
+            """Have the manager know a copy whose directory is there; it isn't started."""
 
         def start(self, place: CopyPlace, deadline: Deadline) -> None:
             """Start it, now and at boot."""
@@ -67,6 +67,14 @@ class CopyRecord(NamedTuple):
     started: bool
 
 
+class Original(NamedTuple):
+    """The job that a copy was made from: its unit's text, and the directories that only the original writes to."""
+
+    job: str
+    unit: bytes
+    parted: frozenset[str]
+
+
 def list_copies(layout: Layout, service: CopyService) -> dict[str, Any]:
     """Every copy that is there, with its state."""
     found = places(layout)
@@ -89,6 +97,7 @@ def clone(
     A copy that was made and doesn't start is there all the same; its state and log tell.
     """
     service.require()
+    _require_root(layout)
     with exclusive(layout, deadline):
         require_owner(layout, root_commit)
         current = store.current_release(layout)
@@ -99,8 +108,8 @@ def clone(
             raise AgentError("not-found", f"{job} is not a job of the release that is current on this worker")
         if place.directory.exists():
             raise AgentError("exists", f"there is a copy {place.name} already: choose another name, or remove it first")
-        unit = _make(layout, place, release, release.jobs[job])
-        service.install(place, unit, deadline)
+        original = _make(layout, place, release, release.jobs[job])
+        service.install(place, original, deadline)
         if start:
             record = read_record(place)
             if record is not None:
@@ -115,6 +124,7 @@ def remove_copy(
 ) -> dict[str, Any]:
     """Stop a copy and remove all of it. AgentError `not-found`, or `busy` when it doesn't stop in time."""
     service.require()
+    _require_root(layout)
     with exclusive(layout, deadline):
         require_owner(layout, root_commit)
         if not place.directory.exists():
@@ -163,10 +173,8 @@ def _record_text(record: CopyRecord) -> bytes:
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _make(layout: Layout, place: CopyPlace, release: Release, job: Job) -> bytes:
-    """Put the copy's directory there, whole; the text of its unit."""
-    from .copy_unit import copy_unit  # noqa: PLC0415 -- only here
-
+def _make(layout: Layout, place: CopyPlace, release: Release, job: Job) -> Original:
+    """Put the copy's directory there, whole."""
     source = layout.releases / release.id
     copied = copied_job(_read_job(source / "jobs" / job.name / "job.json"), place)
     make_directory(layout.copies, 0o755)
@@ -192,7 +200,7 @@ def _make(layout: Layout, place: CopyPlace, release: Release, job: Job) -> bytes
         raise
     sync(layout.copies)
     sync(layout.root)
-    return copy_unit(release.units[job.unit], job.name, place, copied.parted)
+    return Original(job.name, release.units.get(job.unit, b""), copied.parted)
 
 
 def _make_state(aside: Path, job: Job) -> None:
@@ -238,6 +246,11 @@ def _copy_tree(source: Path, target: Path) -> None:
 def _write(path: Path, content: bytes, mode: int) -> None:
     write_file(path, content, mode)
     sync(path)
+
+
+def _require_root(layout: Layout) -> None:
+    if not layout.root.is_dir():
+        raise AgentError("not-found", "nothing is deployed to this worker: `gitopsd apply` deploys")
 
 
 def _sweep(layout: Layout) -> None:

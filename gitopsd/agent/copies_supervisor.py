@@ -10,6 +10,7 @@ from .supervisor import SupervisorManager, parse_process, process_log
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .copies import Original
     from .copy_place import CopyPlace
     from .deadline import Deadline
     from .layout import Layout
@@ -40,8 +41,8 @@ class SupervisorCopies:
             if info["name"] in services
         }
 
-    def install(self, place: CopyPlace, unit: bytes, deadline: Deadline) -> None:
-        del place, unit  # sections come from the copies' records
+    def install(self, place: CopyPlace, original: Original, deadline: Deadline) -> None:
+        del place, original  # sections come from the copies' records
         self._manager.install_copies(deadline)
 
     def start(self, place: CopyPlace, deadline: Deadline) -> None:

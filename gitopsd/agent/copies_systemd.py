@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import unitfiles
+from .copy_unit import copy_unit
 from .durable import make_directory, remove, replace_file, replace_link, sync
 from .errors import AgentError
 from .services import Unit
@@ -15,6 +16,7 @@ from .systemd import SystemdManager, parse_show
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .copies import Original
     from .copy_place import CopyPlace
     from .deadline import Deadline
 
@@ -39,8 +41,9 @@ class SystemdCopies:
             if properties.get("LoadState", "not-found") != "not-found"
         }
 
-    def install(self, place: CopyPlace, unit: bytes, deadline: Deadline) -> None:
-        replace_file(unitfiles.DIRECTORY / place.unit, unit)
+    def install(self, place: CopyPlace, original: Original, deadline: Deadline) -> None:
+        text = copy_unit(original.unit, original.job, place, original.parted)
+        replace_file(unitfiles.DIRECTORY / place.unit, text)
         sync(unitfiles.DIRECTORY)
         _reload(deadline)
 
