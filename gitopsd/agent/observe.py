@@ -12,11 +12,14 @@ from .store import current_release, release_ids
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .githash import Hashes
     from .layout import Layout
     from .services import Unit
 
 
-def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None) -> dict[str, Any]:
+def observe(
+    layout: Layout, units: Mapping[str, Unit], key: bytes | None = None, hashes: Hashes | None = None
+) -> dict[str, Any]:
     """What this worker holds and runs right now; changes nothing.
 
     `files` is there only where the release on disk is not what its name says. `interrupted`: an activation was
@@ -43,7 +46,7 @@ def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None)
         found["credentials"] = fingerprints(layout, key)
     found["interrupted"] = layout.activating.exists() and not found["busy"]
     if release is not None and (layout.releases / release).is_dir():
-        entries = read_directory(layout.releases / release)
+        entries = read_directory(layout.releases / release, hashes)
         found["tree"] = tree_id(entries)
         if found["tree"] != release:
             found["files"] = [[entry.path, entry.mode, entry.blob] for entry in entries]

@@ -13,8 +13,7 @@ from .release import job_of_unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .copies import CopyService
-    from .copy_place import CopyPlace
+    from .kept import Kept
     from .services import ServiceManager
 
 _DEFAULT_SECONDS = 60.0
@@ -25,12 +24,19 @@ _MOST_SHOWN = 200
 _TEARDOWN_SECONDS = 150.0
 
 
-def handle(verb: str, request: Any, payload: bytes) -> dict[str, Any]:
-    """Do what one request asks for; raises AgentError with the code that the controller is told."""
+def handle(verb: str, request: Any, payload: bytes, kept: Kept | None = None) -> dict[str, Any]:
+    """Do what one request asks for; raises AgentError with the code that the controller is told.
+
+    kept: what this process remembers from one request to the next, if it lives for more than one.
+    """
     _require_protocol(request)
+    if verb == "observe":
+        return _observe(parse_layout(request.get("layout")), request, kept)
     known = _VERBS.get(verb)
     if known is None:
-        raise AgentError("unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted(_VERBS))}")
+        raise AgentError(
+            "unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted((*_VERBS, 'observe')))}"
+        )
     return known(parse_layout(request.get("layout")), request, payload)
 
 
@@ -59,13 +65,22 @@ def _probe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str,
     return probe(layout, _service_manager(layout))
 
 
-def _observe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+def _observe(layout: Layout, request: dict[str, Any], kept: Kept | None) -> dict[str, Any]:
     from .credentials import parse_key  # noqa: PLC0415
     from .observe import observe  # noqa: PLC0415
     from .records import require_owner  # noqa: PLC0415
 
     require_owner(layout, _optional_id(request, "owner"))
-    return observe(layout, _service_manager(layout).units(), parse_key(request.get("fingerprint_key")))
+    key = parse_key(request.get("fingerprint_key"))
+    if kept is None:
+        return observe(layout, _service_manager(layout).units(), key)
+    from .kept import etag  # noqa: PLC0415
+
+    found = observe(layout, _service_manager(layout, kept).units(), key, kept.hashes)
+    name = etag(found)
+    if request.get("known") != name:
+        return {**found, "etag": name}
+    return {"same": True, **({"credentials": found["credentials"]} if key is not None else {})}
 
 
 def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
@@ -98,9 +113,7 @@ def _teardown(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
 
     manager = _service_manager(layout)
     manager.require()
-    copies = _copy_service(layout) if _flag(request, "with_copies") else None
-    deadline = _deadline(request, _TEARDOWN_SECONDS)
-    return teardown(layout, manager, _optional_id(request, "owner"), deadline, copies=copies)
+    return teardown(layout, manager, _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS))
 
 
 def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -127,116 +140,24 @@ def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
     return {"shown": show(layout, files, units)}
 
 
-def _adopt(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
-    from .adopt import adopt, look  # noqa: PLC0415
-    from .records import parse_owner  # noqa: PLC0415
-
-    _service_manager(layout).require()
-    if _flag(request, "dry_run"):
-        return look(layout)
-    previous = request.get("previous")
-    owner = parse_owner(request.get("owner"))
-    return adopt(layout, owner, None if previous is None else parse_owner(previous), _deadline(request))
-
-
-def _copies(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
-    from .copies import list_copies  # noqa: PLC0415
-    from .records import require_owner  # noqa: PLC0415
-
-    require_owner(layout, _optional_id(request, "owner"))
-    return list_copies(layout, _copy_service(layout))
-
-
-def _clone(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
-    from .copies import clone  # noqa: PLC0415
-
-    job = request.get("job")
-    if not isinstance(job, str) or job_of_unit(f"gitopsd-{job}.service") is None:
-        raise AgentError("protocol", "job is not a job's name")
-    return clone(
-        layout,
-        _copy_service(layout),
-        _copy_place(layout, request),
-        job,
-        root_commit=_id(request, "owner"),
-        start=_flag(request, "start"),
-        deadline=_deadline(request),
-    )
-
-
-def _remove_copy(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
-    from .copies import remove_copy  # noqa: PLC0415
-
-    place, owner = _copy_place(layout, request), _id(request, "owner")
-    return remove_copy(layout, _copy_service(layout), place, root_commit=owner, deadline=_deadline(request))
-
-
-def _feed(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
-    from .feed import feed  # noqa: PLC0415
-    from .records import require_owner  # noqa: PLC0415
-
-    port = request.get("port")
-    if port is not None and not isinstance(port, str):
-        raise AgentError("protocol", "port is neither null nor a port's name")
-    place = _copy_place(layout, request)
-    require_owner(layout, _id(request, "owner"))
-    return feed(place, port, payload, _deadline(request))
-
-
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
-    "observe": _observe,
     "activate": _activate,
     "prune": _prune,
     "teardown": _teardown,
     "logs": _logs,
     "show": _show,
-    "adopt": _adopt,
-    "copies": _copies,
-    "clone": _clone,
-    "remove-copy": _remove_copy,
-    "feed": _feed,
 }
 
 
-def _service_manager(layout: Layout) -> ServiceManager:
+def _service_manager(layout: Layout, kept: Kept | None = None) -> ServiceManager:
     if layout.service_manager == "supervisor":
         from .supervisor import SupervisorManager  # noqa: PLC0415
 
         return SupervisorManager(layout)
     from .systemd import SystemdManager  # noqa: PLC0415
 
-    return SystemdManager()
-
-
-def _copy_service(layout: Layout) -> CopyService:
-    if layout.service_manager == "supervisor":
-        from .copies_supervisor import SupervisorCopies  # noqa: PLC0415
-
-        return SupervisorCopies(layout)
-    from .copies_systemd import SystemdCopies  # noqa: PLC0415
-
-    return SystemdCopies()
-
-
-def _copy_place(layout: Layout, request: dict[str, Any]) -> CopyPlace:
-    from .copy_place import parse_place  # noqa: PLC0415
-
-    return parse_place(layout, request.get("name"))
-
-
-def _flag(request: dict[str, Any], key: str) -> bool:
-    value = request.get(key, False)
-    if not isinstance(value, bool):
-        raise AgentError("protocol", f"{key} is neither true nor false")
-    return value
-
-
-def _id(request: dict[str, Any], key: str) -> str:
-    value = request.get(key)
-    if not is_object_id(value):
-        raise AgentError("protocol", f"{key} is not a commit id")
-    return str(value)
+    return SystemdManager(None if kept is None else kept.shown)
 
 
 def _deadline(request: dict[str, Any], default: float = _DEFAULT_SECONDS) -> Deadline:

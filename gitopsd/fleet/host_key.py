@@ -82,6 +82,13 @@ def prefer(transport: Transport, pinned: HostKey | None) -> None:
     options.key_types = first + [name for name in known if name not in first]
 
 
+def prefer_fast_exchange(transport: Transport) -> None:
+    """Ask for curve25519 first: others take ten times the CPU. A server that hasn't got it is offered the rest."""
+    options = transport.get_security_options()
+    known = list(options.kex)
+    options.kex = sorted(known, key=lambda name: not name.startswith("curve25519-"))
+
+
 def refusal_message(target: Target, where: str, pinned: HostKey | None, offered: HostKey) -> str:
     """What was expected, what was offered, and how to put things right."""
     kind = offered.kind.removeprefix("ssh-").split("-")[0]

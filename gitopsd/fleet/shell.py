@@ -9,10 +9,8 @@ from gitopsd.fleet.layout import SYSTEM_ROOT
 
 PYTHON = "/usr/bin/python3"  # the one that units run with
 AGENT_MISSING = 91
-VERBS = (
-    "probe", "observe", "activate", "prune", "teardown", "logs", "follow", "show",
-    "adopt", "copies", "clone", "remove-copy", "feed",
-)  # fmt: skip
+BY_HAND = ("adopt", "copies", "clone", "remove-copy", "feed")  # what people do besides deploying
+VERBS = ("probe", "observe", "activate", "prune", "teardown", "logs", "follow", "show", "serve") + BY_HAND
 _AGENTS = f"{SYSTEM_ROOT}/agent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
