@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import marker
 from .copy_place import places
 from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
-from .records import completed_jobs, read_applied, read_owner
+from .records import completed_jobs, read_applied, read_deployment, read_owner, read_rolled_back
 from .store import current_release, release_ids
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def observe(
         "releases": release_ids(layout),
         "interrupted": False,
         "busy": is_held(layout),
+        "switch": marker.as_json(layout),
+        "rolled_back": read_rolled_back(layout),
+        "deployment": read_deployment(layout),
     }
     copies = [place.name for place in places(layout)]
     if copies:

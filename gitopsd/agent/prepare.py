@@ -155,10 +155,8 @@ def systemd_version(text: str) -> int | None:
 
 def _sudo_problems() -> list[str]:
     if shutil.which("sudo") is None or shutil.which("visudo") is None:
-        return [
-            "sudo is not installed here, and nothing is installed by itself: `apt-get install sudo`, or let gitopsd "
-            + "log in as root with --user root"
-        ]
+        missing = "sudo is not installed here, and nothing is installed by itself"
+        return [f"{missing}: `apt-get install sudo`, or let gitopsd log in as root with --user root"]
     done = _run(["visudo", "-c"], check=False)
     if done.returncode != 0:
         return [f"the rules of sudo have mistakes already: `visudo -c` says: {_last(done)}. Correct them first"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import marker, reserve, switch_units
 from .copy_place import places
 from .durable import remove, sync
 from .errors import AgentError
@@ -34,6 +35,11 @@ def teardown(
     with exclusive(layout, deadline):
         require_owner(layout, root_commit)
         _part_with_copies(layout, copies, deadline)
+        # first of all: what is torn down isn't to be returned to
+        marker.clear(layout)
+        if layout.service_manager == "systemd":
+            reserve.give_back(layout)
+            switch_units.remove_all(layout)
         units = manager.remove_all(deadline)
         places = [layout.root] if layout.root in layout.run.parents else [layout.root, layout.run]
         removed = [str(path) for path in places if path.exists()]

@@ -13,11 +13,15 @@ from .release import job_of_unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .copies import CopyService
     from .kept import Kept
     from .services import ServiceManager
 
 _DEFAULT_SECONDS = 60.0
 _MOST_SECONDS = 3600.0
+_MOST_WAIT_SECONDS = 86400.0
+_LEAST_CONFIRM_SECONDS = 1.0
+_LONGEST_REASON = 2000
 _MOST_LINES = 10_000
 _MOST_SHOWN = 200
 # teardown may have to wait for units that take their time to stop
@@ -95,7 +99,56 @@ def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
     manifest = parse_manifest(request.get("release"), request.get("manifest"))
     sent = unpack(request.get("payload", []), payload)
     values, key = parse_values(request.get("credentials", {})), parse_key(request.get("fingerprint_key"))
-    return activate(layout, _service_manager(layout), Request(owner, manifest, sent, values, key), deadline)
+    wanted = Request(owner, manifest, sent, values, key, _confirm_timeout(request), _deployment(request))
+    return activate(layout, _service_manager(layout), wanted, deadline)
+
+
+def _confirm(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .confirm import confirm  # noqa: PLC0415
+
+    token = request.get("token")
+    if not isinstance(token, str) or not token:
+        raise AgentError("protocol", "token is not the token of an activation")
+    return confirm(layout, _optional_id(request, "owner"), token, _release(request))
+
+
+def _rollback(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .records import require_owner  # noqa: PLC0415
+    from .rollback import roll_back  # noqa: PLC0415
+    from .scope import leave_session  # noqa: PLC0415
+
+    reason, token = request.get("reason"), request.get("token")
+    if not isinstance(reason, str) or not 0 < len(reason) <= _LONGEST_REASON:
+        raise AgentError("protocol", f"reason is not a text of up to {_LONGEST_REASON} characters")
+    if token is not None and not isinstance(token, str):
+        raise AgentError("protocol", "token is neither null nor the token of an activation")
+    require_owner(layout, _optional_id(request, "owner"))
+    manager = _service_manager(layout)
+    manager.require()
+    leave_session(layout)
+    return roll_back(layout, manager, reason, _deadline(request), token)
+
+
+def _switch(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    """For the worker's own unit: no controller asks for it."""
+    from .watch import watch  # noqa: PLC0415
+
+    manager = _service_manager(layout)
+    manager.require()
+    return watch(layout, manager)
+
+
+def _health(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .credentials import parse_key  # noqa: PLC0415
+    from .health import health  # noqa: PLC0415
+    from .observe import observe  # noqa: PLC0415
+    from .records import require_owner  # noqa: PLC0415
+
+    require_owner(layout, _optional_id(request, "owner"))
+    key = parse_key(request.get("fingerprint_key"))
+    seconds, wait = _seconds(request, "min_healthy_time"), _seconds(request, "wait")
+    found, units = health(layout, _service_manager(layout), _release(request), min_healthy_time=seconds, wait=wait)
+    return found if found["pending"] else {**found, "observation": observe(layout, units, key)}
 
 
 def _prune(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -113,7 +166,16 @@ def _teardown(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
 
     manager = _service_manager(layout)
     manager.require()
-    return teardown(layout, manager, _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS))
+    owner, deadline = _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS)
+    return teardown(layout, manager, owner, deadline, copies=_copies_to_remove(layout, request))
+
+
+def _copies_to_remove(layout: Layout, request: dict[str, Any]) -> CopyService | None:
+    if "with_copies" not in request:
+        return None
+    from .by_hand import copy_service, flag  # noqa: PLC0415
+
+    return copy_service(layout) if flag(request, "with_copies") else None
 
 
 def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -140,13 +202,52 @@ def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
     return {"shown": show(layout, files, units)}
 
 
+def _adopt(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import adopt  # noqa: PLC0415
+
+    return adopt(layout, _service_manager(layout), request, _deadline(request))
+
+
+def _copies(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import copies  # noqa: PLC0415
+
+    return copies(layout, request)
+
+
+def _clone(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import clone  # noqa: PLC0415
+
+    return clone(layout, request, _deadline(request))
+
+
+def _remove_copy(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import remove_copy  # noqa: PLC0415
+
+    return remove_copy(layout, request, _deadline(request))
+
+
+def _feed(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+    from .by_hand import feed  # noqa: PLC0415
+
+    return feed(layout, request, payload, _deadline(request))
+
+
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
     "activate": _activate,
+    "confirm": _confirm,
+    "rollback": _rollback,
+    "switch": _switch,
+    "health": _health,
     "prune": _prune,
     "teardown": _teardown,
     "logs": _logs,
     "show": _show,
+    "adopt": _adopt,
+    "copies": _copies,
+    "clone": _clone,
+    "remove-copy": _remove_copy,
+    "feed": _feed,
 }
 
 
@@ -172,3 +273,33 @@ def _optional_id(request: dict[str, Any], key: str) -> str | None:
     if value is None or is_object_id(value):
         return value
     raise AgentError("protocol", f"{key} is neither null nor a commit id")
+
+
+def _release(request: dict[str, Any]) -> str:
+    release = request.get("release")
+    if not is_object_id(release):
+        raise AgentError("protocol", "release is not the id of a release")
+    return str(release)
+
+
+def _seconds(request: dict[str, Any], key: str) -> float:
+    value = request.get(key, 0.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_WAIT_SECONDS:
+        raise AgentError("protocol", f"{key} is not a number of seconds up to {_MOST_WAIT_SECONDS:.0f}")
+    return float(value)
+
+
+def _confirm_timeout(request: dict[str, Any]) -> float | None:
+    if request.get("confirm_timeout") is None:
+        return None
+    seconds = _seconds(request, "confirm_timeout")
+    if not _LEAST_CONFIRM_SECONDS <= seconds <= _MOST_SECONDS:
+        raise AgentError("protocol", f"confirm_timeout is not a number of seconds from 1 to {_MOST_SECONDS:.0f}")
+    return seconds
+
+
+def _deployment(request: dict[str, Any]) -> int:
+    number = request.get("deployment", 0)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise AgentError("protocol", "deployment is not the number of a deployment")
+    return number

@@ -7,6 +7,7 @@ from gitopsd.cli.cordon_text import cordon_sentence, cordon_word
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
+from gitopsd.cli.worker_bootstrap import bootstrap
 from gitopsd.cli.worker_cordon import cordon, drain, uncordon
 from gitopsd.cli.worker_forget import forget
 from gitopsd.daemon.control import known_cordons
@@ -21,6 +22,7 @@ def worker() -> None:
     """Look at workers, keep jobs away from them, and let go of them."""
 
 
+worker.add_command(bootstrap)
 worker.add_command(cordon)
 worker.add_command(uncordon)
 worker.add_command(drain)

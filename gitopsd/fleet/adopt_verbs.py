@@ -19,11 +19,15 @@ def ownership(connection: WorkerConnection) -> Ownership:
     return decode(connection.target.name, "adopt", connection.call("adopt", {"dry_run": True}), Ownership)
 
 
-def adopt(connection: WorkerConnection, owner: Owner, previous: Owner | None) -> Adopted:
-    """Make `owner` the worker's owner in place of `previous`. WorkerRefused `owner-changed` when it isn't that one."""
+def adopt(connection: WorkerConnection, owner: Owner, previous: Ownership) -> Adopted:
+    """Make `owner` the worker's owner, who hasn't deployed to it yet, in place of `previous`.
+
+    WorkerRefused `owner-changed` when it is in other hands by now, or was activated meanwhile; `busy`.
+    """
+    held = None if previous.owner is None else _as_json(previous.owner)
     request = {
         "owner": _as_json(owner),
-        "previous": None if previous is None else _as_json(previous),
+        "previous": {"owner": held, "deployment": previous.deployment},
         "deadline": _SECONDS,
     }
     answer = connection.call("adopt", request, timeout=_SECONDS + _GRACE_SECONDS)

@@ -10,7 +10,21 @@ from gitopsd.fleet.layout import SYSTEM_ROOT
 PYTHON = "/usr/bin/python3"  # the one that units run with
 AGENT_MISSING = 91
 BY_HAND = ("adopt", "copies", "clone", "remove-copy", "feed")  # what people do besides deploying
-VERBS = ("probe", "observe", "activate", "prune", "teardown", "logs", "follow", "show", "serve") + BY_HAND
+VERBS = (
+    "probe",
+    "observe",
+    "activate",
+    "confirm",
+    "rollback",
+    "health",
+    "prune",
+    "teardown",
+    "logs",
+    "follow",
+    "show",
+    "serve",
+    *BY_HAND,
+)
 _AGENTS = f"{SYSTEM_ROOT}/agent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

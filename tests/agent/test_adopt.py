@@ -17,8 +17,9 @@ THIRD = {"root_commit": "c" * 40, "environment": "staging"}
 ONE = release_of(TestJob(name="orders.a.0"))
 
 
-def adopt(worker: Worker, owner: dict[str, Any], previous: dict[str, Any] | None) -> bool:
-    changed: bool = worker.call("adopt", {"owner": owner, "previous": previous})["changed"]
+def adopt(worker: Worker, owner: dict[str, Any], previous: dict[str, Any] | None, deployment: int = 0) -> bool:
+    request = {"owner": owner, "previous": {"owner": previous, "deployment": deployment}}
+    changed: bool = worker.call("adopt", request)["changed"]
     return changed
 
 
@@ -44,6 +45,23 @@ def test_repeating_it_changes_nothing(worker: Worker) -> None:
     assert not adopt(worker, OTHER, OWNER)
 
 
+def test_the_new_owner_begins_with_its_own_numbers_of_deployments(worker: Worker) -> None:
+    worker.activate(ONE, deployment=7)
+    with pytest.raises(Refused, match="owner-changed"):
+        adopt(worker, OTHER, OWNER, 6)
+    assert adopt(worker, OTHER, OWNER, 7)
+    assert worker.activate(ONE, ONE, owner=OTHER, deployment=1)["observation"]["deployment"] == 1
+
+
+def test_adopting_ones_own_worker_lets_an_earlier_deployment_in_again(worker: Worker) -> None:
+    worker.activate(ONE, deployment=7)
+    with pytest.raises(Refused, match="stale") as refused:
+        worker.activate(ONE, ONE, deployment=3)
+    assert "gitopsd worker adopt" in refused.value.message
+    assert adopt(worker, OWNER, OWNER, 7)
+    assert worker.activate(ONE, ONE, deployment=3)["observation"]["deployment"] == 3
+
+
 def test_whoever_looked_at_another_owner_changes_nothing(worker: Worker) -> None:
     worker.activate(ONE)
     for previous in (THIRD, None, {**OWNER, "environment": "other"}):
@@ -53,16 +71,21 @@ def test_whoever_looked_at_another_owner_changes_nothing(worker: Worker) -> None
 
 
 def test_a_worker_of_nobody_is_adopted(worker: Worker) -> None:
-    assert worker.call("adopt", {"dry_run": True}) == {"ok": True, "owner": None, "activated": None}
+    assert worker.call("adopt", {"dry_run": True}) == {
+        "ok": True,
+        "owner": None,
+        "deployment": 0,
+        "activated": None,
+    }
     assert not (worker.root / "owner.json").exists(), "looking leaves nothing"
     assert adopt(worker, OTHER, None)
     assert worker.observe()["owner"] == OTHER
 
 
-@pytest.mark.parametrize("changes", [{"owner": None}, {"previous": "b" * 40}, {"dry_run": "yes"}])
+@pytest.mark.parametrize("changes", [{"owner": None}, {"previous": "b" * 40}, {"previous": None}, {"dry_run": "yes"}])
 def test_a_request_that_makes_no_sense_is_refused(worker: Worker, changes: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="protocol"):
-        worker.call("adopt", {"owner": OTHER, "previous": None, **changes})
+        worker.call("adopt", {"owner": OTHER, "previous": {"owner": None, "deployment": 0}, **changes})
 
 
 def test_a_damaged_owner_is_not_overwritten(worker: Worker, tmp_path: Path) -> None:
