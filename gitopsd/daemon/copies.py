@@ -11,7 +11,6 @@ from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.status import Deployed, Workload, observe_fleet, open_deployed, workloads
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import copy_verbs
-from gitopsd.fleet.errors import WorkerRefused
 from gitopsd.fleet.fanout import Failed
 from gitopsd.fleet.protocol import Cloned, Copy, Fed
 from gitopsd.fleet.target import Target
@@ -145,11 +144,6 @@ def feed(workspace: Workspace, target: Target, name: str, port: str | None, even
     """Raises WorkerError."""
     with reach(workspace, target) as connection:
         return copy_verbs.feed(connection, name, port, events)
-
-
-def copies_kept_on(refused: WorkerRefused) -> tuple[str, ...]:
-    """The copies that a refused teardown named; empty for another refusal."""
-    return tuple(map(str, refused.details.get("copies", ()))) if refused.code == "has-copies" else ()
 
 
 def _copies(
