@@ -31,6 +31,7 @@ COMMANDS = {
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
     "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
     "resume": ("gitopsd.cli.pause:resume", "End the environment's pause."),
+    "rollback": ("gitopsd.cli.rollback:rollback", "Return to an earlier deployment, as one more commit of the source."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "show": ("gitopsd.cli.show:show", "Show a deployment: who, why, what became of it, and what it changed."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),

@@ -1,25 +1,16 @@
 """`show` and `diff`, on deployments to the built-in worker."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.operator import Operator, local_operator
+from tests.operator import Operator, away_operator
 
 WORKFLOW = "workflows/roundtrip.yaml"
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRqpX2nJ8oWkBKmZQ1L8D0Ck7W4o3y2UuJbqv0mAOtN"
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """Three deployments without any worker: the second renders one job otherwise, the third is the first again."""
-    operator = local_operator(tmp_path_factory.mktemp("show"))
-    worker = Path("fleets/local.yaml")
-    text = (operator.folder / worker).read_text()
-    unreachable = f'{{address: 127.0.0.1, port: 9, host_key: "{HOST_KEY}"}}'
-    operator.write({str(worker): text.replace("{connection: local, service_manager: supervisor}", unreachable)})
-    operator.commit("A worker that is away")
-    operator.run("apply", expect=4)
+    operator = away_operator(tmp_path_factory.mktemp("show"))
     text = (operator.folder / WORKFLOW).read_text()
     operator.write({WORKFLOW: text.replace('/out"}', '/out", rotate_seconds: 60}')})
     operator.commit("Rotate\n\x1b[31mthe files")
