@@ -125,7 +125,7 @@ def problems(wish: Wish) -> list[str]:
     elif version < OLDEST_SYSTEMD:
         found.append(f"systemd {version} is too old: a worker needs {OLDEST_SYSTEMD} or newer, so update this machine")
     if wish.user != "root":
-        found += _sudo_problems()
+        found += _sudo_problems(wish)
     account = _account(wish.user)
     if account is not None:
         if Path(account.pw_shell).name in _NO_SHELL:
@@ -153,10 +153,12 @@ def systemd_version(text: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _sudo_problems() -> list[str]:
+def _sudo_problems(wish: Wish) -> list[str]:
     if shutil.which("sudo") is None or shutil.which("visudo") is None:
         missing = "sudo is not installed here, and nothing is installed by itself"
         return [f"{missing}: `apt-get install sudo`, or let gitopsd log in as root with --user root"]
+    if (SUDOERS / _rule_name(wish)).exists() and not _has_rule(wish):
+        return []  # ours is what may be wrong; once it is right, all of them are checked
     done = _run(["visudo", "-c"], check=False)
     if done.returncode != 0:
         return [f"the rules of sudo have mistakes already: `visudo -c` says: {_last(done)}. Correct them first"]

@@ -172,6 +172,7 @@ def _managed(workload: Workload) -> ListedJob:
         main_pid=workload.main_pid,
         restarts=workload.restarts,
         since=workload.since,
+        starts_at_boot=workload.state not in {"unknown", "missing"},
     )
 
 
