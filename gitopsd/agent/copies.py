@@ -200,7 +200,7 @@ def _make(layout: Layout, place: CopyPlace, release: Release, job: Job) -> Origi
         raise
     sync(layout.copies)
     sync(layout.root)
-    return Original(job.name, release.units.get(job.unit, b""), copied.parted)
+    return Original(job.name, release.units.get(f"gitopsd-{job.name}.service", b""), copied.parted)
 
 
 def _make_state(aside: Path, job: Job) -> None:

@@ -74,12 +74,13 @@ def clone(session: Session, name: str, copy: str | None, worker: str | None, *, 
     workspace = session.workspace()
     chosen = copies.clonable(workspace, name, copy, worker)
     made = copies.clone(workspace, chosen, start=start)
-    failed = start and (made.copy.state is None or made.copy.state.active in {"failed", "inactive"})
+    state = made.copy.state
+    failed = start and (state is None or state.active == "failed" or state.sub == "auto-restart")
     if as_json:
         print_json({**msgspec.to_builtins(made.copy), "worker": chosen.target.name})
     else:
-        state = "is not started" if not start else "does not run" if failed else "is started, now and at boot"
-        click.echo(f"{chosen.name}: a copy of {chosen.job} on {chosen.target.name}, and {state}")
+        word = "is not started" if not start else "does not run" if failed else "is started, now and at boot"
+        click.echo(f"{chosen.name}: a copy of {chosen.job} on {chosen.target.name}, and {word}")
         _explain(chosen, made, start=start, local=chosen.target.service_manager == "supervisor")
     if failed:
         click.echo(f"{chosen.name} was made and did not start; the last lines of its log:", err=True)
