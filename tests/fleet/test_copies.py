@@ -122,7 +122,8 @@ def test_a_copy_edited_by_hand_lives_through_deployments_reconcile_rollback_and_
         "systemctl daemon-reload; systemctl restart gitopsd-copy-mine.service",
     )
     look = (
-        f"cd /etc/systemd/system; cat {edited} $(find . -maxdepth 1 -type f -name 'gitopsd-copy-*') /etc/systemd/system/gitopsd-copy-*.d/*; sha256sum {ROOT}/copies/*/copy.json; "
+        f"cat {edited} $(find /etc/systemd/system -type f -path '*gitopsd-copy-*'); "
+        f"sha256sum {ROOT}/copies/*/copy.json; "
         "systemctl show -p MainPID,NRestarts,InvocationID,Nice,ActiveState gitopsd-copy-mine gitopsd-copy-kept"
     )
     before = _sh(machine, look)
