@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # what an activation may take beyond its deadline: the last of its commands, reading back, its answer
 _GRACE_SECONDS = 60.0
+# well before the timer fires
+_QUICK_SECONDS = 2.0
 _STARTED_FIELD = 19  # of what follows the name in /proc/PID/stat: field 22, starttime, of proc(5)
 
 
@@ -58,14 +60,12 @@ class Switch:
             process=(os.getpid(), process_started(os.getpid()) or 0),
             way_in=pending.way_in if pending else way_in.open_now(),
         )
+        # first the timer: it finds nothing to do should we be killed before the marker is there
+        started = switch_units.start(layout)
         with marker.guarded(layout):
             marker.replace(layout, armed)
-        try:
-            switch_units.start(layout)
-        except AgentError:
-            if pending is None:
-                marker.clear(layout)
-            raise
+        if marker.now() - started > _QUICK_SECONDS:
+            switch_units.start(layout)  # the machine was asleep: it may have fired already
         self._armed = armed
 
     def activated(self) -> None:

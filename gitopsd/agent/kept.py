@@ -7,6 +7,8 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from .release import job_of_unit
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +71,8 @@ class ShownCache:
         if before is not None and before == self._mark and self._asked == tuple(units):
             return self._shown
         shown = show(units)
-        resting = all((unit.get("ActiveState"), unit.get("SubState")) in _SETTLED for unit in shown.values())
+        jobs = [unit for name, unit in shown.items() if job_of_unit(name) is not None]
+        resting = all((unit.get("ActiveState"), unit.get("SubState")) in _SETTLED for unit in jobs)
         self._mark = before if before is not None and resting and before == self._marked() else None
         self._asked, self._shown = tuple(units), shown
         return shown

@@ -81,7 +81,7 @@ def inspect(wish: Wish) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "hostname": os.uname().nodename,
         "problems": problems(wish),
-        "warnings": warnings(),
+        "warnings": warnings(wish),
         "steps": [{"what": step.what, "done": step.is_done(wish)} for step in steps(wish)],
         "owner": _owner(wish),
     }
@@ -125,7 +125,7 @@ def problems(wish: Wish) -> list[str]:
     elif version < OLDEST_SYSTEMD:
         found.append(f"systemd {version} is too old: a worker needs {OLDEST_SYSTEMD} or newer, so update this machine")
     if wish.user != "root":
-        found += _sudo_problems(wish)
+        found += _sudo_problems()
     account = _account(wish.user)
     if account is not None:
         if Path(account.pw_shell).name in _NO_SHELL:
@@ -140,12 +140,18 @@ def problems(wish: Wish) -> list[str]:
     return found
 
 
-def warnings() -> list[str]:
-    """What may keep the machine from staying reachable; only a person knows."""
+def warnings(wish: Wish) -> list[str]:
+    """What may keep the machine from being or staying reachable; only a person knows."""
+    found: list[str] = []
     states = _output(["systemctl", "is-enabled", *_SSH_UNITS]).split()
-    if any(state in ("enabled", "alias", "static", "generated") for state in states):
-        return []
-    return ["no sshd of systemd is enabled here: does it come back after a reboot? `systemctl enable ssh` has it so"]
+    if not any(state in ("enabled", "alias", "static", "generated") for state in states):
+        found.append(
+            "no sshd of systemd is enabled here: does it come back after a reboot? `systemctl enable ssh` has it so"
+        )
+    mistakes = _sudo_mistakes(wish)
+    if mistakes:
+        found.append(f"the rules of sudo have mistakes already, `visudo -c` says: {mistakes}")
+    return found
 
 
 def systemd_version(text: str) -> int | None:
@@ -153,16 +159,22 @@ def systemd_version(text: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _sudo_problems(wish: Wish) -> list[str]:
+def _sudo_problems() -> list[str]:
     if shutil.which("sudo") is None or shutil.which("visudo") is None:
         missing = "sudo is not installed here, and nothing is installed by itself"
         return [f"{missing}: `apt-get install sudo`, or let gitopsd log in as root with --user root"]
-    if (SUDOERS / _rule_name(wish)).exists() and not _has_rule(wish):
-        return []  # ours is what may be wrong; once it is right, all of them are checked
-    done = _run(["visudo", "-c"], check=False)
-    if done.returncode != 0:
-        return [f"the rules of sudo have mistakes already: `visudo -c` says: {_last(done)}. Correct them first"]
     return []
+
+
+def _sudo_mistakes(wish: Wish) -> str:
+    """What `visudo -c` says of the rules that others wrote; sudo may go by them all the same. Empty for nothing."""
+    if wish.user == "root" or ((SUDOERS / _rule_name(wish)).exists() and not _has_rule(wish)):
+        return ""  # ours is what may be wrong, and is put right
+    try:
+        done = _run(["visudo", "-c"], check=False)
+    except FileNotFoundError:
+        return ""  # a problem, told as such
+    return "" if done.returncode == 0 else _last(done)
 
 
 def _key_problems(home: Path) -> list[str]:
@@ -218,6 +230,7 @@ def _has_rule(wish: Wish) -> bool:
 def _add_rule(wish: Wish) -> None:
     path = SUDOERS / _rule_name(wish)
     SUDOERS.mkdir(mode=0o750, exist_ok=True)
+    before = _sudo_mistakes(wish)
     aside = SUDOERS / f".{path.name}.new"  # sudo reads no file with a dot in its name
     _write(aside, _rule(wish), 0o440, (0, 0))
     checked = _run(["visudo", "-c", "-f", str(aside)], check=False)
@@ -227,7 +240,7 @@ def _add_rule(wish: Wish) -> None:
     aside.replace(path)
     _sync(SUDOERS)
     checked = _run(["visudo", "-c"], check=False)
-    if checked.returncode != 0:
+    if checked.returncode != 0 and not before:
         path.unlink()
         raise Problem(f"with the rule for {wish.user} `visudo -c` fails: {_last(checked)}. It was taken away again")
 

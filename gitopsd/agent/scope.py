@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 _PREFIX = "gitopsd-agent-"
-_CALL_SECONDS = 10.0
 _MOVE_SECONDS = 2.0
 _POLL_SECONDS = 0.001
 
@@ -27,31 +25,12 @@ def leave_session(layout: Layout) -> str | None:
     """
     if layout.service_manager != "systemd" or _is_outside():
         return None
-    # org.freedesktop.systemd1(5), StartTransientUnit: name, mode, properties, no auxiliary units
-    scope = f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}.scope"
-    command = [
-        "busctl",
-        "--timeout=5",
-        "call",
-        "org.freedesktop.systemd1",
-        "/org/freedesktop/systemd1",
-        "org.freedesktop.systemd1.Manager",
-        "StartTransientUnit",
-        "ssa(sv)a(sa(sv))",
-        *(scope, "fail", "3"),
-        *("Description", "s", "gitopsd: an agent at work"),
-        *("CollectMode", "s", "inactive-or-failed"),
-        *("PIDs", "au", "1", str(os.getpid())),
-        "0",
-    ]
+    from .manager_bus import start_scope  # noqa: PLC0415 -- hardly anything else needs it
+
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_CALL_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        start_scope(f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}.scope", "gitopsd: an agent at work", os.getpid())
+    except OSError as error:
         return _say(str(error))
-    if done.returncode != 0:
-        return _say(done.stderr.strip())
     end = time.monotonic() + _MOVE_SECONDS
     while not _is_outside():
         if time.monotonic() >= end:

@@ -61,7 +61,7 @@ def serve(answer_to: int, answer: Answer, when_idle: Callable[[], None], idle_se
         elif verb in _LOOKING:
             line = answer(verb, _given(request, payload), kept)
         else:
-            line, modules = _in_child(verb, _given(request, payload), answer, answer_to)
+            line, modules = _in_child(verb, _given(request, payload), answer, kept, answer_to)
         del request, payload  # it may be large, and the next one is far
         try:
             _write(answer_to, line)
@@ -143,14 +143,15 @@ class _Requests:
 
 
 def _in_child(
-    verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, answer_to: int
+    verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, kept: Kept, answer_to: int
 ) -> tuple[bytes, list[str]]:
     """The answer of a child process, and what it has loaded; that it died without an answer is one too."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _be_child(verb, read, answer, answer_to, writing)
+        os.close(answer_to)
+        _be_child(lambda: answer(verb, read, kept), writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         told = pipe.read()
@@ -161,12 +162,11 @@ def _in_child(
     return line + b"\n", modules.decode().split()
 
 
-def _be_child(verb: str, read: Callable[[], tuple[Any, bytes]], answer: Answer, answer_to: int, writing: int) -> None:
-    """Never returns. Were we left alone, whoever asked must see that nobody answers any more."""
+def _be_child(answer: Callable[[], bytes], writing: int) -> None:
+    """Never returns. Has nothing of the channel but stderr: were it left alone, whoever asked must see that."""
     try:
-        os.close(answer_to)
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
-        line = answer(verb, read, None)
+        line = answer()
         modules = " ".join(name for name in list(sys.modules) if name.startswith(_PACKAGE))
         _write(writing, line + modules.encode() + b"\n")
     finally:

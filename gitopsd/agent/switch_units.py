@@ -1,7 +1,7 @@
 """The units that undo what nobody confirmed. Their text is the same for every release: systemd reads it once.
 
 The timer fires a few seconds after an activation was armed: by then most are confirmed, and nothing is run at all. It
-is enabled, and so fires after a boot with a marker too.
+is enabled, and so fires after each boot too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .durable import make_directory, remove, replace_file, replace_link, sync
 from .errors import AgentError
 from .layout import PROTOCOL
+from .marker import now
 from .unitfiles import DIRECTORY
 
 if TYPE_CHECKING:
@@ -28,15 +29,22 @@ _WANTED_BY = DIRECTORY / "timers.target.wants" / TIMER
 _SECONDS = 30.0
 
 
-def start(layout: Layout) -> None:
-    """Have systemd look after the marker, which is there by now. AgentError `io` when it can't be made to."""
+def start(layout: Layout) -> float:
+    """Have systemd look for a marker in a few seconds; when that began, by `marker.now`.
+
+    AgentError `io` when it can't be made to.
+    """
     _point(layout)
     known = _install(layout)
-    if known and _systemctl("restart", TIMER) is None:
-        return
-    problem = _systemctl("daemon-reload") or _systemctl("restart", TIMER)
+    began = now()
+    if known and _restart_timer():
+        return began
+    problem = _systemctl("daemon-reload")
+    began = now()
+    problem = problem or _systemctl("restart", TIMER)
     if problem:
         raise AgentError("io", f"the dead man's switch can't be armed, so nothing was changed: {problem}")
+    return began
 
 
 def remove_all(layout: Layout) -> None:
@@ -89,6 +97,16 @@ def _install(layout: Layout) -> bool:
     return known
 
 
+def _restart_timer() -> bool:
+    from .manager_bus import restart_unit  # noqa: PLC0415 -- not after a daemon-reload
+
+    try:
+        restart_unit(TIMER)
+    except OSError:
+        return False  # systemctl gets to know why
+    return True
+
+
 def _units(layout: Layout) -> dict[Path, bytes]:
     request = {
         "protocol": PROTOCOL,
@@ -109,11 +127,10 @@ StandardInputText={_text(json.dumps(request))}
 Restart=on-failure
 RestartSec=1s
 """
-    timer = f"""\
+    timer = """\
 [Unit]
 Description=gitopsd: look after a deployment until it is confirmed
-ConditionPathExists=|{_text(layout.armed)}
-ConditionPathExists=|{_text(layout.rolling_back)}
+StartLimitIntervalSec=0
 
 [Timer]
 OnActiveSec=5s

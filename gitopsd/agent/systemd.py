@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RUNTIME = Path("/run/systemd/system")  # sd_booted(3): exists exactly where systemd is the init
 _SHOW_SECONDS = 20
 _RELOAD_SECONDS = 60
-_PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
+PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
 _PROPERTIES = (
     "Id",
     "LoadState",
@@ -137,7 +137,7 @@ def _journal(unit: str, lines: int) -> list[str]:
 
 def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
     # the patterns find what is loaded, file or no file
-    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *_PATTERNS]
+    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SHOW_SECONDS, check=False

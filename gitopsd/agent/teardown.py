@@ -49,8 +49,11 @@ def teardown(
                 remove(path)
         remove(layout.run)
         remove(layout.owner)
-        remove(layout.root)
-        sync(layout.root.parent)
+        if layout.root.is_mount():
+            remove(layout.lock)  # what somebody mounted there stays mounted, empty
+        else:
+            remove(layout.root)
+            sync(layout.root.parent)
         return {"units": units, "directories": removed}
 
 

@@ -36,10 +36,13 @@ def handle(verb: str, request: Any, payload: bytes, kept: Kept | None = None) ->
     _require_protocol(request)
     if verb == "observe":
         return _observe(parse_layout(request.get("layout")), request, kept)
+    if verb == "activate":
+        return _activate(parse_layout(request.get("layout")), request, payload, kept)
     known = _VERBS.get(verb)
     if known is None:
         raise AgentError(
-            "unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted((*_VERBS, 'observe')))}"
+            "unsupported",
+            f"this agent has no verb {verb!r}: it knows {', '.join(sorted((*_VERBS, 'observe', 'activate')))}",
         )
     return known(parse_layout(request.get("layout")), request, payload)
 
@@ -87,7 +90,7 @@ def _observe(layout: Layout, request: dict[str, Any], kept: Kept | None) -> dict
     return {"same": True, **({"credentials": found["credentials"]} if key is not None else {})}
 
 
-def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+def _activate(layout: Layout, request: dict[str, Any], payload: bytes, kept: Kept | None) -> dict[str, Any]:
     from .activate import Request, activate  # noqa: PLC0415
     from .credentials import parse_key, parse_values  # noqa: PLC0415
     from .manifest import parse_manifest  # noqa: PLC0415
@@ -100,7 +103,7 @@ def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
     sent = unpack(request.get("payload", []), payload)
     values, key = parse_values(request.get("credentials", {})), parse_key(request.get("fingerprint_key"))
     wanted = Request(owner, manifest, sent, values, key, _confirm_timeout(request), _deployment(request))
-    return activate(layout, _service_manager(layout), wanted, deadline)
+    return activate(layout, _service_manager(layout, kept), wanted, deadline)
 
 
 def _confirm(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -234,7 +237,6 @@ def _feed(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
 
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
-    "activate": _activate,
     "confirm": _confirm,
     "rollback": _rollback,
     "switch": _switch,

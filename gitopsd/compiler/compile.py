@@ -18,6 +18,7 @@ from gitopsd.compiler.check import check, check_stores
 from gitopsd.compiler.checks.policy import check_fleet_policy, check_policy
 from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.compiler.expand import expand
+from gitopsd.compiler.groups import fleet_groups
 from gitopsd.compiler.link import Linked, link
 from gitopsd.compiler.load import load
 from gitopsd.compiler.parse import parse
@@ -184,7 +185,14 @@ def compile_back(
         compiled = report.take(back.compile(flows))
         report.take((None, _check_jobs(linked, compiled, state.policy)))
         rendering = assemble(
-            linked.name, compiled, placement, state=state, runtime=back.runtime, kept=kept, memory=memory
+            linked.name,
+            compiled,
+            placement,
+            groups=fleet_groups(linked, summaries),
+            state=state,
+            runtime=back.runtime,
+            kept=kept,
+            memory=memory,
         )
     except _Stop:
         return Compiled(diagnostics=report.ordered(), flows=flows)

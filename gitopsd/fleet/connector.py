@@ -19,7 +19,7 @@ from gitopsd.fleet.host_key import (
     PinnedKeyPolicy,
     parse_host_key,
     prefer,
-    prefer_fast_exchange,
+    prefer_fast,
     refusal_message,
 )
 from gitopsd.fleet.identity import Identities
@@ -187,7 +187,7 @@ def _transport_factory(pinned: HostKey | None) -> Callable[..., paramiko.Transpo
         transport = paramiko.Transport(sock, disabled_algorithms=disabled_algorithms)
         transport.daemon = True
         transport.clear_to_send_timeout = _REKEY_SECONDS
-        prefer_fast_exchange(transport)
+        prefer_fast(transport)
         prefer(transport, pinned)
         return transport
 

@@ -38,8 +38,8 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     """An activation that nobody has confirmed yet: unless somebody does, the worker returns to `previous` by itself.
 
     previous: None where nothing was there before. token: what `confirm` presents. seconds_left: until it is undone,
-    None while the activation is under way. phase: `activating`, which was cut short where the worker isn't busy, and has
-    to be repeated; `waiting` for the confirmation; or `rolling-back`.
+    None while the activation is under way. phase: `activating`, which was cut short where the worker isn't busy, and
+    has to be repeated; `waiting` for the confirmation; or `rolling-back`.
     """
 
     release: str

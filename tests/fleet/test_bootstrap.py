@@ -188,7 +188,6 @@ def test_a_machine_is_prepared_as_a_user_with_sudo_and_keys_that_were_there_stay
     ("spoil", "mend", "options", "said"),
     [
         ("mv /usr/bin/sudo /root/sudo", "mv /root/sudo /usr/bin/sudo", (), "--user root"),
-        ("echo nonsense > /etc/sudoers.d/bad", "rm /etc/sudoers.d/bad", (), "visudo -c"),
         ("useradd --shell /usr/sbin/nologin robot", "userdel robot", ("--user", "robot"), "choose another --user"),
         (
             "useradd --create-home linked; ln -s /etc /home/linked/.ssh",
@@ -220,6 +219,22 @@ def test_what_is_in_the_way_is_told_with_the_way_out_and_nothing_is_changed(
         assert _sh(machine, look) == before
     finally:
         _sh(machine, mend)
+
+
+@pytest.mark.parametrize("rule", ["nonsense", "sshd ALL=(root) NOPASSWD: /bin/true"])
+def test_mistakes_in_the_rules_of_others_are_told_and_left_alone(
+    operator: Operator, machine: Machine, rule: str
+) -> None:
+    """A syntax error and a mode that visudo dislikes: sudo goes by the rest all the same."""
+    _clean(machine)
+    _sh(machine, f"echo '{rule}' > /etc/sudoers.d/bad; chmod 644 /etc/sudoers.d/bad")
+    try:
+        ran = _accepted(operator, machine)
+        assert "the rules of sudo have mistakes already" in ran.stderr
+        assert "can be a worker" in ran.stderr
+        assert _sh(machine, "cat /etc/sudoers.d/bad") == f"{rule}\n"
+    finally:
+        _sh(machine, "rm /etc/sudoers.d/bad")
 
 
 def test_without_sudo_root_itself_can_be_the_account(operator: Operator, machine: Machine) -> None:
