@@ -237,3 +237,17 @@ def test_teardown_names_the_copies_and_takes_them_only_when_told(operator: Opera
     assert _sh(machine, f"ls -d {ROOT} /run/gitopsd /etc/systemd/system/gitopsd-* 2>/dev/null || true") == ""
     assert _sh(machine, "pgrep -u gitopsd-job || true") == ""
     operator.run("apply")
+
+
+def test_a_worker_that_left_stays_on_record_while_there_are_copies_on_it(operator: Operator, machine: Machine) -> None:
+    operator.run("job", "clone", DELIVER, "mine", "--start")
+    operator.git("rm", "--quiet", "workflows/orders.yaml")
+    operator.write({"fleets/production.yaml": "groups:\n  edge: {}\n"})
+    operator.commit("Without a worker")
+    ran = operator.run("apply", "--confirm-deletes")
+    assert "edge-1 left the fleet and stays on record" in ran.stderr
+    assert [one["name"] for one in operator.run("job", "list", "--json").json] == ["mine"]
+    assert _sh(machine, "systemctl is-active gitopsd-copy-mine") == "active\n"
+    operator.run("job", "remove", "mine", "--yes")
+    operator.run("apply")
+    assert operator.run("worker", "list", "--json").json == []
