@@ -15,7 +15,7 @@ from gitopsd.daemon.control import control_of, expired_parts, refuse_paused, rem
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
 from gitopsd.daemon.expected_plan import check_expected
-from gitopsd.daemon.leaving import drop_seen_empty
+from gitopsd.daemon.leaving import copies_that_stay, drop_seen_empty
 from gitopsd.daemon.lost import note_returned
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
@@ -160,10 +160,15 @@ def _drop_those_that_left(
     reporter: Reporter,
 ) -> None:
     seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
+    copies = copies_that_stay(workspace, branch, head, seen)
+    for name, names in sorted(copies.items()):
+        if names:
+            told = f"there are unmanaged copies on it, {', '.join(names)}, which `gitopsd job remove` removes"
+            reporter.warn(f"{name} left the fleet and stays on record: {told}")
     try:
         for name in note_returned(workspace, branch, [result.worker for result in results if answered(result)]):
             reporter.note(f"{name} was given up as lost and is back; what was moved away stays where it is")
-        for name in drop_seen_empty(workspace, branch, head, seen):
+        for name in drop_seen_empty(workspace, branch, head, seen - copies.keys()):
             reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
     except RepositoryError as error:
         reporter.warn(f"that workers left, or are back, could not be recorded, so the next apply does: {error.message}")
