@@ -18,7 +18,7 @@ import pytest
 
 from tests.crash import bystanders
 from tests.crash.matrix import all_trials, page, sample
-from tests.crash.scene import DISKS, DATA, Scene, disks, scene
+from tests.crash.scene import DATA, DISKS, Scene, disks, scene
 from tests.crash.trial import Outcome, Trial, attempt, enumerate_points
 from tests.fleet.commands import execute
 
