@@ -18,9 +18,11 @@ _UNIT = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-use
 _LISTING = f"""
 find /etc /usr /opt /srv /root /var/lib /var/spool /boot -xdev \\
   \\( -path {DATA} -o -path /var/lib/systemd -o -path /var/lib/private -o -path /var/log \\
-     -o -name __pycache__ -o -name .updated -o -name '*.target.wants' -o -path '{SYSTEM}*' -o -name machine-id \\) -prune \\
+     -o -path '{SYSTEM}*' -o -name __pycache__ -o -name .updated -o -name machine-id \\) -prune \\
   -o -printf '%p %y %m %u:%g %s %T@ %l\\n'
-find {SYSTEM} \\( -regex '.*/gitopsd-orders\\.[a-z]+\\.0\\.service' -o -type d \\) -o -printf '%p %y %m %u:%g %s %T@ %l\\n'
+find {SYSTEM} -type d -o -regex '.*/gitopsd-orders\\.[a-z]+\\.0\\.service' \\
+  -o -name 'gitopsd-switch.*' -o -name .gitopsd-reserve \\
+  -o -printf '%p %y %m %u:%g %s %T@ %l\\n'
 cat {" ".join(FILES)}
 """
 _SHOWN = ("Id", "ActiveState", "MainPID", "InvocationID", "UnitFileState")

@@ -19,8 +19,8 @@ _MOST_OF_A_KIND = 3
 _TITLE = """\
 # The crash matrix
 
-What becomes of a worker when something dies, at every step boundary of `gitopsd apply`, at both ends. `make matrix` wrote this page; a
-landing runs a sample of it that meets each row and each column.
+What becomes of a worker when something dies, at every step boundary of `gitopsd apply`, at both ends. `make matrix`
+wrote this page; a landing runs a sample of it that meets each row and each column.
 
 Each point is one trial, on a real machine with systemd and sshd and a repository with a remote: `gitopsd apply` of a
 new version, the fault at that point, what was broken outside put right (the link, the disk, the power), and then
@@ -58,11 +58,8 @@ def sample(points: Mapping[str, Sequence[str]]) -> list[Trial]:
         for number, row in enumerate(_rows(side, points[side]).values()):
             chosen.append(Trial(side=side, point=row[len(row) // 2], fault=faults[number % len(faults)]))
     met = {(trial.fault.name, trial.side) for trial in chosen}
-    for fault in FAULTS:
-        for side in fault.sides:
-            if (fault.name, side) not in met:
-                chosen.append(Trial(side=side, point=points[side][len(points[side]) // 2], fault=fault))
-    return chosen
+    unmet = [(fault, side) for fault in FAULTS for side in fault.sides if (fault.name, side) not in met]
+    return chosen + [Trial(side=side, point=points[side][len(points[side]) // 2], fault=fault) for fault, side in unmet]
 
 
 def page(outcomes: Iterable[Outcome], order: Mapping[str, Sequence[str]]) -> str:

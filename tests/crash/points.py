@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 PATHS = ("os.rename", "os.mkdir", "os.symlink", "os.remove", "os.rmdir", "os.chmod", "os.link", "os.truncate")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -89,13 +90,13 @@ class Points:
 
     def _calls(self) -> list[str]:
         calls: list[str] = []
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             code = frame.f_code
             _, ours, path = code.co_filename.rpartition(self._package)
             if ours and not code.co_name.startswith("<"):
                 calls.append(f"{path[: -len('.py')].replace('/', '.')}.{code.co_name}")
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return calls[::-1]
 
     def _happen(self, action: str) -> None:

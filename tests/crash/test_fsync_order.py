@@ -39,7 +39,7 @@ def traced_apply(scene: Scene, point: str, output: Path) -> list[Effect]:
     folder = scene.worker_points()
     scene.plan(folder, point, "hold")
     apply = scene.start_apply()
-    wait_until(lambda: (folder / "reached").exists(), timeout=30.0, what="the agent")
+    wait_until((folder / "reached").exists, timeout=30.0, what="the agent")
     pid = _seen_from_here(scene, int((folder / "reached").read_text()))
     command = ["strace", "-f", "-y", "-s", "4096", "-e", f"trace={TRACED}", "-o", str(output), "-p", str(pid)]
     strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -13,6 +13,6 @@ def _is_agent() -> bool:
 
 
 if os.path.isdir(FOLDER) and _is_agent():  # noqa: PTH112
-    import gitopsd_points  # points.py, as the machine has it
+    from gitopsd_points import install  # type: ignore[import-not-found]  # points.py, as machines have it
 
-    gitopsd_points.install(FOLDER, "gitopsd_agent/")
+    install(FOLDER, "gitopsd_agent/")
