@@ -38,7 +38,7 @@ class Fault:
     harmless: bool = False
     """Whether the apply itself must end well."""
     full: bool = False
-    """Whether every point is tried in the full matrix, or the first, middle and last of each step."""
+    """Whether every point is tried in the full matrix, or the first and last of each step."""
 
 
 @contextlib.contextmanager

@@ -50,14 +50,19 @@ def scenes(fleet: StartFleet, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_reconcile_once_makes_good_whatever_died_at_whichever_step_of_an_apply(scenes: list[Scene]) -> None:
     started = time.monotonic()
     points = enumerate_points(scenes[0])
+    assert all(len(found) > 20 for found in points.values()), "an apply has more effects than that"
     trials = all_trials(points) if FULL else sample(points)
     waiting: SimpleQueue[Trial] = SimpleQueue()
     for trial in trials:
         waiting.put(trial)
     with ThreadPoolExecutor(max_workers=len(scenes)) as threads:
-        outcomes = [one for found in threads.map(lambda own: list(_attempts(own, waiting)), scenes) for one in found]
+        try:
+            found = list(threads.map(lambda own: list(_attempts(own, waiting)), scenes))
+        finally:  # a Ctrl-C is not held up by what nobody has begun
+            list(_taken(waiting))
+    outcomes = [outcome for of_a_scene in found for outcome in of_a_scene]
     assert len(outcomes) == len(trials)
-    sys.stdout.write(f"{len(outcomes)} points in {time.monotonic() - started:.0f} s\n")
+    sys.stderr.write(f"{len(outcomes)} points in {time.monotonic() - started:.0f} s\n")
     if FULL:
         PAGE.write_text(page(outcomes, points))
     failed = [outcome for outcome in outcomes if outcome.problems]
@@ -65,18 +70,23 @@ def test_reconcile_once_makes_good_whatever_died_at_whichever_step_of_an_apply(s
 
 
 def _attempts(own: Scene, waiting: SimpleQueue[Trial]) -> Iterator[Outcome]:
+    for trial in _taken(waiting):
+        outcome = attempt(own, trial)
+        if outcome.problems or FULL:
+            sys.stderr.write(f"{'FAILED' if outcome.problems else 'passed'} {_told(outcome)}\n")
+        yield outcome
+
+
+def _taken(waiting: SimpleQueue[Trial]) -> Iterator[Trial]:
     while True:
         try:
-            trial = waiting.get_nowait()
+            yield waiting.get_nowait()
         except Empty:
             return
-        outcome = attempt(own, trial)
-        if outcome.problems:
-            sys.stderr.write(f"{_told(outcome)}\n")
-        yield outcome
 
 
 def _told(outcome: Outcome) -> str:
     trial = outcome.trial
     problems = "\n".join(f"  - {problem}" for problem in outcome.problems)
-    return f"{trial.fault.name} on the {trial.side} at {trial.point}\n{problems}\n{outcome.said}"
+    where = f"{trial.fault.name} on the {trial.side} at {trial.point}"
+    return f"{where}\n{problems}\n{outcome.said}" if outcome.problems else where
