@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from tests.crash.faults import FAULTS
@@ -10,7 +11,7 @@ from tests.crash.steps import AGENT, CONTROLLER, kind_of, step_of
 from tests.crash.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.crash.trial import Outcome
 
@@ -22,7 +23,7 @@ wrote this page; a landing runs a sample of it that meets each row and each colu
 
 Each point is one trial, on a real machine with systemd and sshd and a repository with a remote: `gitopsd apply` of a
 new version, the fault at that point, what was broken outside put right (the link, the disk, the power), and then
-`gitopsd reconcile` **once**. It has passed when reconcile ended with 0 and
+`gitopsd reconcile WORKER` **once**. It has passed when reconcile ended with 0 and
 
 - the worker is exactly at the head of the artifact branch: its link, the hash of its files, its unit files and boot
   links, what systemd has read, the arguments of the processes that run, the secret that it holds;
@@ -39,13 +40,14 @@ jump of the clock must not even keep the apply from ending well.
 
 
 def all_trials(points: Mapping[str, Sequence[str]]) -> list[Trial]:
-    return [
-        Trial(side=side, point=point, fault=fault)
+    """Every trial of the full matrix: first one of each cell, then the second of each, and so on."""
+    cells = [
+        [Trial(side=side, point=point, fault=fault) for point in (_of_each_kind(row) if fault.full else _ends(row))]
         for fault in FAULTS
         for side in fault.sides
         for row in _rows(side, points[side]).values()
-        for point in (_of_each_kind(row) if fault.full else _ends(row))
     ]
+    return [trial for turn in zip_longest(*cells) for trial in turn if trial is not None]
 
 
 def sample(points: Mapping[str, Sequence[str]]) -> list[Trial]:
@@ -60,13 +62,14 @@ def sample(points: Mapping[str, Sequence[str]]) -> list[Trial]:
     return chosen + [Trial(side=side, point=points[side][len(points[side]) // 2], fault=fault) for fault, side in unmet]
 
 
-def page(outcomes: Iterable[Outcome], order: Mapping[str, Sequence[str]]) -> str:
-    """The whole page; `order` has the points as they came, for the rows."""
+def page(outcomes: Sequence[Outcome], order: Mapping[str, Sequence[str]], *, trials: int) -> str:
+    """The whole page; `order` has the points as they came, for the rows, `trials` is how many there were to be."""
     cells: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     for outcome in outcomes:
         cells[(*outcome.trial.row, outcome.trial.fault.name)].append(not outcome.problems)
     total, passed = sum(map(len, cells.values())), sum(sum(cell) for cell in cells.values())
-    parts = [_TITLE, f"{total} points, {passed} passed. In each cell: how many points.\n"]
+    left = f" {trials - total} more were not tried: the time was up (GITOPSD_MATRIX_SECONDS)." if trials > total else ""
+    parts = [_TITLE, f"**{total} points, {passed} passed.**{left} In each cell: how many points.\n"]
     for side, where in ((CONTROLLER, "On the controller"), (AGENT, "On the worker")):
         columns = list(dict.fromkeys(fault.name for fault in FAULTS if side in fault.sides))
         rows = list(_rows(side, order[side]))

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -48,20 +49,6 @@ class Points:
         self._package = package
         self._act = act
         self._here = threading.local()
-
-    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in PATHS:
-            self.reach(f"{event[3:]} {_short(arguments[0])}")
-        elif event == "open":
-            path, _, flags = arguments
-            if isinstance(path, (str, bytes)) and isinstance(flags, int) and flags & WRITES:
-                self.reach(f"write {_short(path)}")
-        elif event == "subprocess.Popen":
-            self.reach(f"run {command_of(arguments[1])}")
-        elif event == "os.kill":
-            self.reach("kill")
-        elif event == "socket.connect":
-            self.reach("connect")
 
     def reach(self, effect: str) -> None:
         if getattr(self._here, "busy", False) or not self._folder.is_dir():
@@ -115,24 +102,46 @@ class Points:
 
 
 def install(folder: str, package: str, act: Callable[[str], None] = lambda _: None) -> Points:
-    """Watch this process from now on."""
+    """Have this process's points in a folder from now on."""
     points = Points(Path(folder), package, act)
+    watch(points.reach)
+    return points
+
+
+def watch(reach: Callable[[str], None]) -> None:
+    """Call `reach` before each effect that this process has, and at the end of each command, from now on."""
     fsync = os.fsync
 
     def watched_fsync(descriptor: int) -> None:
-        points.reach("fsync")
+        reach("fsync")
         fsync(descriptor)
 
     class WatchedPopen(subprocess.Popen):  # type: ignore[type-arg]  # at run time, before 3.9.2, it takes none
         def communicate(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
             output = super().communicate(*arguments, **options)
-            points.reach(f"end of {command_of(self.args)}")
+            reach(f"end of {command_of(self.args)}")
             return output
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        effect = _effect(event, arguments)
+        if effect is not None:
+            reach(effect)
 
     setattr(os, "fsync", watched_fsync)  # noqa: B010 -- replaced for the whole process, whatever its type
     setattr(subprocess, "Popen", WatchedPopen)  # noqa: B010
-    sys.addaudithook(points.hook)
-    return points
+    sys.addaudithook(hook)
+
+
+def _effect(event: str, arguments: tuple[Any, ...]) -> str | None:
+    if event in PATHS:
+        return f"{event[len('os.') :]} {_short(arguments[0])}"
+    if event == "open":
+        path, _, flags = arguments
+        is_written = isinstance(path, (str, bytes)) and isinstance(flags, int) and flags & WRITES
+        return f"write {_short(path)}" if is_written else None
+    if event == "subprocess.Popen":
+        return f"run {command_of(arguments[1])}"
+    return {"os.kill": "kill", "socket.connect": "connect"}.get(event)
 
 
 def command_of(argv: Any) -> str:
@@ -148,3 +157,22 @@ def _short(path: Any) -> str:
     for pattern, substitute in _VARYING:
         text = pattern.sub(substitute, text)
     return text
+
+
+def main() -> None:
+    """`points.py N AGENT VERB`: the agent, killed before its n-th effect; one that ends before it answers as always."""
+    left = int(sys.argv[1])
+    sys.argv = sys.argv[2:]
+
+    def count(_effect: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    watch(count)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -79,7 +79,8 @@ def attempt(scene: Scene, trial: Trial) -> Outcome:
     said = apply.said()
     problems = ["apply did not end well"] if trial.fault.harmless and apply.code != 0 else []
     scene.forget_plan()
-    reconcile = scene.commands.run("reconcile")
+    # by name: a worker that an apply tried in vain a moment ago is left alone for a while otherwise
+    reconcile = scene.commands.run("reconcile", scene.machine.name)
     problems += [] if reconcile.code == 0 else [f"reconcile gave {reconcile.code}"]
     problems += verdict.differences(scene)
     problems += bystanders.look_at(scene.machine).touched_since(before, booted=trial.fault.boots)
