@@ -11,6 +11,15 @@ from pathlib import Path
 from typing import Any
 
 DEADLINE = 120.0
+AWAY_FLEET = """\
+groups:
+  local:
+    workers:
+      local-1:
+        address: 127.0.0.1
+        port: 9
+        host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRqpX2nJ8oWkBKmZQ1L8D0Ck7W4o3y2UuJbqv0mAOtN
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,15 @@ def local_operator(home: Path) -> Operator:
     """An operator with a repository from the template, whose only worker is this machine."""
     operator = Operator(folder=home / "repository", home=home)
     operator.run("init", str(operator.folder))
+    return operator
+
+
+def away_operator(home: Path) -> Operator:
+    """The same, but its one worker is never there, so that deploying is only committing; deployed once."""
+    operator = local_operator(home)
+    operator.write({"fleets/local.yaml": AWAY_FLEET})
+    operator.commit("A worker that is away")
+    operator.run("apply", expect=4)
     return operator
 
 

@@ -1,4 +1,7 @@
-"""One verb a process: `python3 -IB AGENT VERB`; one line of JSON (and a payload) in, one line of JSON out."""
+"""One verb a process: `python3 -IB AGENT VERB`; one line of JSON (and a payload) in, one line of JSON out.
+
+`serve` does that again and again in one process.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,15 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import AgentError, from_os_error
 from .verbs import handle, log_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .kept import Kept
 
 _LONGEST_REQUEST = 64 * 1024 * 1024
 _LONGEST_PAYLOAD = 512 * 1024 * 1024
@@ -24,10 +32,13 @@ def main() -> int:
     signal.signal(signal.SIGHUP, lambda *_: None)
     if sys.argv[1:] == ["follow"]:
         return _follow(answer_to)
-    answer = json.dumps(_answer(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    if sys.argv[1:] == ["serve"]:
+        from .serve import serve  # noqa: PLC0415
+
+        return serve(answer_to, _answer, _precompile)
     try:
         with os.fdopen(answer_to, "wb") as out:
-            out.write(answer)
+            out.write(_answer(" ".join(sys.argv[1:]), _read_request))
     except OSError:
         return 1  # nobody is listening any more
     _precompile()
@@ -64,10 +75,16 @@ def _precompile() -> None:
         write(script)
 
 
-def _answer() -> dict[str, Any]:
+def _answer(verb: str, read: Callable[[], tuple[Any, bytes]], kept: Kept | None = None) -> bytes:
+    """The line of JSON that answers a request, whatever becomes of it."""
+    answer = _handled(verb, read, kept)
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+def _handled(verb: str, read: Callable[[], tuple[Any, bytes]], kept: Kept | None) -> dict[str, Any]:
     try:
-        request, payload = _read_request()
-        return {"ok": True, **handle(" ".join(sys.argv[1:]), request, payload)}
+        request, payload = read()
+        return {"ok": True, **handle(verb, request, payload, kept)}
     except AgentError as error:
         failed = error
     except OSError as error:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import credentials, records, store
-from .decide import RECORD, RELOAD, RESTART, START, UNCHANGED, Decision, decide
+from . import credentials, marker, records, store
+from .arm import Switch
+from .converge import Step, as_json, converge
+from .errors import AgentError
 from .lock import exclusive
 from .observe import observe
 from .progress import Progress
-from .readback import failure, is_recorded
-from .release import job_of_unit, load_release
-from .run_jobs import LOG_LINES, run_jobs, stop_orphans
-from .services import NOT_THERE
-from .surroundings import prepare
+from .release import load_release
+from .scope import leave_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,14 +26,15 @@ if TYPE_CHECKING:
     from .manifest import Manifest
     from .records import Owner
     from .release import Release
-    from .services import ServiceManager, Unit
+    from .services import ServiceManager
 
 
 class Request(NamedTuple):
     """What a controller wants a worker to hold; `sent` are blobs by id, as many as it thought were missing.
 
     `values` are those of all secrets that the release's jobs ask for; `key` is what the observation's fingerprints of
-    them are made with.
+    them are made with. confirm_timeout: seconds after which all is undone unless somebody confirms, None for never;
+    deployment: the number of what is deployed, 0 for none.
     """
 
     owner: Owner
@@ -42,6 +42,8 @@ class Request(NamedTuple):
     sent: Mapping[str, bytes]
     values: Mapping[str, bytes] = {}
     key: bytes | None = None
+    confirm_timeout: float | None = None
+    deployment: int = 0
 
     def __repr__(self) -> str:
         return f"Request(release={self.manifest.release!r})"
@@ -50,20 +52,55 @@ class Request(NamedTuple):
 def activate(layout: Layout, manager: ServiceManager, request: Request, deadline: Deadline) -> dict[str, Any]:
     """One activation, under the worker's lock; the result is that of the verb, its last part an observation.
 
-    Raises AgentError `busy`, `owned-by-another`, `bad-payload`, `unsupported`, `no-space`; nothing that runs was
-    touched by then.
+    Jobs are started, not waited for until they are ready.
+    Raises AgentError `busy`, `owned-by-another`, `stale`, `bad-payload`, `unsupported`, `no-space`; nothing that runs
+    was touched by then.
     """
     manager.require()
+    if request.confirm_timeout is not None and layout.service_manager != "systemd":
+        raise AgentError("unsupported", "there is no switch without systemd: send no confirm_timeout to this worker")
+    warning = leave_session(layout)
     layout.root.mkdir(mode=0o755, parents=True, exist_ok=True)
     progress = Progress()
     with exclusive(layout, deadline):
-        if records.require_owner(layout, request.owner.root_commit) != request.owner:
-            records.write_owner(layout, request.owner)
+        records.take_over(layout, request.owner, request.deployment)
         with progress.timed("stage"):
             _stage(layout, request)
             release = load_release(layout.releases / request.manifest.release)
             staged = credentials.stage(layout, release, request.values)
-        return _converge(layout, manager, release, staged, progress=progress, deadline=deadline, key=request.key)
+        switch = Switch(layout, request.confirm_timeout, deadline)
+        step = _step(layout, release, staged, switch)
+        done = converge(layout, manager, step, progress=progress, deadline=deadline)
+        with progress.timed("read_back"):
+            waiting = marker.read(layout)
+            credentials.settle(layout, release, None if waiting is None else waiting.credentials)
+            records.clear_activating(layout)
+            switch.activated()
+            if not progress.failed:
+                records.clear_rolled_back(layout)
+            # the lock that it sees held is our own
+            observation = {**observe(layout, done.units, request.key), "busy": False}
+    return {
+        **as_json(done, progress),
+        "token": switch.token,
+        "warnings": [] if warning is None else [warning],
+        "observation": observation,
+    }
+
+
+def _step(layout: Layout, release: Release, staged: credentials.Staged | None, switch: Switch) -> Step:
+    moves = store.current_release(layout) != release.id
+
+    def arm() -> None:
+        switch.arm(release, moves=moves or staged is not None)
+
+    def swap() -> None:
+        if moves or staged is not None:
+            credentials.swap(layout, staged)
+        if moves:
+            store.swap(layout, release.id)
+
+    return Step(release, staged.changed if staged is not None else (), arm, swap)
 
 
 def _stage(layout: Layout, request: Request) -> None:
@@ -76,100 +113,6 @@ def _stage(layout: Layout, request: Request) -> None:
         # whatever ran with edited files must run again with the right ones, also if we are killed here
         records.forget_applied(layout, _jobs_that_use(damaged, records.read_applied(layout)))
         store.repair(layout, manifest, damaged, blobs)
-
-
-def _converge(
-    layout: Layout,
-    manager: ServiceManager,
-    release: Release,
-    staged: credentials.Staged | None,
-    *,
-    progress: Progress,
-    deadline: Deadline,
-    key: bytes | None,
-) -> dict[str, Any]:
-    with progress.timed("units"):
-        before = units = manager.units()
-        applied = records.read_applied(layout)
-        difference = manager.difference(release, before)
-        rekeyed = staged.changed if staged is not None else ()
-        decision = decide(release, applied, before, difference, records.completed_jobs(layout), rekeyed=rekeyed)
-        unprepared = prepare(layout, release)
-    for job, problem in unprepared.items():
-        progress.fail(job, problem, [])
-    touched = decision.jobs(START, RESTART, RELOAD, RECORD)
-    orphans = [job for job in map(job_of_unit, decision.orphans) if job is not None]
-    redefine = bool(decision.orphans) or layout.activating.exists() or not difference.is_empty
-    if touched or redefine:
-        records.mark_activating(layout, release.id)
-        records.forget_applied(layout, [*touched, *orphans])
-    with progress.timed("swap"):
-        moves = store.current_release(layout) != release.id
-        if moves or staged is not None:
-            credentials.swap(layout, staged)
-        if moves:
-            store.swap(layout, release.id)
-    if redefine:
-        with progress.timed("units"):
-            gone = stop_orphans(manager, decision.orphans, progress, deadline)
-        with progress.timed("reload"):
-            manager.install(release, gone, deadline)
-            progress.daemon_reload = True
-    if touched or redefine:
-        actions = {job: action for job, action in decision.actions.items() if job not in unprepared}
-        jobs = {release.jobs[job]: action for job, action in actions.items()}
-        units = run_jobs(layout, manager, jobs, before, progress=progress, deadline=deadline)
-    with progress.timed("read_back"):
-        result = _read_back(manager, release, decision, before, units, progress=progress)
-        if result != records.read_applied(layout):  # by now without those that were touched
-            records.write_applied(layout, result)
-        credentials.settle(layout, release)
-        records.clear_activating(layout)
-        # the lock that it sees held is our own
-        observation = {**observe(layout, units, key), "busy": False}
-    return _answer(decision, orphans, progress, observation)
-
-
-def _read_back(
-    manager: ServiceManager,
-    release: Release,
-    decision: Decision,
-    before: Mapping[str, Unit],
-    units: Mapping[str, Unit],
-    *,
-    progress: Progress,
-) -> dict[str, str]:
-    """What each job is known to run now, by its digest; why others don't goes to progress."""
-    applied: dict[str, str] = {}
-    for name, action in decision.actions.items():
-        job = release.jobs[name]
-        earlier, now = before.get(job.unit, NOT_THERE), units.get(job.unit, NOT_THERE)
-        if action in (START, RESTART) and name not in progress.failed:
-            problem = failure(job, earlier, now)
-            if problem:
-                progress.fail(name, problem, manager.log(job.unit, LOG_LINES))
-            if is_recorded(job, earlier, now):
-                applied[name] = job.digest
-        elif name not in progress.failed or action == UNCHANGED:
-            applied[name] = job.digest
-    return applied
-
-
-def _answer(decision: Decision, orphans: list[str], progress: Progress, observation: dict[str, Any]) -> dict[str, Any]:
-    def done(*actions: str) -> list[str]:
-        return [job for job in decision.jobs(*actions) if job not in progress.failed]
-
-    return {
-        "started": done(START),
-        "restarted": done(RESTART),
-        "reloaded": done(RELOAD),
-        "stopped": [job for job in orphans if job not in progress.failed],
-        "unchanged": done(UNCHANGED, RECORD),
-        "failed": progress.failed,
-        "daemon_reload": progress.daemon_reload,
-        "seconds": progress.seconds,
-        "observation": observation,
-    }
 
 
 def _jobs_that_use(paths: set[str], applied: Mapping[str, str]) -> set[str]:

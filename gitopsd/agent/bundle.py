@@ -13,11 +13,12 @@ PACKAGE = "gitopsd_agent"
 _NOT_SENT = ("bundle.py",)
 # The first lines run on any Python, to say more than a traceback on those that are too old for the rest.
 _START = f"""\
-import sys
+import os, sys
 if sys.version_info < (3, 9):
     message = "Python %d.%d is too old: install 3.9 or newer as python3 on this worker" % sys.version_info[:2]
     print('{{"ok": false, "error": {{"code": "unsupported", "message": "%s"}}}}' % message)
     sys.exit(0)
+sys.argv[0] = os.path.realpath(sys.argv[0])
 compiled = "%s.%s.zip" % (sys.argv[0], sys.implementation.cache_tag)
 sys.path.insert(0, compiled)
 from {PACKAGE}.__main__ import main

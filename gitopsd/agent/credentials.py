@@ -107,8 +107,43 @@ def swap(layout: Layout, staged: Staged | None) -> None:
         sync(directory)
 
 
-def settle(layout: Layout, release: Release) -> None:
-    """Once the release runs: remove what none of its jobs asks for, and the sets but this one and the one before."""
+def current_set(layout: Layout) -> str | None:
+    """The name of the set that counts; None where there is none."""
+    return _set_of(layout.credentials / "current")
+
+
+def changed_jobs(layout: Layout, release: Release, name: str | None) -> frozenset[str]:
+    """Jobs of a release whose values are others in the set `name` than in the current one."""
+    if name is None or name == current_set(layout):
+        return frozenset()
+    held, earlier = _read(layout.credentials / "current"), _read(layout.credentials / "sets" / name)
+    jobs = [job for job in release.jobs.values() if job.secrets]
+    return frozenset(
+        job.name
+        for job in jobs
+        if any(held.get(job.name, {}).get(one) != earlier.get(job.name, {}).get(one) for one in job.secrets)
+    )
+
+
+def return_to(layout: Layout, name: str | None) -> None:
+    """Make an earlier set current once more, or none; on disk when this returns. AgentError `io` when it is gone."""
+    directory = layout.credentials
+    if name is not None and not (directory / "sets" / name).is_dir():
+        raise AgentError("io", f"{directory}/sets/{name} is gone: apply again, which sends these values anew")
+    if name is None:
+        remove(directory / "current")
+    elif name != current_set(layout):
+        _point(directory / "current", name)
+    remove(directory / "previous")
+    if directory.is_dir():
+        sync(directory)
+
+
+def settle(layout: Layout, release: Release, spare: str | None = None) -> None:
+    """Once the release runs: remove what none of its jobs asks for, and the sets but this one and the one before.
+
+    spare: a set that may be returned to.
+    """
     directory = layout.credentials
     if not directory.is_dir():
         return
@@ -119,7 +154,7 @@ def settle(layout: Layout, release: Release) -> None:
         if path.name not in release.jobs or not release.jobs[path.name].secrets:
             remove(path)
     remove(directory / "staging")
-    kept = {_set_of(directory / "current"), _set_of(directory / "previous")}
+    kept = {_set_of(directory / "current"), _set_of(directory / "previous"), spare}
     for path in _children(directory / "sets"):
         if path.name not in kept:
             remove(path)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Union
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 NO_BLOB = "0" * 40
@@ -24,6 +25,16 @@ class Entry(NamedTuple):
     path: str
     mode: str
     blob: str
+
+
+class Hashes(Protocol):
+    """Knows blob ids from an earlier walk over the same directory."""
+
+    def blob(self, path: str, status: os.stat_result, read: Callable[[], str]) -> str:
+        """The blob id of a regular file; `read` hashes it."""
+
+    def walked(self) -> None:
+        """The walk is over."""
 
 
 def blob_id(data: bytes) -> str:
@@ -45,12 +56,15 @@ def tree_id(entries: Iterable[Entry]) -> str:
     return _tree_object(root)
 
 
-def read_directory(directory: Path) -> list[Entry]:
+def read_directory(directory: Path, hashes: Hashes | None = None) -> list[Entry]:
     """Hash every file below directory, sorted by path; follows no symbolic link and opens nothing but regular files.
 
     Modes are those of the disk, so that one which Git would not write (100600, a socket) changes the tree id.
     """
-    return sorted(_walk(str(directory), ""), key=lambda entry: entry.path)
+    entries = sorted(_walk(str(directory), "", hashes), key=lambda entry: entry.path)
+    if hashes is not None:
+        hashes.walked()
+    return entries
 
 
 _Tree = dict[str, Union[Entry, "_Tree"]]
@@ -78,20 +92,25 @@ def _tree_line(mode: str, name: bytes, object_id: str) -> bytes:
     return mode.encode() + b" " + name + b"\0" + bytes.fromhex(object_id)
 
 
-def _walk(directory: str, prefix: str) -> Iterator[Entry]:
+def _walk(directory: str, prefix: str, hashes: Hashes | None) -> Iterator[Entry]:
     with os.scandir(directory) as found:
         entries = list(found)
     for item in entries:
         path = prefix + item.name
         status = item.stat(follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk(item.path, path + "/")
+            yield from _walk(item.path, path + "/", hashes)
         elif stat.S_ISREG(status.st_mode):
-            yield Entry(path, format(status.st_mode, "o"), blob_id(_read(item.path)))
+            blob = _hash(item.path) if hashes is None else hashes.blob(item.path, status, partial(_hash, item.path))
+            yield Entry(path, format(status.st_mode, "o"), blob)
         elif stat.S_ISLNK(status.st_mode):
             yield Entry(path, "120000", blob_id(os.fsencode(os.readlink(item.path))))  # noqa: PTH115 -- bytes as Git has them
         else:
             yield Entry(path, format(status.st_mode, "o"), NO_BLOB)
+
+
+def _hash(path: str) -> str:
+    return blob_id(_read(path))
 
 
 def _read(path: str) -> bytes:

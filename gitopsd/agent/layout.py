@@ -60,6 +60,21 @@ class Layout(NamedTuple):
         return self.root / "activating"
 
     @property
+    def armed(self) -> Path:
+        """Present while an activation waits for its confirmation: what the worker returns to without one."""
+        return self.root / "switch.json"
+
+    @property
+    def rolling_back(self) -> Path:
+        """What `armed` is renamed to once it is too late to confirm."""
+        return self.root / "rolling-back.json"
+
+    @property
+    def rolled_back(self) -> Path:
+        """What the last activation was that was undone; until the next one succeeds."""
+        return self.root / "rolled-back.json"
+
+    @property
     def state(self) -> Path:
         return self.root / "state"
 

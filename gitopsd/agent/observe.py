@@ -2,20 +2,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import marker
 from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
-from .records import completed_jobs, read_applied, read_owner
+from .records import completed_jobs, read_applied, read_deployment, read_owner, read_rolled_back
 from .store import current_release, release_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .githash import Hashes
     from .layout import Layout
     from .services import Unit
 
 
-def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None) -> dict[str, Any]:
+def observe(
+    layout: Layout, units: Mapping[str, Unit], key: bytes | None = None, hashes: Hashes | None = None
+) -> dict[str, Any]:
     """What this worker holds and runs right now; changes nothing.
 
     `files` is there only where the release on disk is not what its name says. `interrupted`: an activation was
@@ -34,12 +38,15 @@ def observe(layout: Layout, units: Mapping[str, Unit], key: bytes | None = None)
         "releases": release_ids(layout),
         "interrupted": False,
         "busy": is_held(layout),
+        "switch": marker.as_json(layout),
+        "rolled_back": read_rolled_back(layout),
+        "deployment": read_deployment(layout),
     }
     if key is not None:
         found["credentials"] = fingerprints(layout, key)
     found["interrupted"] = layout.activating.exists() and not found["busy"]
     if release is not None and (layout.releases / release).is_dir():
-        entries = read_directory(layout.releases / release)
+        entries = read_directory(layout.releases / release, hashes)
         found["tree"] = tree_id(entries)
         if found["tree"] != release:
             found["files"] = [[entry.path, entry.mode, entry.blob] for entry in entries]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import marker, switch_units
 from .durable import remove
 from .lock import exclusive
 from .store import current_release, release_ids
@@ -24,7 +25,8 @@ def prune(layout: Layout, keep: Collection[str], deadline: Deadline) -> dict[str
     if not layout.root.is_dir():
         return {"removed": [], "in_use": []}
     with exclusive(layout, deadline):
-        spare = {*keep, current_release(layout)}
+        waiting = marker.read(layout)
+        spare = {*keep, current_release(layout), waiting.previous if waiting else None}
         unwanted = [release for release in release_ids(layout) if release not in spare]
         used = _used(layout, unwanted)
         removed = [release for release in unwanted if release not in used]
@@ -69,7 +71,7 @@ def _traces(process: Path) -> bytes:
 def _remove_old_agents(layout: Layout) -> None:
     if not layout.agents.is_dir():
         return
-    own = Path(sys.argv[0]).name
+    own = (Path(sys.argv[0]).name, switch_units.LINK, switch_units.agent_in_use(layout) or switch_units.LINK)
     oldest = time.time() - _AGENT_DAYS * 86400
     for path in layout.agents.iterdir():
         if not path.name.startswith(own) and path.lstat().st_mtime < oldest:

@@ -29,17 +29,27 @@ _EXITS = {
 
 
 def failure(job: Job, before: Unit, now: Unit) -> str | None:
-    """Why a (re)started job doesn't count as up; None when it does."""
-    if job.kind == "once":
-        # not waited for: what failed earlier may still be shown
-        return _reason(now) if now.active == "failed" and now.invocation != before.invocation else None
-    if now.active == "failed" or not now.is_running or not now.is_up:
-        return _reason(now)
+    """Why a (re)started job is certainly not up; None when it is, or may still come up."""
+    if now.active == "failed":
+        # one of kind once isn't waited for: what failed earlier may still be shown
+        return ended(now) if job.kind == "service" or now.invocation != before.invocation else None
+    if job.kind != "service" or is_coming(now):
+        return None
+    if not now.is_up:
+        return ended(now)
     if now.invocation == before.invocation:
         return "it was not started anew: the service manager refused, see its log"
-    if now.active == "activating":
-        return "it is not ready yet: the activation's deadline has passed"
     return None
+
+
+def is_coming(now: Unit) -> bool:
+    """Being started, or still to end what ran before."""
+    return now.active == "deactivating" or (now.active == "activating" and now.is_up)
+
+
+def is_pending(job: Job, now: Unit) -> bool:
+    """Whether a service that was touched and has not failed isn't known to be ready either."""
+    return job.kind == "service" and (job.ready.is_asked or is_coming(now))
 
 
 def reload_failure(before: Unit, now: Unit) -> str | None:
@@ -53,13 +63,17 @@ def reload_failure(before: Unit, now: Unit) -> str | None:
 
 
 def is_recorded(job: Job, before: Unit, now: Unit) -> bool:
-    """Whether what runs now was started by us with the release that is current: only that is remembered."""
-    if job.kind == "once":
+    """Whether what runs now was started by us with the release that is current: only that is remembered.
+
+    Of one that still ends what ran before we know as much: what is started after that is of this release.
+    """
+    if job.kind != "service":
         return now.active != "failed"
-    return now.is_up and now.invocation != before.invocation
+    return now.active == "deactivating" or (now.is_up and now.invocation != before.invocation)
 
 
-def _reason(unit: Unit) -> str:
+def ended(unit: Unit) -> str:
+    """How a unit that isn't up came to be so."""
     if unit.exit_status in _EXITS and unit.result == "exit-code":
         return f"{_EXITS[unit.exit_status]} (exit code {unit.exit_status})"
     if unit.result == "exit-code" and unit.exit_status == 0:

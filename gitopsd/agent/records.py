@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .durable import replace_file_synced, write_file
+from .durable import replace_file_synced, sync, write_file
 from .errors import AgentError
 from .manifest import is_object_id
 
@@ -63,8 +63,62 @@ def require_owner(layout: Layout, root_commit: str | None) -> Owner | None:
     return owner
 
 
-def write_owner(layout: Layout, owner: Owner) -> None:
-    _write_json(layout.owner, {"root_commit": owner.root_commit, "environment": owner.environment})
+def write_owner(layout: Layout, owner: Owner, deployment: int = 0) -> None:
+    """Also the fence: `deployment` is the highest number that this owner has had the worker activated for."""
+    content = {"root_commit": owner.root_commit, "environment": owner.environment, "deployment": deployment}
+    _write_json(layout.owner, content)
+
+
+def read_deployment(layout: Layout) -> int:
+    """The fence: the highest number of a deployment that the worker was activated for; 0 for none."""
+    content = _read_json(layout.owner)
+    number = content.get("deployment") if isinstance(content, dict) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 0
+
+
+def take_over(layout: Layout, owner: Owner, deployment: int) -> None:
+    """Write down whose the worker is, and for which deployment; before anything of it is touched.
+
+    deployment: 0 for none, which is not compared.
+    AgentError `owned-by-another`; `stale` where it was activated for a later deployment already.
+    """
+    before = require_owner(layout, owner.root_commit)
+    highest = read_deployment(layout)
+    if 0 < deployment < highest:
+        raise AgentError(
+            "stale",
+            f"this worker was activated for deployment {highest} already, and this is {deployment}: nothing was "
+            "changed. Another controller is ahead: apply again, which starts from the newest deployment. If the "
+            f"artifact branch was set back on purpose, remove {layout.owner} on this worker, then apply again",
+            deployment=highest,
+        )
+    if before != owner or deployment > highest:
+        write_owner(layout, owner, max(deployment, highest))
+
+
+def read_rolled_back(layout: Layout) -> dict[str, Any] | None:
+    """What was undone last: {release, to, at, reason, token}; None since an activation has succeeded."""
+    content = _read_json(layout.rolled_back)
+    if not isinstance(content, dict) or not is_object_id(content.get("release")):
+        return None
+    to, at = content.get("to"), content.get("at")
+    return {
+        "release": content["release"],
+        "to": to if is_object_id(to) else None,
+        "at": float(at) if isinstance(at, (int, float)) else 0.0,
+        "reason": str(content.get("reason", "")),
+        "token": str(content.get("token", "")),
+    }
+
+
+def write_rolled_back(layout: Layout, content: Mapping[str, Any]) -> None:
+    _write_json(layout.rolled_back, content)
+
+
+def clear_rolled_back(layout: Layout) -> None:
+    if layout.rolled_back.exists():
+        layout.rolled_back.unlink()
+        sync(layout.root)
 
 
 def read_applied(layout: Layout) -> dict[str, str]:
@@ -115,6 +169,6 @@ def _read_json(path: Path) -> Any:
         return {}
 
 
-def _write_json(path: Path, content: Mapping[str, str]) -> None:
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     replace_file_synced(path, text.encode())

@@ -3,22 +3,24 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from .deadline import Deadline
 from .decide import RELOAD, RESTART, START
 from .durable import remove
-from .readback import failure, reload_failure
+from .readback import reload_failure
 from .release import job_of_unit
 from .services import NOT_THERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .deadline import Deadline
     from .layout import Layout
     from .progress import Progress
     from .release import Job
     from .services import ServiceManager, Unit
 
 LOG_LINES = 20
+# most are up long before; the others go on by themselves, and `health` tells what became of them
+_START_SECONDS = 3.0
 _SIGNAL_SECONDS = 0.3  # a program that doesn't handle the signal is gone by then, and seen to be
 
 
@@ -46,7 +48,7 @@ def run_jobs(
     progress: Progress,
     deadline: Deadline,
 ) -> dict[str, Unit]:
-    """Start, restart and reload what the decision says, all in one go; the units as they are afterwards."""
+    """Start, restart and reload what the decision says, all in one go; the units as they are then, ready or not."""
     jobs = [job for job, action in actions.items() if action in (START, RESTART)]
     services = [job.unit for job in jobs if job.kind == "service"]
     once = [job.unit for job in jobs if job.kind == "once"]
@@ -66,10 +68,6 @@ def run_jobs(
         with progress.timed("units"):
             _start(manager, again, [], units, deadline)
             units = manager.units()
-    asked = [job for job in (*jobs, *reloaded) if job.ready.is_asked and job.kind == "service"]
-    if asked:
-        with progress.timed("units"):
-            units = _wait_until_ready(manager, asked, before, progress=progress, deadline=deadline)
     for job in reloaded:
         problem = reload_failure(before.get(job.unit, NOT_THERE), units.get(job.unit, NOT_THERE))
         if problem and job.name not in progress.failed:
@@ -86,31 +84,6 @@ def _reload(manager: ServiceManager, jobs: Sequence[Job], progress: Progress, de
         time.sleep(_SIGNAL_SECONDS)
 
 
-def _wait_until_ready(
-    manager: ServiceManager,
-    jobs: Sequence[Job],
-    before: Mapping[str, Unit],
-    *,
-    progress: Progress,
-    deadline: Deadline,
-) -> dict[str, Unit]:
-    from .ready import wait_until_ready  # noqa: PLC0415 -- most releases ask nobody
-
-    def is_up() -> dict[Job, bool]:
-        units = manager.units()
-        return {job: units.get(job.unit, NOT_THERE).is_up for job in jobs}
-
-    problems = wait_until_ready(jobs, is_up, deadline)
-    units = manager.units()
-    for job, problem in problems.items():
-        if job.name not in progress.failed:
-            now = units.get(job.unit, NOT_THERE)
-            # one that ended says more by how it ended
-            ended = None if now.is_up else failure(job, before.get(job.unit, NOT_THERE), now)
-            progress.fail(job.name, ended or problem, manager.log(job.unit, LOG_LINES))
-    return units
-
-
 def _start(
     manager: ServiceManager,
     services: Sequence[str],
@@ -122,7 +95,7 @@ def _start(
     if limited:
         manager.reset_start_limit(limited)
     if services or once:
-        manager.start(services, once, deadline)
+        manager.start(services, once, Deadline.after(min(_START_SECONDS, deadline.remaining())))
 
 
 def _start_limited(names: Sequence[str], units: Mapping[str, Unit]) -> list[str]:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .deadline import Deadline
+    from .kept import ShownCache
     from .release import Release
 
 _RUNTIME = Path("/run/systemd/system")  # sd_booted(3): exists exactly where systemd is the init
 _SHOW_SECONDS = 20
 _RELOAD_SECONDS = 60
-_PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
+PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
 _PROPERTIES = (
     "Id",
     "LoadState",
@@ -40,6 +41,9 @@ _PROPERTIES = (
 
 
 class SystemdManager:
+    def __init__(self, shown: ShownCache | None = None) -> None:
+        self._shown = shown
+
     def require(self) -> None:
         if os.geteuid() != 0:
             raise AgentError(
@@ -50,9 +54,10 @@ class SystemdManager:
 
     def units(self) -> dict[str, Unit]:
         on_disk = unitfiles.units_on_disk()
+        found = _show(on_disk) if self._shown is None else self._shown.show(on_disk, _show)
         return {
             name: _parse_unit(name, shown)
-            for name, shown in sorted(_show(on_disk).items())
+            for name, shown in sorted(found.items())
             if job_of_unit(name) is not None
             and (name in on_disk or shown.get("LoadState") != "not-found" or shown.get("ActiveState") != "inactive")
         }
@@ -132,7 +137,7 @@ def _journal(unit: str, lines: int) -> list[str]:
 
 def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
     # the patterns find what is loaded, file or no file
-    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *_PATTERNS]
+    command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SHOW_SECONDS, check=False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import marker, reserve, switch_units
 from .durable import remove, sync
 from .lock import exclusive
 from .records import require_owner
@@ -22,6 +23,11 @@ def teardown(layout: Layout, manager: ServiceManager, root_commit: str | None, d
         return {"units": manager.remove_all(deadline), "directories": []}
     with exclusive(layout, deadline):
         require_owner(layout, root_commit)
+        # first of all: what is torn down isn't to be returned to
+        marker.clear(layout)
+        if layout.service_manager == "systemd":
+            reserve.give_back(layout)
+            switch_units.remove_all(layout)
         units = manager.remove_all(deadline)
         places = [layout.root] if layout.root in layout.run.parents else [layout.root, layout.run]
         removed = [str(path) for path in places if path.exists()]
@@ -31,6 +37,9 @@ def teardown(layout: Layout, manager: ServiceManager, root_commit: str | None, d
                 remove(path)
         remove(layout.run)
         remove(layout.owner)
-        remove(layout.root)
-        sync(layout.root.parent)
+        if layout.root.is_mount():
+            remove(layout.lock)  # what somebody mounted there stays mounted, empty
+        else:
+            remove(layout.root)
+            sync(layout.root.parent)
         return {"units": units, "directories": removed}

@@ -13,22 +13,36 @@ from .release import job_of_unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .kept import Kept
     from .services import ServiceManager
 
 _DEFAULT_SECONDS = 60.0
 _MOST_SECONDS = 3600.0
+_MOST_WAIT_SECONDS = 86400.0
+_LEAST_CONFIRM_SECONDS = 1.0
+_LONGEST_REASON = 2000
 _MOST_LINES = 10_000
 _MOST_SHOWN = 200
 # teardown may have to wait for units that take their time to stop
 _TEARDOWN_SECONDS = 150.0
 
 
-def handle(verb: str, request: Any, payload: bytes) -> dict[str, Any]:
-    """Do what one request asks for; raises AgentError with the code that the controller is told."""
+def handle(verb: str, request: Any, payload: bytes, kept: Kept | None = None) -> dict[str, Any]:
+    """Do what one request asks for; raises AgentError with the code that the controller is told.
+
+    kept: what this process remembers from one request to the next, if it lives for more than one.
+    """
     _require_protocol(request)
+    if verb == "observe":
+        return _observe(parse_layout(request.get("layout")), request, kept)
+    if verb == "activate":
+        return _activate(parse_layout(request.get("layout")), request, payload, kept)
     known = _VERBS.get(verb)
     if known is None:
-        raise AgentError("unsupported", f"this agent has no verb {verb!r}: it knows {', '.join(sorted(_VERBS))}")
+        raise AgentError(
+            "unsupported",
+            f"this agent has no verb {verb!r}: it knows {', '.join(sorted((*_VERBS, 'observe', 'activate')))}",
+        )
     return known(parse_layout(request.get("layout")), request, payload)
 
 
@@ -57,16 +71,25 @@ def _probe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str,
     return probe(layout, _service_manager(layout))
 
 
-def _observe(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+def _observe(layout: Layout, request: dict[str, Any], kept: Kept | None) -> dict[str, Any]:
     from .credentials import parse_key  # noqa: PLC0415
     from .observe import observe  # noqa: PLC0415
     from .records import require_owner  # noqa: PLC0415
 
     require_owner(layout, _optional_id(request, "owner"))
-    return observe(layout, _service_manager(layout).units(), parse_key(request.get("fingerprint_key")))
+    key = parse_key(request.get("fingerprint_key"))
+    if kept is None:
+        return observe(layout, _service_manager(layout).units(), key)
+    from .kept import etag  # noqa: PLC0415
+
+    found = observe(layout, _service_manager(layout, kept).units(), key, kept.hashes)
+    name = etag(found)
+    if request.get("known") != name:
+        return {**found, "etag": name}
+    return {"same": True, **({"credentials": found["credentials"]} if key is not None else {})}
 
 
-def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+def _activate(layout: Layout, request: dict[str, Any], payload: bytes, kept: Kept | None) -> dict[str, Any]:
     from .activate import Request, activate  # noqa: PLC0415
     from .credentials import parse_key, parse_values  # noqa: PLC0415
     from .manifest import parse_manifest  # noqa: PLC0415
@@ -78,7 +101,56 @@ def _activate(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
     manifest = parse_manifest(request.get("release"), request.get("manifest"))
     sent = unpack(request.get("payload", []), payload)
     values, key = parse_values(request.get("credentials", {})), parse_key(request.get("fingerprint_key"))
-    return activate(layout, _service_manager(layout), Request(owner, manifest, sent, values, key), deadline)
+    wanted = Request(owner, manifest, sent, values, key, _confirm_timeout(request), _deployment(request))
+    return activate(layout, _service_manager(layout, kept), wanted, deadline)
+
+
+def _confirm(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .confirm import confirm  # noqa: PLC0415
+
+    token = request.get("token")
+    if not isinstance(token, str) or not token:
+        raise AgentError("protocol", "token is not the token of an activation")
+    return confirm(layout, _optional_id(request, "owner"), token, _release(request))
+
+
+def _rollback(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .records import require_owner  # noqa: PLC0415
+    from .rollback import roll_back  # noqa: PLC0415
+    from .scope import leave_session  # noqa: PLC0415
+
+    reason, token = request.get("reason"), request.get("token")
+    if not isinstance(reason, str) or not 0 < len(reason) <= _LONGEST_REASON:
+        raise AgentError("protocol", f"reason is not a text of up to {_LONGEST_REASON} characters")
+    if token is not None and not isinstance(token, str):
+        raise AgentError("protocol", "token is neither null nor the token of an activation")
+    require_owner(layout, _optional_id(request, "owner"))
+    manager = _service_manager(layout)
+    manager.require()
+    leave_session(layout)
+    return roll_back(layout, manager, reason, _deadline(request), token)
+
+
+def _switch(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    """For the worker's own unit: no controller asks for it."""
+    from .watch import watch  # noqa: PLC0415
+
+    manager = _service_manager(layout)
+    manager.require()
+    return watch(layout, manager)
+
+
+def _health(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .credentials import parse_key  # noqa: PLC0415
+    from .health import health  # noqa: PLC0415
+    from .observe import observe  # noqa: PLC0415
+    from .records import require_owner  # noqa: PLC0415
+
+    require_owner(layout, _optional_id(request, "owner"))
+    key = parse_key(request.get("fingerprint_key"))
+    seconds, wait = _seconds(request, "min_healthy_time"), _seconds(request, "wait")
+    found, units = health(layout, _service_manager(layout), _release(request), min_healthy_time=seconds, wait=wait)
+    return found if found["pending"] else {**found, "observation": observe(layout, units, key)}
 
 
 def _prune(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -125,8 +197,10 @@ def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
 
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
-    "observe": _observe,
-    "activate": _activate,
+    "confirm": _confirm,
+    "rollback": _rollback,
+    "switch": _switch,
+    "health": _health,
     "prune": _prune,
     "teardown": _teardown,
     "logs": _logs,
@@ -134,14 +208,14 @@ _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
 }
 
 
-def _service_manager(layout: Layout) -> ServiceManager:
+def _service_manager(layout: Layout, kept: Kept | None = None) -> ServiceManager:
     if layout.service_manager == "supervisor":
         from .supervisor import SupervisorManager  # noqa: PLC0415
 
         return SupervisorManager(layout)
     from .systemd import SystemdManager  # noqa: PLC0415
 
-    return SystemdManager()
+    return SystemdManager(None if kept is None else kept.shown)
 
 
 def _deadline(request: dict[str, Any], default: float = _DEFAULT_SECONDS) -> Deadline:
@@ -156,3 +230,33 @@ def _optional_id(request: dict[str, Any], key: str) -> str | None:
     if value is None or is_object_id(value):
         return value
     raise AgentError("protocol", f"{key} is neither null nor a commit id")
+
+
+def _release(request: dict[str, Any]) -> str:
+    release = request.get("release")
+    if not is_object_id(release):
+        raise AgentError("protocol", "release is not the id of a release")
+    return str(release)
+
+
+def _seconds(request: dict[str, Any], key: str) -> float:
+    value = request.get(key, 0.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_WAIT_SECONDS:
+        raise AgentError("protocol", f"{key} is not a number of seconds up to {_MOST_WAIT_SECONDS:.0f}")
+    return float(value)
+
+
+def _confirm_timeout(request: dict[str, Any]) -> float | None:
+    if request.get("confirm_timeout") is None:
+        return None
+    seconds = _seconds(request, "confirm_timeout")
+    if not _LEAST_CONFIRM_SECONDS <= seconds <= _MOST_SECONDS:
+        raise AgentError("protocol", f"confirm_timeout is not a number of seconds from 1 to {_MOST_SECONDS:.0f}")
+    return seconds
+
+
+def _deployment(request: dict[str, Any]) -> int:
+    number = request.get("deployment", 0)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise AgentError("protocol", "deployment is not the number of a deployment")
+    return number

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from gitopsd.cli.plan_text import format_plan
-from gitopsd.cli.rollout_text import RolloutText, counted
+from gitopsd.cli.rollout_text import RolloutText, counted, rollout_json
 from gitopsd.daemon.apply import Applied
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.planning import Planned
@@ -59,6 +59,7 @@ class Reporter(RolloutText):
             "committed": applied.committed if applied else False,
             "seconds": dict(applied.seconds) if applied else {},
             "plan_digest": applied.planned.plan.digest if applied else None,
+            **rollout_json(self.rollout),
             "workers": [msgspec.to_builtins(result) for result in sorted(results, key=lambda one: one.worker)],
         }
 

@@ -1,12 +1,12 @@
 """Diagnostics for other programs: JSON, GitHub's workflow commands, SARIF 2.1.0."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 from urllib.parse import quote
 
 from gitopsd import __version__
+from gitopsd.cli.json_text import json_text
 from gitopsd.model.diagnostic import Diagnostic, Location, Severity
 from gitopsd.model.excerpt import printable
 
@@ -17,21 +17,11 @@ def encode_diagnostics(diagnostics: Sequence[Diagnostic], style: Format) -> str:
     """The whole output, ending in a newline where it isn't empty."""
     match style:
         case "json":
-            return _document([asdict(diagnostic) for diagnostic in diagnostics])
+            return json_text([asdict(diagnostic) for diagnostic in diagnostics])
         case "github":
             return "".join(f"{_github(diagnostic)}\n" for diagnostic in diagnostics)
         case "sarif":
-            return _document(_sarif(diagnostics))
-
-
-def _document(value: object) -> str:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    # line ends apart, what isn't printable is in strings alone: terminals that show this must not act on it
-    return "".join(f"{line if line.isprintable() else _harmless(line)}\n" for line in text.split("\n"))
-
-
-def _harmless(line: str) -> str:
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+            return json_text(_sarif(diagnostics))
 
 
 def _github(diagnostic: Diagnostic) -> str:

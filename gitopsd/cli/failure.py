@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import click
 
@@ -12,23 +13,35 @@ from gitopsd.model.excerpt import format_diagnostics, printable
 from gitopsd.repo.errors import RepositoryError
 
 
-def show_failure(error: Exception, *, debug: bool) -> None:
+def show_failure(error: Exception, *, debug: bool, as_json: bool = False) -> None:
+    """Why a whole command failed, on stderr; `as_json` says it on stdout as well, for the program that reads there."""
     if debug:
         import traceback  # noqa: PLC0415 - 2 ms that commands without a failure don't need
 
         traceback.print_exception(error)
+    if isinstance(error, DiagnosticsError):
+        show_diagnostics(error.diagnostics, error.sources)
+        failure = {"message": str(error), "hint": "", "diagnostics": [asdict(one) for one in error.diagnostics]}
+    else:
+        message, hint = _told(error)
+        _say(message, hint)
+        failure = {"message": message, "hint": hint}
+    if as_json:
+        print_json({"error": failure})
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """What happened, and the way out."""
     match error:
-        case DiagnosticsError():
-            show_diagnostics(error.diagnostics, error.sources)
         case RepositoryError() | ControllerError():
-            _say(error.message, error.hint)
+            return error.message, error.hint
         case WorkerError():
-            _say(error.message, "")
+            return error.message, ""
         case OSError():
             name = f"{error.filename}: " if error.filename else ""
-            _say(f"{name}{error.strerror or error}", "")
+            return f"{name}{error.strerror or error}", ""
         case _:
-            _say(
+            return (
                 f"unexpected {type(error).__name__}: {error}",
                 "this is a defect of gitopsd: run it again with --debug, and report what it prints",
             )
@@ -52,7 +65,6 @@ def _say(message: str, hint: str) -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
-    import json  # noqa: PLC0415 - only with --json
+    from gitopsd.cli.json_text import json_text  # noqa: PLC0415 - only with --json
 
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json_text(value))

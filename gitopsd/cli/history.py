@@ -1,13 +1,13 @@
 from itertools import islice
 
 import click
+import msgspec
 
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.rollout_note import read_rollouts
+from gitopsd.daemon.deployment_record import DeploymentRecord, read_records
 from gitopsd.daemon.status import open_deployed
-from gitopsd.repo.artifacts import deployments
 
 
 @click.command()
@@ -17,29 +17,9 @@ from gitopsd.repo.artifacts import deployments
 def history(session: Session, limit: int, *, as_json: bool) -> int:
     """Show the deployments, newest first: who, when, from which commit, and what became of each."""
     workspace = session.workspace()
-    deployed = open_deployed(workspace)
-    found = []
-    if deployed.head is not None:
-        for commit in islice(deployments(workspace.repository, deployed.head.commit.id), limit):
-            rollouts = read_rollouts(workspace.repository, deployed.branch, commit).rollouts
-            if commit.trailers is None:
-                continue
-            found.append(
-                {
-                    "deployment": commit.trailers.deployment,
-                    "commit": commit.id,
-                    "source_commit": commit.trailers.source_commit,
-                    "trigger": commit.trailers.trigger,
-                    "time": commit.time.isoformat(timespec="seconds"),
-                    "author": commit.author,
-                    "subject": commit.subject,
-                    "plan_digest": commit.trailers.plan_digest,
-                    "outcome": rollouts[-1].counts if rollouts else {},
-                    "errors": rollouts[-1].errors if rollouts else {},
-                }
-            )
+    found = list(islice(read_records(workspace, open_deployed(workspace)), limit))
     if as_json:
-        print_json(found)
+        print_json([_as_json(one) for one in found])
     elif not found:
         click.echo("nothing was deployed yet: `gitopsd apply` deploys")
     else:
@@ -47,13 +27,13 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
             ["DEPLOYMENT", "COMMIT", "SOURCE", "TRIGGER", "TIME", "OUTCOME", "SUBJECT"],
             [
                 [
-                    str(one["deployment"]),
-                    str(one["commit"])[:7],
-                    str(one["source_commit"])[:7],
-                    str(one["trigger"]),
-                    str(one["time"]),
-                    _outcome(one["outcome"]),
-                    str(one["subject"]).removeprefix(f"Deployment {one['deployment']}: "),
+                    str(one.deployment),
+                    one.commit[:7],
+                    one.source_commit[:7],
+                    one.trigger,
+                    one.time,
+                    _outcome(one),
+                    one.subject,
                 ]
                 for one in found
             ],
@@ -61,7 +41,17 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
     return 0
 
 
-def _outcome(counts: object) -> str:
-    if not isinstance(counts, dict) or not counts:
+def _as_json(record: DeploymentRecord) -> dict[str, object]:
+    """With the outcome of the last rollout; `gitopsd show` has them all."""
+    shown: dict[str, object] = msgspec.to_builtins(record)
+    del shown["rollouts"]
+    last = record.rollouts[-1] if record.rollouts else None
+    return {**shown, "outcome": last.counts if last else {}, "errors": last.errors if last else {}}
+
+
+def _outcome(record: DeploymentRecord) -> str:
+    last = record.rollouts[-1] if record.rollouts else None
+    if last is None:
         return "not recorded"
-    return ", ".join(f"{count} {state}" for state, count in counts.items())
+    newer = [] if last.superseded_by is None else [f"superseded by {last.superseded_by}"]
+    return ", ".join([*(f"{count} {state}" for state, count in last.counts.items()), *newer]) or "not recorded"

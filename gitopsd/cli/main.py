@@ -17,6 +17,7 @@ COMMANDS = {
     "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
     "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
     "demo": ("gitopsd.cli.demo:demo", "Send a real file through a workflow on this machine, end to end."),
+    "diff": ("gitopsd.cli.diff:diff", "Show what differs between two deployments."),
     "explain": (
         "gitopsd.cli.explain:explain_command",
         "Show which layer gave each value of a step, and why it runs where it does.",
@@ -29,7 +30,9 @@ COMMANDS = {
     "plan": ("gitopsd.cli.plan:plan", "Show what applying would change. Reaches no worker."),
     "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
     "resume": ("gitopsd.cli.pause:resume", "End the environment's pause."),
+    "rollback": ("gitopsd.cli.rollback:rollback", "Return to an earlier deployment, as one more commit of the source."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
+    "show": ("gitopsd.cli.show:show", "Show a deployment: who, why, what became of it, and what it changed."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
     "vendor": ("gitopsd.cli.vendor:vendor", "Copy modules of other repositories into this one."),
     "why": ("gitopsd.cli.why:why", "Show why a worker or job is as it is, and what happens next."),
@@ -150,6 +153,6 @@ def _run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a kind of e
             return exit_codes.INTERRUPTED
         from gitopsd.cli.failure import show_failure
 
-        show_failure(error, debug="--debug" in arguments)
+        show_failure(error, debug="--debug" in arguments, as_json="--json" in arguments)
         return exit_codes.FAILED
     return result if isinstance(result, int) else 0

@@ -1,5 +1,7 @@
 """A plan as text for a terminal."""
 
+from collections.abc import Iterable
+
 from gitopsd.model.excerpt import printable
 from gitopsd.model.plan import Action, Effect, JobChange, Plan
 
@@ -16,10 +18,21 @@ _MOST_DIFF_LINES = 60
 
 def format_plan(plan: Plan) -> str:
     """The changes by worker, and the counts."""
+    lines = change_lines(plan.changes, plan.changed_workers)
+    lines += ["", _summary(plan)]
+    if plan.held:
+        lines.append(f"Held: {printable(plan.held)}.")
+    pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
+    lines.append(f"environment {plan.inputs.environment}{pinned}, branch {plan.branch}, plan {plan.digest[:12]}")
+    return "\n".join(lines).lstrip("\n")
+
+
+def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -> list[str]:
+    """What changes, by worker, each with an empty line before it."""
     lines: list[str] = []
     worker = ""
     with_changes = set[str]()
-    for change in plan.changes:
+    for change in changes:
         if change.action == "unchanged":
             continue
         if change.worker != worker:
@@ -27,15 +40,10 @@ def format_plan(plan: Plan) -> str:
             with_changes.add(worker)
             lines += ["", worker]
         lines += _change_lines(change)
-    for name in plan.changed_workers:
+    for name in changed_workers:
         if name not in with_changes:
             lines += ["", name, "  its release changes, and none of its jobs do"]
-    lines += ["", _summary(plan)]
-    if plan.held:
-        lines.append(f"Held: {printable(plan.held)}.")
-    pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
-    lines.append(f"environment {plan.inputs.environment}{pinned}, branch {plan.branch}, plan {plan.digest[:12]}")
-    return "\n".join(lines).lstrip("\n")
+    return lines
 
 
 def _change_lines(change: JobChange) -> list[str]:

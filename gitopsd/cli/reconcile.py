@@ -1,10 +1,9 @@
 import click
 
-from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.reconcile_text import Reporter
+from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
-from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.reconcile import find_differences_of
 from gitopsd.daemon.reconcile import reconcile as put_right
 
@@ -21,7 +20,7 @@ def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, as_jso
     doesn't matter.
 
     Exit code 0: in sync, or put right; 1: a worker could not be put right; 2: with --dry-run, something differs; 4:
-    only unreachable workers are left.
+    only unreachable workers are left; 3: a newer deployment took over; 130: Ctrl-C.
     """
     workspace = session.workspace()
     reporter = Reporter(dry_run=dry_run, as_json=as_json)
@@ -33,10 +32,4 @@ def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, as_jso
         print_json(reporter.as_json(results))
     else:
         reporter.summary(results)
-    return _exit_code(results)
-
-
-def _exit_code(results: list[WorkerResult]) -> int:
-    states = {result.state for result in results}
-    codes = {"failed": exit_codes.FAILED, "drift": exit_codes.CHANGES, "unreachable": exit_codes.UNREACHABLE}
-    return next((code for state, code in codes.items() if state in states), exit_codes.OK)
+    return rollout_code(results, reporter.rollout)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from gitopsd.cli.rollout_text import RolloutText, counted, drift_lines, edit_lines
+from gitopsd.cli.rollout_text import RolloutText, counted, drift_lines, edit_lines, rollout_json
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.status import Deployed
@@ -50,6 +50,7 @@ class Reporter(RolloutText):
             "dry_run": self._dry_run,
             "deployment": trailers.deployment if trailers else None,
             "artifact_head": head.commit.id if head else None,
+            **rollout_json(self.rollout),
             "workers": [msgspec.to_builtins(result) for result in sorted(results, key=lambda one: one.worker)],
         }
 

@@ -18,9 +18,11 @@ from gitopsd.compiler.check import check, check_stores
 from gitopsd.compiler.checks.policy import check_fleet_policy, check_policy
 from gitopsd.compiler.checks.vendored import check_vendored
 from gitopsd.compiler.expand import expand
+from gitopsd.compiler.groups import fleet_groups
 from gitopsd.compiler.link import Linked, link
-from gitopsd.compiler.load import OWN, load
+from gitopsd.compiler.load import load
 from gitopsd.compiler.parse import parse
+from gitopsd.compiler.parts import workflow_parts
 from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.compiler.placement.colocate import check_together
 from gitopsd.compiler.render.release import CompiledWorkflow, Kept, Rendering, assemble
@@ -183,7 +185,14 @@ def compile_back(
         compiled = report.take(back.compile(flows))
         report.take((None, _check_jobs(linked, compiled, state.policy)))
         rendering = assemble(
-            linked.name, compiled, placement, state=state, runtime=back.runtime, kept=kept, memory=memory
+            linked.name,
+            compiled,
+            placement,
+            groups=fleet_groups(linked, summaries),
+            state=state,
+            runtime=back.runtime,
+            kept=kept,
+            memory=memory,
         )
     except _Stop:
         return Compiled(diagnostics=report.ordered(), flows=flows)
@@ -245,28 +254,10 @@ def _check_jobs(linked: Linked, compiled: Sequence[CompiledWorkflow], policy: Po
 def _flow_key(linked: Linked, name: str) -> str:
     """Stands for everything that a workflow's system follows from."""
     environment = linked.environment
-    parts: list[str] = []
-    pending: list[tuple[str, str]] = [(OWN, linked.workflows[name].path)]
-    seen: set[tuple[str, str]] = set()
-    while pending:
-        library, path = pending.pop()
-        if (library, path) in seen:
-            continue
-        seen.add((library, path))
-        parts.append(f"{library} {path} {linked.documents[path].content.blob}")
-        outline = linked.outlines.get(path)
-        if outline is None:
-            continue  # a blueprint of gitopsd's own
-        shipped = linked.libraries[library].shipped
-        parts += [f"{library} {file} {shipped[file].blob}" for file in outline.ships]
-        for use in outline.uses:
-            used = linked.find(use, library)
-            if used:
-                parts.append(f"{library} {use} {used.declared.path}")
-                pending.append((used.library, used.declared.path))
     values = [environment.params.get(name, {}), environment.transports]
     given = msgspec.json.encode(values, order="sorted").decode()
-    return memory_key("flow", linked.name, name, given, sorted(parts), linked.environment.fleet, linked.groups)
+    parts = sorted(workflow_parts(linked, name).names)
+    return memory_key("flow", linked.name, name, given, parts, linked.environment.fleet, linked.groups)
 
 
 class _Back:

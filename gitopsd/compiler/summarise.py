@@ -1,5 +1,6 @@
 """What the passes after bind need of a workflow, small enough to be remembered."""
 
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +24,16 @@ def summarise(system: System) -> WorkflowSummary:
             Store(channel.name, channel.path, channel.origin) for channel in system.channels.values() if channel.path
         ),
         transports=tuple(sorted({channel.transport for channel in system.channels.values()})),
+        flows=tuple(sorted(set(_flows(system)))),
     )
+
+
+def _flows(system: System) -> Iterator[tuple[str, str]]:
+    for channel in system.channels.values():
+        for producer in {system.steps[end.step].place.group for end in channel.producers}:
+            for consumer in {system.steps[end.step].place.group for end in channel.consumers}:
+                if producer != consumer:
+                    yield producer, consumer
 
 
 def _needs(system: System, step: BoundStep) -> StepNeeds:

@@ -16,7 +16,9 @@ from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout import RolloutReporter, roll_out
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.secrets.deployed import deployed_values
 from gitopsd.daemon.secrets.resolve import require_secrets
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.model.plan import Plan
@@ -32,6 +34,9 @@ from gitopsd.repo.source import SourceTree
 from gitopsd.repo.trailers import DeploymentTrailers, records_message
 
 _COMMIT_ATTEMPTS = 5
+
+_LOCK_SECONDS = 300.0
+"""More than a rollout needs to see that a newer deployment is there, and to let go of the worker that it is at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,38 +92,57 @@ def apply_version(
     refused. `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved.
     `confirm_deletes` says that a plan which is held for what it deletes is meant, `despite_pause` that a paused
     environment is.
+    Committing takes no lock but compare-and-swap: a rollout of an older deployment that is under way ends as soon as it
+    sees this one, and then the workers are converged on the newest, under the host lock.
     Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
     environment = branch_of(workspace, read_source()).environment
-    with host_lock(workspace.identity, environment):
-        applied = _commit(
-            workspace,
-            read_source,
-            named=named,
-            expected=expected,
-            confirmed=confirm_deletes,
-            despite_pause=despite_pause,
-            reporter=reporter,
-        )
-        reporter.committed(applied)
-        workers = desired_releases(workspace.repository, applied.head.commit.tree)
+    applied = _commit(
+        workspace,
+        read_source,
+        named=named,
+        expected=expected,
+        confirmed=confirm_deletes,
+        despite_pause=despite_pause,
+        reporter=reporter,
+    )
+    reporter.committed(applied)
+    with host_lock(workspace.identity, environment, deadline=_LOCK_SECONDS, on_wait=reporter.note):
+        head, secrets = _newest(workspace, applied, reporter)
+        workers = desired_releases(workspace.repository, head.commit.tree)
         results: list[WorkerResult] = []
         try:
-            for result in roll_out(
-                workspace, applied.branch, applied.head, workers, secrets=applied.secrets, reporter=reporter
-            ):
+            for result in roll_out(workspace, applied.branch, head, workers, secrets=secrets, reporter=reporter):
                 results.append(result)
                 yield result
         finally:  # also when it is interrupted: what was seen by then counts
-            _drop_those_that_left(workspace, applied, results, reporter)
+            _drop_those_that_left(workspace, applied.branch, head, results, reporter)
+
+
+def _newest(
+    workspace: Workspace, applied: Applied, reporter: Reporter
+) -> tuple[ArtifactHead, Mapping[str, SecretValue]]:
+    """The head as it is once the lock is ours, which others may have moved meanwhile, and the values it asks for."""
+    head = read_head(workspace.repository, applied.branch)
+    if head is None or head.commit.id == applied.head.commit.id:
+        return applied.head, applied.secrets
+    number = number_of(head)
+    if number <= applied.deployment:  # records alone: a cordon, say
+        return head, applied.secrets
+    reporter.note(f"deployment {number} was committed meanwhile: the workers are converged on that one")
+    return head, deployed_values(workspace, head, desired_releases(workspace.repository, head.commit.tree), reporter)
 
 
 def _drop_those_that_left(
-    workspace: Workspace, applied: Applied, results: Sequence[WorkerResult], reporter: Reporter
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    head: ArtifactHead,
+    results: Sequence[WorkerResult],
+    reporter: Reporter,
 ) -> None:
     seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
     try:
-        for name in drop_seen_empty(workspace, applied.branch, applied.head, seen):
+        for name in drop_seen_empty(workspace, branch, head, seen):
             reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
     except RepositoryError as error:
         reporter.warn(f"that workers left could not be recorded, so the next apply does: {error.message}")

@@ -20,6 +20,7 @@ from gitopsd.model.artifacts import (
     ArtifactState,
     FactsRecord,
     FleetRecord,
+    GroupRecord,
     PlacedWorker,
     PlacementRecord,
 )
@@ -138,6 +139,11 @@ def read_fleet(repository: Repository, tree: str) -> dict[str, PlacedWorker]:
     """The workers that a tree of the artifact branch has releases for, by name."""
     fleet = _record(_record_file(repository, tree, FLEET_FILE), FleetRecord, FLEET_FILE)
     return {name: replace(worker, name=name) for name, worker in fleet.workers.items()}
+
+
+def read_groups(repository: Repository, tree: str) -> dict[str, GroupRecord]:
+    """The worker groups of a tree of the artifact branch, by name; none where an earlier gitopsd wrote it."""
+    return _record(_record_file(repository, tree, FLEET_FILE), FleetRecord, FLEET_FILE).groups
 
 
 def kept_parts(

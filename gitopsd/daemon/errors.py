@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from gitopsd.fleet.errors import WorkerError
-from gitopsd.model.diagnostic import Diagnostic, Location
+from gitopsd.model.diagnostic import Diagnostic, Location, Severity
 
 
 class DiagnosticsError(Exception):
     """A version or configuration that doesn't compile; `sources` holds the files for the excerpts."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic], sources: Mapping[str, bytes]) -> None:
-        super().__init__(f"{len(diagnostics)} diagnostics")
+        errors = sum(one.severity is Severity.ERROR for one in diagnostics)
+        super().__init__(f"the version has {errors} error{'' if errors == 1 else 's'}")
         self.diagnostics = tuple(diagnostics)
         self.sources = sources
 

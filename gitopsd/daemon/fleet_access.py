@@ -1,7 +1,8 @@
 """The operator's way to the workers: one of them, or many side by side, each failing by itself."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Event
 from typing import TypeVar
 
 from gitopsd.daemon.artifact_state import read_fleet
@@ -31,9 +32,16 @@ def deployed_targets(
 
 
 @contextmanager
+def open_workers(workspace: Workspace) -> Iterator[Workers]:
+    """The connections of one command, kept open for all that it asks of a worker."""
+    with Workers(ssh_settings(workspace)) as workers:
+        yield workers
+
+
+@contextmanager
 def reach(workspace: Workspace, target: Target) -> Iterator[WorkerConnection]:
     """A connection to one worker, that opens on its first call."""
-    with Workers(ssh_settings(workspace)) as workers, workers.connect(target) as connection:
+    with open_workers(workspace) as workers, workers.connect(target) as connection:
         yield connection
 
 
@@ -43,18 +51,21 @@ def reach_all(
     function: Callable[[WorkerConnection], _Result],
     *,
     deadline: float,
+    workers: Workers | None = None,
+    stop: Event | None = None,
 ) -> Iterator[Succeeded[_Result] | Failed]:
     """`function` with a connection to each worker, in threads; one outcome for each, in the order in which they end.
 
-    deadline: seconds for all of them.
+    deadline: seconds for all of them. workers: whose connections, of this call alone without it. stop: as for
+    `fan_out`.
     """
-    with Workers(ssh_settings(workspace)) as workers:
+    with nullcontext(workers) if workers is not None else open_workers(workspace) as opened:
 
         def work(target: Target) -> _Result:
-            with workers.connect(target) as connection:
+            with opened.connect(target) as connection:
                 return function(connection)
 
-        yield from fan_out(targets, work, deadline=deadline)
+        yield from fan_out(targets, work, deadline=deadline, stop=stop)
 
 
 def is_away(error: Exception) -> bool:

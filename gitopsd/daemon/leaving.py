@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
-from gitopsd.daemon.artifact_state import read_control, read_facts, read_fleet
+from gitopsd.daemon.artifact_state import read_control, read_facts, read_fleet, read_groups
 from gitopsd.daemon.control import control_file
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.workspace import Workspace
@@ -50,7 +50,9 @@ def without_workers(repository: Repository, head: ArtifactHead, names: Collectio
     tree = head.commit.tree
     fleet = read_fleet(repository, tree)
     kept = {name: replace(worker, name="") for name, worker in fleet.items() if name not in names}
-    files: dict[str, bytes | None] = {FLEET_FILE: record_file(FleetRecord(workers=kept))}
+    files: dict[str, bytes | None] = {
+        FLEET_FILE: record_file(FleetRecord(workers=kept, groups=read_groups(repository, tree)))
+    }
     files |= {f"{WORKERS_FOLDER}/{name}": None for name in names}
     facts = read_facts(repository, tree)
     if facts.workers.keys() & set(names):

@@ -9,13 +9,11 @@ from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout import RolloutReporter, compare_all, roll_out
-from gitopsd.daemon.secrets.handover import secret_names
-from gitopsd.daemon.secrets.resolve import resolve_secrets
+from gitopsd.daemon.secrets.deployed import deployed_values
 from gitopsd.daemon.status import Deployed, open_deployed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.release import DesiredRelease
-from gitopsd.model.secret import SecretValue
 from gitopsd.repo.artifacts import ArtifactHead
 from gitopsd.repo.lock import host_lock
 
@@ -38,7 +36,7 @@ def reconcile(workspace: Workspace, names: Collection[str], *, reporter: Reporte
         deployed, head, desired = _desired(workspace, names)
         refuse_paused(workspace.repository, deployed.branch.environment, head)
         reporter.begun(deployed)
-        secrets = _secrets(workspace, head, desired, reporter)
+        secrets = deployed_values(workspace, head, desired, reporter)
         yield from roll_out(
             workspace, deployed.branch, head, desired, secrets=secrets, reporter=reporter, all_workers=not names
         )
@@ -48,21 +46,8 @@ def find_differences_of(workspace: Workspace, names: Collection[str], *, reporte
     """What `reconcile` would find, touching no worker and waiting for nobody. Raises as it does."""
     deployed, head, desired = _desired(workspace, names)
     reporter.begun(deployed)
-    secrets = _secrets(workspace, head, desired, reporter)
+    secrets = deployed_values(workspace, head, desired, reporter)
     yield from compare_all(workspace, deployed.branch, head, desired, secrets)
-
-
-def _secrets(
-    workspace: Workspace, head: ArtifactHead, desired: Mapping[str, DesiredRelease], reporter: Reporter
-) -> Mapping[str, SecretValue]:
-    """Those that can be had, from where the deployed version has them; the others are told, and fail their workers."""
-    names = {name for release in desired.values() for name in secret_names(release)}
-    trailers = head.deployment.trailers if head.deployment else None
-    commit = trailers.source_commit if trailers else ""
-    resolved = resolve_secrets(workspace.configuration, names, workspace.repository, commit)
-    for name, problem in resolved.problems.items():
-        reporter.warn(f"the secret `{name}` can't be compared or handed out: {problem}")
-    return resolved.values
 
 
 def _desired(

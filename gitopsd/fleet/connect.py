@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from gitopsd.fleet.connector import Connector
 from gitopsd.fleet.local import LocalWorker
+from gitopsd.fleet.pool import Pool
 from gitopsd.fleet.ssh import SshWorker
 from gitopsd.fleet.target import SshSettings
 
@@ -16,26 +17,28 @@ if TYPE_CHECKING:
 
 
 class Workers:
-    """Makes connections to workers: one of these for each command or daemon, shared by its threads.
+    """Makes and keeps connections to workers: one of these for each command or daemon, shared by its threads.
 
-    ~/.ssh/config is read when the first SSH worker is asked for.
+    A connection over SSH stays open for whoever connects to the same worker next, until `close`. ~/.ssh/config is read
+    when the first SSH worker is asked for.
     """
 
     def __init__(self, settings: SshSettings | None = None) -> None:
         self._settings = SshSettings() if settings is None else settings
         self._connector: Connector | None = None
+        self._pool = Pool()
         self._lock = threading.Lock()
 
     def connect(self, target: Target) -> WorkerConnection:
-        """A connection that opens on its first call; close it, or use it in a `with`."""
-        if target.connection == "local":
-            return LocalWorker(target)
-        with self._lock:  # one of them: jump hosts are shared by all threads
-            if self._connector is None:
-                self._connector = Connector(self._settings)
-        return SshWorker(target, self._connector)
+        """A connection that opens on its first call, unless one is kept; close it, or use it in a `with`."""
+        return self._connection(target, anew=False)
+
+    def connect_anew(self, target: Target) -> WorkerConnection:
+        """The same over a new SSH connection that nobody else gets, and that ends with it."""
+        return self._connection(target, anew=True)
 
     def close(self) -> None:
+        self._pool.close()
         if self._connector is not None:
             self._connector.close()
 
@@ -46,3 +49,11 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _connection(self, target: Target, *, anew: bool) -> WorkerConnection:
+        if target.connection == "local":
+            return LocalWorker(target)
+        with self._lock:  # one of them: jump hosts are shared by all threads
+            if self._connector is None:
+                self._connector = Connector(self._settings)
+        return SshWorker(target, self._connector, self._pool, anew=anew)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,17 @@ import fabric
 import paramiko
 
 from gitopsd.fleet.errors import HostKeyMismatch, WorkerUnreachable
-from gitopsd.fleet.host_key import HostKey, HostKeyRefused, PinnedKeyPolicy, parse_host_key, prefer, refusal_message
+from gitopsd.fleet.host_key import (
+    HostKey,
+    HostKeyRefused,
+    PinnedKeyPolicy,
+    parse_host_key,
+    prefer,
+    prefer_fast,
+    refusal_message,
+)
+from gitopsd.fleet.identity import Identities
+from gitopsd.fleet.jumps import JumpRefused, Jumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +31,11 @@ if TYPE_CHECKING:
     from gitopsd.fleet.target import SshSettings, Target
 
 _KEEPALIVE_SECONDS = 30
+# Paramiko looks ten times a second whether a connection was closed; `Session.close` wakes it instead
+_LOOK_SECONDS = 5.0
+# a peer that takes nothing any more, so that whoever sends to it doesn't wait without end
+_UNSENT_MILLISECONDS = 30_000
+_REKEY_SECONDS = 10.0
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its warnings are for `--debug`, not for stderr
 
@@ -32,8 +46,8 @@ class Connector:
     def __init__(self, settings: SshSettings) -> None:
         self._settings = settings
         self._config = _load_config(settings)
-        self._jumps: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._identities = Identities()
+        self._jumps = Jumps()
 
     def open(self, target: Target, deadline: float) -> Any:
         """An authenticated fabric.Connection to the worker, its host key verified against the fleet file's.
@@ -76,15 +90,12 @@ class Connector:
         except BaseException:
             _abandon(connection, sock)
             raise
-        connection.transport.set_keepalive(_KEEPALIVE_SECONDS)
+        _keep_alive(connection.transport)
         return connection
 
     def close(self) -> None:
         """Close the jump hosts; connections that go through them end with them."""
-        with self._lock:
-            jumps, self._jumps = self._jumps, {}
-        for jump in jumps.values():
-            jump.client.close()
+        self._jumps.close()
 
     def _socket(self, target: Target, connection: Any, where: str, deadline: float) -> Any:
         seconds = _until(deadline, self._settings.connect_seconds)
@@ -93,7 +104,8 @@ class Connector:
             if isinstance(gateway, str) and gateway != self._settings.jump:
                 return connection.open_gateway()  # a ProxyCommand
             if gateway:
-                jump = self._jump(target, gateway)
+                jump = self._jump(target, gateway, deadline)
+                seconds = _until(deadline, self._settings.connect_seconds)
                 destination = (connection.host, int(connection.port))
                 return jump.transport.open_channel("direct-tcpip", destination, ("", 0), timeout=seconds)
             return _connect(connection.host, int(connection.port), seconds)
@@ -109,45 +121,41 @@ class Connector:
                 "Is the machine up, is the address right, does a firewall let us in?",
             ) from error
 
-    def _jump(self, target: Target, gateway: Any) -> Any:
-        # under the lock: Paramiko's authentication through one gateway fails when threads race to open it
-        with self._lock:
-            name = _name(gateway)
-            known = self._jumps.get(name)
-            if known is not None and known.is_connected:
-                return known
+    def _jump(self, target: Target, gateway: Any, deadline: float) -> Any:
+        name = _name(gateway)
+
+        def open_jump() -> Any:
             jump = fabric.Connection(gateway, config=self._config) if isinstance(gateway, str) else gateway
-            self._open_jump(target, jump, name)
-            self._jumps[name] = jump
+            self._open_jump(jump, name)
             return jump
 
-    def _open_jump(self, target: Target, jump: Any, name: str) -> None:
+        return self._jumps.get(target.name, name, open_jump, deadline)
+
+    def _open_jump(self, jump: Any, name: str) -> None:
         # it is no worker, so the fleet file doesn't pin it: its key is checked as OpenSSH checks it
         jump.client.load_system_host_keys()
         jump.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         jump.connect_timeout = self._settings.connect_seconds
-        jump.connect_kwargs = {
-            **self._connect_kwargs(jump, None, None),
-            "channel_timeout": self._settings.connect_seconds,
-        }
+        jump.connect_kwargs = self._connect_kwargs(jump, None, None)
         try:
             jump.open()
         except (paramiko.SSHException, EOFError, OSError) as error:
             jump.client.close()
-            raise WorkerUnreachable(
-                target.name,
-                "connect",
-                f"{target.name}: the jump host {name} lets nobody through: {_reason(error)}. Try `ssh {name}` as the "
-                "same user: its host key must be in ~/.ssh/known_hosts and your key must be accepted",
+            raise JumpRefused(
+                f"the jump host {name} lets nobody through: {_reason(error)}. Try `ssh {name}` as the "
+                "same user: its host key must be in ~/.ssh/known_hosts and your key must be accepted"
             ) from error
-        jump.transport.set_keepalive(_KEEPALIVE_SECONDS)
+        _keep_alive(jump.transport)
 
     def _connect_kwargs(self, connection: Any, sock: Any, pinned: HostKey | None) -> dict[str, Any]:
         settings = self._settings
         identities = [str(Path(path).expanduser()) for path in settings.identity]
         configured = connection.connect_kwargs.get("key_filename") or []
+        files = [str(path) for path in identities or ([configured] if isinstance(configured, str) else configured)]
+        first = self._identities.load(files[0]) if files else None
         options: dict[str, Any] = {
-            "key_filename": identities or configured,
+            "pkey": first,
+            "key_filename": files if first is None else files[1:],
             "allow_agent": not identities,
             "look_for_keys": not identities,
             "banner_timeout": settings.banner_seconds,
@@ -174,8 +182,11 @@ def _transport_factory(pinned: HostKey | None) -> Callable[..., paramiko.Transpo
         if isinstance(sock, socket.socket):
             # Paramiko leaves Nagle's algorithm on, which costs 40 ms a request
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MILLISECONDS)
         transport = paramiko.Transport(sock, disabled_algorithms=disabled_algorithms)
         transport.daemon = True
+        transport.clear_to_send_timeout = _REKEY_SECONDS
+        prefer_fast(transport)
         prefer(transport, pinned)
         return transport
 
@@ -198,7 +209,28 @@ def _pinned(target: Target) -> HostKey | None:
 
 
 def _connect(host: str, port: int, seconds: float) -> socket.socket:
-    return socket.create_connection((host, port), timeout=seconds)
+    """A connection to the first of the host's addresses that answers, within one time limit for all of them."""
+    deadline = time.monotonic() + seconds
+    failure: OSError = TimeoutError()
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_until(deadline, seconds))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+            if time.monotonic() >= deadline:
+                break
+        else:
+            return sock
+    raise failure
+
+
+def _keep_alive(transport: paramiko.Transport) -> None:
+    transport.set_keepalive(_KEEPALIVE_SECONDS)
+    if isinstance(transport.sock, socket.socket):
+        transport.sock.settimeout(_LOOK_SECONDS)
 
 
 def _not_authenticated(target: Target, user: str, where: str, error: Exception) -> WorkerUnreachable:

@@ -27,6 +27,15 @@ class WorkerUnreachable(WorkerError):  # noqa: N818 -- says what happened; Worke
         self.stage = stage
 
 
+class Stopped(WorkerUnreachable):
+    """Somebody stopped the whole before this worker had ended; `begun` says whether anything was asked of it."""
+
+    def __init__(self, worker: str, *, begun: bool) -> None:
+        state = "had not ended when it was stopped, and may still end by itself" if begun else "was not begun"
+        super().__init__(worker, "read", f"{worker}: {state}: run again for the rest")
+        self.begun = begun
+
+
 class HostKeyMismatch(WorkerUnreachable):
     """The host key is unknown or another than the fleet file's; nothing was sent. Fingerprints as `SHA256:…`."""
 

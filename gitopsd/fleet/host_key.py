@@ -82,6 +82,16 @@ def prefer(transport: Transport, pinned: HostKey | None) -> None:
     options.key_types = first + [name for name in known if name not in first]
 
 
+def prefer_fast(transport: Transport) -> None:
+    """Ask for curve25519 and AES-GCM first: other key exchanges take ten times the CPU, other ciphers a fifth more.
+
+    A server that has neither is offered the rest.
+    """
+    options = transport.get_security_options()
+    options.kex = sorted(options.kex, key=lambda name: not name.startswith("curve25519-"))
+    options.ciphers = sorted(options.ciphers, key=lambda name: not name.startswith("aes128-gcm"))
+
+
 def refusal_message(target: Target, where: str, pinned: HostKey | None, offered: HostKey) -> str:
     """What was expected, what was offered, and how to put things right."""
     kind = offered.kind.removeprefix("ssh-").split("-")[0]

@@ -19,7 +19,12 @@ class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Activation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one activation did to each job, and what was read back afterwards; seconds by step."""
+    """What one activation did to each job, and what was read back afterwards; seconds by step.
+
+    failed: certainly not up, and so in none of the other lists. pending: started, restarted or reloaded, but not known
+    to be ready: `health` tells. token: a switch is armed, and undoes all this unless `confirm` presents it in time.
+    warnings: what could not be done as it should, and yet was no reason to stop.
+    """
 
     started: tuple[str, ...]
     restarted: tuple[str, ...]
@@ -30,6 +35,39 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     daemon_reload: bool
     seconds: dict[str, float]
     observation: Observation
+    pending: tuple[str, ...] = ()
+    token: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
+    confirmed: bool
+
+
+class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
+    """An activation was undone: `previous` was left for `release`, None where nothing was there before it."""
+
+    release: str | None
+    previous: str
+    failed: dict[str, JobFailure] = {}
+    observation: Observation | None = None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Each job of the release is in one of the three; reasons: why each pending one doesn't count as healthy yet.
+
+    observation: once none is pending.
+    """
+
+    healthy: tuple[str, ...]
+    pending: tuple[str, ...]
+    failed: dict[str, JobFailure]
+    reasons: dict[str, str] = {}
+    observation: Observation | None = None
+
+    @property
+    def settled(self) -> bool:
+        return not self.pending
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

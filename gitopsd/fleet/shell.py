@@ -9,7 +9,20 @@ from gitopsd.fleet.layout import SYSTEM_ROOT
 
 PYTHON = "/usr/bin/python3"  # the one that units run with
 AGENT_MISSING = 91
-VERBS = ("probe", "observe", "activate", "prune", "teardown", "logs", "follow", "show")
+VERBS = (
+    "probe",
+    "observe",
+    "activate",
+    "confirm",
+    "rollback",
+    "health",
+    "prune",
+    "teardown",
+    "logs",
+    "follow",
+    "show",
+    "serve",
+)
 _AGENTS = f"{SYSTEM_ROOT}/agent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

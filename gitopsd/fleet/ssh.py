@@ -4,34 +4,43 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from gitopsd.agent.bundle import agent_script
+from gitopsd.agent.serve import NOTHING_BEGUN
 from gitopsd.fleet.connection import OBSERVE_SECONDS
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.exchange import CutOff, Exchanged, NotStarted, begin, exchange
 from gitopsd.fleet.layout import layout_of
-from gitopsd.fleet.shell import AGENT_MISSING, Rights, agent_command, delivery_command
+from gitopsd.fleet.session import Session
+from gitopsd.fleet.shell import AGENT_MISSING, agent_command, delivery_command
 from gitopsd.fleet.stream import ChannelStream, log_lines
-from gitopsd.fleet.wire import decode_answer, encode_request, excerpt
+from gitopsd.fleet.wire import decode_answer, encode_request, encode_served, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from threading import Event
     from types import TracebackType
 
     from gitopsd.fleet.connector import Connector
+    from gitopsd.fleet.pool import Pool
     from gitopsd.fleet.target import Target
 
 _COMMAND_NOT_FOUND = 127
 _OPEN_SECONDS = 30.0
+_LOOKING = frozenset({"observe", "health", "probe", "logs", "show"})  # may be asked twice
 
 
 class SshWorker:
-    """A WorkerConnection over SSH: opened by the first call, kept for the next ones, opened again when it broke."""
+    """A WorkerConnection over SSH: leased or opened by the first call, given back by `close`, opened again if it broke.
 
-    def __init__(self, target: Target, connector: Connector) -> None:
+    anew: opened by the first call in any case, with one command a verb, and closed by `close`.
+    """
+
+    def __init__(self, target: Target, connector: Connector, pool: Pool, *, anew: bool = False) -> None:
         self._target = target
         self._connector = connector
+        self._pool = pool
+        self._anew = anew
         self._layout = layout_of(target)
-        self._connection: Any = None
+        self._session: Session | None = None
 
     @property
     def target(self) -> Target:
@@ -41,32 +50,41 @@ class SshWorker:
         self, verb: str, request: Mapping[str, Any], payload: bytes = b"", timeout: float = OBSERVE_SECONDS
     ) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
-        stdin = encode_request(self._layout, request) + payload
-        script = agent_script()
-        rights = self._rights(deadline)
-        done = self._run(verb, agent_command(script.sha256, verb, rights), stdin, deadline)
-        if done.status == AGENT_MISSING and not done.stdout:
-            self._deliver(rights, deadline)
-            done = self._run(verb, agent_command(script.sha256, verb, rights), stdin, deadline)
-        self._require_started(done)
-        return decode_answer(self._target.name, verb, done.status, done.stdout, done.stderr)
+        if self._anew:
+            done = self._run_once(verb, request, payload, deadline)
+        else:
+            done = self._ask(verb, request, payload, deadline)
+        answer = decode_answer(self._target.name, verb, done.status, done.stdout, done.stderr)
+        if verb == "observe" and self._session is not None:
+            return self._session.observed(request, answer)
+        return answer
 
     def follow(self, job: str, lines: int, stop: Event) -> Iterator[str]:
         request = {"job": job, "lines": lines}
         self.call("logs", {**request, "lines": 1})  # the agent is there by then, and the job's name is one
-        command = agent_command(agent_script().sha256, "follow", self._rights(time.monotonic() + _OPEN_SECONDS))
+        session = self._open(time.monotonic() + _OPEN_SECONDS)
+        command = agent_command(agent_script().sha256, "follow", session.rights)
+        stdin = encode_request(self._layout, request)
         try:
-            channel = begin(self._connection.transport, command, encode_request(self._layout, request))
+            try:
+                channel = begin(session.transport, command, stdin)
+            except NotStarted:
+                session.end_agent()  # some servers open one session at a time
+                channel = begin(session.transport, command, stdin)
         except (NotStarted, CutOff) as error:
-            self.close()
+            self._end()
             name = self._target.name
             raise WorkerUnreachable(name, "exec", f"{name}: its log can't be followed: {error}") from error
         yield from log_lines(self._target.name, ChannelStream(channel), stop)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.client.close()
-            self._connection = None
+        session, self._session = self._session, None
+        if session is None:
+            return
+        if self._anew:
+            self._pool.end(session)
+        else:
+            self._pool.give_back(self._target, session)
 
     def __enter__(self) -> Self:
         return self
@@ -76,46 +94,104 @@ class SshWorker:
     ) -> None:
         self.close()
 
-    def _open(self, deadline: float) -> Any:
-        if self._connection is None or not self._connection.is_connected:
-            self.close()
-            self._connection = self._connector.open(self._target, deadline)
-        return self._connection
+    def _open(self, deadline: float) -> Session:
+        if self._session is not None and not self._session.is_open:
+            self._end()
+        if self._session is None and not self._anew:
+            self._session = self._pool.lease(self._target)
+        if self._session is None:
+            self._session = Session(self._connector.open(self._target, deadline))
+            self._pool.opened(self._session)
+        return self._session
 
-    def _rights(self, deadline: float) -> Rights:
-        return "root" if self._open(deadline).user == "root" else "sudo"
+    def _end(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            self._pool.end(session)
 
-    def _run(self, verb: str, command: str, stdin: bytes, deadline: float) -> Exchanged:
+    def _ask(self, verb: str, request: Mapping[str, Any], payload: bytes, deadline: float) -> Exchanged:
+        """The answer of the agent that stays; a new one is asked where the one before certainly began nothing."""
+        done = self._ask_once(verb, request, payload, deadline)
+        if done.status == AGENT_MISSING and not done.stdout:
+            self._deliver(deadline)
+            done = self._ask_once(verb, request, payload, deadline)
+        if not done.stdout and (done.status == NOTHING_BEGUN or (done.status is None and verb in _LOOKING)):
+            done = self._ask_once(verb, request, payload, deadline)
+        if not done.stdout and done.status == NOTHING_BEGUN:  # nobody may stay there
+            return self._run_once(verb, request, payload, deadline)
+        self._require_started(done)
+        return done
+
+    def _ask_once(self, verb: str, request: Mapping[str, Any], payload: bytes, deadline: float) -> Exchanged:
+        def ask(session: Session) -> Exchanged:
+            also = {"known": session.known(request)} if verb == "observe" else {}
+            stdin = encode_served(self._layout, verb, {**request, **also}, payload)
+            command = agent_command(agent_script().sha256, "serve", session.rights)
+            done = session.agent(command, deadline).ask(stdin, deadline)
+            if not done.stdout.endswith(b"\n"):
+                session.end_agent()
+            return done
+
+        return self._with_session(verb, ask, deadline)
+
+    def _run_once(self, verb: str, request: Mapping[str, Any], payload: bytes, deadline: float) -> Exchanged:
+        """One command for one verb."""
+        stdin = encode_request(self._layout, request) + payload
+
+        def run(session: Session) -> Exchanged:
+            command = agent_command(agent_script().sha256, verb, session.rights)
+            return exchange(session.transport, command, stdin, deadline)
+
+        done = self._with_session(verb, run, deadline)
+        if done.status == AGENT_MISSING and not done.stdout:
+            self._deliver(deadline)
+            done = self._with_session(verb, run, deadline)
+        self._require_started(done)
+        return done
+
+    def _with_session(self, verb: str, function: Callable[[Session], Exchanged], deadline: float) -> Exchanged:
         name = self._target.name
         try:
             try:
-                return exchange(self._open(deadline).transport, command, stdin, deadline)
+                return function(self._open(deadline))
             except NotStarted:
                 if time.monotonic() >= deadline:
                     raise
                 # a connection that was kept may have died in silence; nothing was run yet, so once more is safe
-                self.close()
-                return exchange(self._open(deadline).transport, command, stdin, deadline)
+                self._end()
+                return function(self._open(deadline))
+            except CutOff:
+                if verb not in _LOOKING or time.monotonic() >= deadline:
+                    raise
+                self._end()
+                return function(self._open(deadline))
         except NotStarted as error:
-            self.close()
+            where = self._where()
+            self._end()
             raise WorkerUnreachable(
                 name,
                 "exec",
-                f"{name}: connected to {self._where()}, but sshd opened no session for `{verb}`: {error}. "
+                f"{name}: connected to {where}, but sshd opened no session for `{verb}`: {error}. "
                 "Has the machine processes to spare, does its MaxSessions allow one?",
             ) from error
         except CutOff as error:
-            self.close()
+            where = self._where()
+            self._end()
             raise WorkerUnreachable(
                 name,
                 "read",
-                f"{name}: `{verb}` was begun at {self._where()}, but {error}. The worker may have done it all the "
+                f"{name}: `{verb}` was begun at {where}, but {error}. The worker may have done it all the "
                 "same: observing it, or running the same again, is safe",
             ) from error
 
-    def _deliver(self, rights: Rights, deadline: float) -> None:
+    def _deliver(self, deadline: float) -> None:
         script = agent_script()
-        done = self._run("agent", delivery_command(script.sha256, rights), script.content, deadline)
+
+        def deliver(session: Session) -> Exchanged:
+            command = delivery_command(script.sha256, session.rights)
+            return exchange(session.transport, command, script.content, deadline)
+
+        done = self._with_session("agent", deliver, deadline)
         self._require_started(done)
         if done.status != 0:
             raise WorkerRefused(
@@ -128,7 +204,7 @@ class SshWorker:
     def _require_started(self, done: Exchanged) -> None:
         if done.stdout or done.status in (0, AGENT_MISSING):
             return
-        user = self._connection.user
+        user = "the user" if self._session is None else self._session.user
         if done.stderr.startswith(b"sudo:"):
             raise WorkerRefused(
                 self._target.name,
@@ -147,5 +223,4 @@ class SshWorker:
             )
 
     def _where(self) -> str:
-        connection = self._connection
-        return str(self._target.address) if connection is None else f"{connection.host}:{connection.port}"
+        return str(self._target.address) if self._session is None else self._session.where

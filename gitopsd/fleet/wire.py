@@ -29,6 +29,12 @@ def encode_request(layout: Layout, request: Mapping[str, Any]) -> bytes:
     return _encode({"protocol": PROTOCOL, "layout": layout.as_json(), **request}) + b"\n"
 
 
+def encode_served(layout: Layout, verb: str, request: Mapping[str, Any], payload: bytes) -> bytes:
+    """A request to an agent that stays: its line also says what is asked, and where the payload ends."""
+    head = {"verb": verb, "size": len(payload), "protocol": PROTOCOL, "layout": layout.as_json(), **request}
+    return b"".join((_encode(head), b"\n", payload))
+
+
 def decode_answer(worker: str, verb: str, status: int | None, stdout: bytes, stderr: bytes) -> dict[str, Any]:
     """The agent's one line; WorkerRefused when it says no, or when what came back is no answer."""
     try:

@@ -53,11 +53,29 @@ class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.machine != other.machine and not same_key
 
 
+class GroupRecord(Struct, frozen=True, kw_only=True):
+    """A worker group as `fleet.json` records it: how it is rolled out to. Times in seconds; a share is text.
+
+    `order`: groups of a lower one are rolled out to first. The defaults are for a group that has no record.
+    """
+
+    canary: int | str = 0
+    max_parallel: int | str = "100%"
+    min_healthy_time: float = 0.0
+    healthy_deadline: float = 120.0
+    auto_revert: bool = False
+    max_failed: int | str = 0
+    max_unreachable: int | str = "100%"
+    confirm_timeout: float = 30.0
+    order: int = 0
+
+
 class FleetRecord(Struct, frozen=True, kw_only=True):
     """`fleet.json`."""
 
     format: int = 1
     workers: dict[Name, PlacedWorker] = struct_field(default_factory=dict)
+    groups: dict[Name, GroupRecord] = struct_field(default_factory=dict)
 
 
 class PlacementRecord(Struct, frozen=True, kw_only=True):

@@ -34,11 +34,41 @@ class ObservedFile(msgspec.Struct, frozen=True, array_like=True):
     blob: str
 
 
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """An activation that nobody has confirmed yet: unless somebody does, the worker returns to `previous` by itself.
+
+    previous: None where nothing was there before. token: what `confirm` presents. seconds_left: until it is undone,
+    None while the activation is under way. phase: `activating`, which was cut short where the worker isn't busy, and
+    has to be repeated; `waiting` for the confirmation; or `rolling-back`.
+    """
+
+    release: str
+    previous: str | None
+    token: str
+    seconds_left: float | None = None
+    phase: str = "waiting"
+
+
+class RolledBackTo(msgspec.Struct, frozen=True, kw_only=True):
+    """The last activation was undone: `release` was left for `to`, None where nothing was there before.
+
+    at: seconds since the epoch by the worker's clock. token: that of the activation.
+    """
+
+    release: str
+    to: str | None
+    at: float
+    reason: str
+    token: str = ""
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker holds and runs. In sync means tree == release == desired, and units as release.json says.
 
     files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
     credentials: job -> secret -> fingerprint of what lies on the worker, made with the key that came with the question.
+    switch: an activation waits for its confirmation. rolled_back: the last one was undone; there until the next
+    activation succeeds. deployment: the highest number of a deployment that it was activated for, 0 for none.
     """
 
     owner: Owner | None
@@ -52,3 +82,6 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ObservedFile, ...] = ()
     busy: bool = False
     credentials: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    switch: Switch | None = None
+    rolled_back: RolledBackTo | None = None
+    deployment: int = 0

@@ -86,6 +86,10 @@ class Worker:
     def observe(self) -> dict[str, Any]:
         return self.call("observe", {"owner": None})
 
+    def health(self, release: TestRelease, wait: float = 10.0, min_healthy_time: float = 0.0) -> dict[str, Any]:
+        body = {"owner": None, "release": release.id, "wait": wait, "min_healthy_time": min_healthy_time}
+        return self.call("health", body)
+
     def teardown(self) -> dict[str, Any]:
         return self.call("teardown", {"owner": OWNER["root_commit"]})
 

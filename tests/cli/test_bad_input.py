@@ -1,5 +1,6 @@
 """One clear message each, the designed exit code, nothing written, no traceback."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -151,3 +152,21 @@ def test_a_place_that_the_built_in_worker_cannot_use_is_refused_before_anything_
     ran = odd.run("apply", expect=1)
     assert "set XDG_STATE_HOME" in ran.stderr
     assert operator.git("branch", "--list", "rendered/local") == ""
+
+
+def test_with_json_a_failure_is_on_stdout_as_well(tmp_path: Path) -> None:
+    ran = Operator(folder=tmp_path, home=tmp_path).run("status", "--json", expect=1)
+    error = json.loads(ran.stdout)["error"]
+    assert str(tmp_path) in error["message"]
+    assert error["hint"]
+    assert error["message"] in ran.stderr
+
+
+def test_with_json_a_version_that_does_not_compile_has_its_diagnostics_on_stdout(operator: Operator) -> None:
+    flow = operator.folder / "workflows/roundtrip.yaml"
+    flow.write_text(flow.read_text().replace("in: collected", "in: colected"))
+    ran = operator.run("plan", "--json", expect=1)
+    error = json.loads(ran.stdout)["error"]
+    assert "unknown-channel" in {one["code"] for one in error["diagnostics"]}
+    errors = [one for one in error["diagnostics"] if one["severity"] == "error"]
+    assert error["message"] == f"the version has {len(errors)} error{'' if len(errors) == 1 else 's'}"

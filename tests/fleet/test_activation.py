@@ -182,30 +182,52 @@ def test_a_job_that_does_not_come_up_is_reported_and_the_others_go_on(worker: Wo
     assert A not in result.observation.applied
 
 
-def test_a_job_that_is_slow_fails_at_the_deadline_and_is_not_started_again_once_it_is_up(
+def test_a_job_that_is_slow_is_pending_and_is_not_started_again_once_it_is_up(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    release = release_of(TestJob(name=A, settings={"ready_after": 8}), TestJob(name=B))
+    result = activate(worker, release)
+    assert (result.started, result.pending, result.failed) == ((A, B), (A,), {})
+    assert result.observation.units[unit(A)].active == "activating"
+    early = verbs.health(worker, release.id, wait=0)
+    assert (early.healthy, early.pending) == ((B,), (A,))
+    assert "not said yet that it is ready" in early.reasons[A]
+    assert verbs.health(worker, release.id, wait=30).healthy == (A, B)
+    assert activate(worker, release).unchanged == (A, B)
+    assert starts(machine, A) == ["1"]
+
+
+def test_a_job_that_takes_its_time_to_end_is_pending_and_restarted_once(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    slow = ("ExecStop=/bin/sleep 6",)
+    activate(worker, release_of(TestJob(name=A, unit_lines=slow)))
+    changed = release_of(TestJob(name=A, version="2", unit_lines=slow))
+    result = activate(worker, changed)
+    assert (result.restarted, result.pending, result.failed) == ((A,), (A,), {})
+    assert verbs.health(worker, changed.id, wait=30).healthy == (A,)
+    assert activate(worker, changed).unchanged == (A,)
+    assert starts(machine, A) == ["1", "2"]
+
+
+def test_ports_are_asked_and_one_that_stays_silent_keeps_its_job_alone_from_being_healthy(
     worker: WorkerConnection,
 ) -> None:
-    release = release_of(TestJob(name=A, settings={"ready_after": 6}), TestJob(name=B))
-    result = activate(worker, release, deadline=3)
-    assert "not ready yet" in result.failed[A].message
-    assert result.started == (B,)
-    until(lambda: active(verbs.observe(worker))[unit(A)] == "active")
-    assert activate(worker, release).unchanged == (A, B)
-
-
-def test_ports_are_waited_for_and_one_that_stays_silent_fails_its_job_alone(worker: WorkerConnection) -> None:
     url = "http://127.0.0.1:7002/ready"
     release = release_of(
         TestJob(name=A, ready={"kind": "tcp", "port": 7001}),
         TestJob(name=B, ready={"kind": "http", "url": url}, settings={"listen": 7002, "answer": "503 Busy"}),
         TestJob(name=C, ready={"kind": "tcp", "port": 7003}, settings={"listen": 7003, "ready_after": 3}),
     )
-    result = activate(worker, release, deadline=8)
-    assert result.started == (C,)
-    assert result.failed[A].message == "it does not answer on 127.0.0.1:7001"
-    assert f"starting {A} 1" in result.failed[A].log
-    assert result.failed[B].message == f"it answers {url} with status 503"
-    assert result.observation.applied.keys() == {C}
+    result = activate(worker, release)
+    assert (result.started, result.pending, result.failed) == ((A, B, C), (A, B, C), {})
+    assert result.observation.applied.keys() == {A, B, C}
+    found = verbs.health(worker, release.id, wait=8)
+    assert (found.healthy, found.pending) == ((C,), (A, B))
+    assert found.reasons == {
+        A: "it does not answer on 127.0.0.1:7001",
+        B: f"it answers {url} with status 503",
+    }
 
 
 def test_a_reload_reaches_the_running_process(machine: Machine, worker: WorkerConnection) -> None:

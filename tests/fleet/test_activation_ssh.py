@@ -276,5 +276,5 @@ def test_a_full_disk_is_told_and_nothing_changes(fleet: StartFleet) -> None:
 def test_small_packets_are_not_held_back(machine: Machine, workers: Workers) -> None:
     with workers.connect(target_of(machine)) as connection:
         verbs.observe(connection)
-        transport = connection._connection.transport  # type: ignore[attr-defined]
+        transport = connection._session.transport  # type: ignore[attr-defined]
         assert transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -41,12 +41,17 @@ def settings_for(machine: Machine, **changes: Any) -> SshSettings:
 
 
 def activate(
-    connection: WorkerConnection, release: TestRelease, before: TestRelease | None = None, deadline: float = 60.0
+    connection: WorkerConnection,
+    release: TestRelease,
+    before: TestRelease | None = None,
+    deadline: float = 60.0,
+    **options: Any,
 ) -> Activation:
-    """Send what `before` does not have, and activate."""
+    """Send what `before` does not have, and activate; options are those of the verb."""
     index, payload = release.payload(before)
     manifest = [(entry.path, entry.mode, entry.blob) for entry in release.entries]
-    return verbs.activate(connection, release.id, manifest, ([(blob, size) for blob, size in index], payload), deadline)
+    sent = ([(blob, size) for blob, size in index], payload)
+    return verbs.activate(connection, release.id, manifest, sent, deadline, **options)
 
 
 def pids(state: Observation) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
+from gitopsd.compiler.checks.rollout import check_rollout
 from gitopsd.compiler.parse import Declared
 from gitopsd.compiler.paths import is_plain_absolute, not_absolute
 from gitopsd.compiler.placement.features import is_feature
@@ -25,6 +26,7 @@ def check_fleet(fleet: Declared[Fleet]) -> list[Diagnostic]:
                 place = fleet.document.locate_key("groups", group_name, "mounts", mount)
                 diagnostics.append(not_absolute("a mount", mount, place))
         diagnostics += _check_features(fleet, ("groups", group_name, "features"), group.features)
+        diagnostics += check_rollout(fleet, ("groups", group_name, "rollout"), group.rollout_settings)
         for name, worker in group.workers.items():
             way = ("groups", group_name, "workers", name)
             if name in first_way:

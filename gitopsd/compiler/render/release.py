@@ -29,6 +29,7 @@ from gitopsd.model.artifacts import (
     WORKERS_FOLDER,
     ArtifactState,
     FleetRecord,
+    GroupRecord,
     PlacedWorker,
 )
 from gitopsd.model.memory import Memory, memory_key
@@ -144,6 +145,7 @@ def assemble(
     workflows: Sequence[CompiledWorkflow],
     placement: Placement,
     *,
+    groups: Mapping[str, GroupRecord],
     state: ArtifactState,
     runtime: BuiltTree,
     kept: Kept,
@@ -157,7 +159,8 @@ def assemble(
             jobs[job.worker].append((job, workflow.key))
     releases = {worker: _release(environment, worker, of_worker, runtime, memory) for worker, of_worker in jobs.items()}
     records = {name: replace(worker, name="") for name, worker in workers.items()}
-    files: dict[str, TreeFile | Graft] = {**kept, FLEET_FILE: json_file(to_builtins(FleetRecord(workers=records)))}
+    fleet = FleetRecord(workers=records, groups=dict(sorted(groups.items())))
+    files: dict[str, TreeFile | Graft] = {**kept, FLEET_FILE: json_file(to_builtins(fleet))}
     root: dict[str, TreeFile | Graft] = dict(files)
     for workflow in workflows:
         root[_placement_path(workflow.name)] = Graft(id=workflow.rendered.placement, mode=FILE)

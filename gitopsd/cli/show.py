@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from gitopsd.cli.failure import print_json
+from gitopsd.cli.plan_text import change_lines
+from gitopsd.cli.session import Session
+from gitopsd.daemon.deployment_record import (
+    DeploymentChanges,
+    DeploymentRecord,
+    changes_of,
+    deployment_before,
+    find,
+    read_record,
+)
+from gitopsd.daemon.rollout_note import RolloutRecord
+from gitopsd.daemon.status import open_deployed
+from gitopsd.model.excerpt import printable
+
+
+@click.command()
+@click.argument("deployment")
+@click.option("--json", "as_json", is_flag=True, help="The record, and the changes field by field, as JSON.")
+@click.pass_obj
+def show(session: Session, deployment: str, *, as_json: bool) -> int:
+    """Show a deployment, named by its number or 7 digits of its commit.
+
+    Says who deployed what, when and why, what each run over the fleet came to, and what changed.
+    """
+    workspace = session.workspace()
+    deployed = open_deployed(workspace)
+    commit = find(workspace, deployed, deployment)
+    record = read_record(workspace.repository, deployed.branch, commit)
+    changes = changes_of(workspace.repository, deployment_before(workspace.repository, commit), commit)
+    if as_json:
+        print_json({**msgspec.to_builtins(record), "changes": msgspec.to_builtins(changes)})
+    else:
+        for line in _lines(record, changes):
+            click.echo(printable(line))
+    return 0
+
+
+def _lines(record: DeploymentRecord, changes: DeploymentChanges) -> Iterator[str]:
+    yield f"deployment {record.deployment} of {record.environment}: {record.subject}"
+    yield f"  commit    {record.commit}"
+    yield f"  source    {record.source_commit}"
+    yield f"  trigger   {record.trigger}"
+    yield f"  by        {record.author} at {record.time}"
+    yield f"  plan      {record.plan_digest}, by {record.renderer}"
+    for rollout in record.rollouts:
+        yield ""
+        yield from _rollout_lines(rollout)
+    if not record.rollouts:
+        yield ""
+        yield "What became of it was not recorded."
+    yield from change_lines(changes.changes, changes.changed_workers)
+
+
+def _rollout_lines(rollout: RolloutRecord) -> Iterator[str]:
+    counts = ", ".join(f"{count} {state}" for state, count in rollout.counts.items()) or "no workers"
+    only = f" (only {', '.join(rollout.only)})" if rollout.only else ""
+    yield f"rolled out from {rollout.started} to {rollout.finished}{only}: {counts}"
+    for group, why in rollout.stopped.items():
+        yield f"  stopped in {group}: {why}"
+    if rollout.superseded_by is not None:
+        yield f"  superseded by deployment {rollout.superseded_by}"
+    if rollout.interrupted:
+        yield "  interrupted"
+    for worker, error in rollout.errors.items():
+        yield f"  {worker}: {error}"
+    if rollout.not_attempted:
+        yield f"  not attempted: {', '.join(rollout.not_attempted)}"
+    for worker, edits in rollout.overwritten.items():
+        for edit in edits:
+            yield f"  {worker}: overwrote {edit.path}, {edit.change} by hand" + (f": {edit.note}" if edit.note else "")
+            yield from (f"    {line}" for line in edit.diff.splitlines())
