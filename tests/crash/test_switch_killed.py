@@ -38,7 +38,7 @@ STRIDE = 1 if os.environ.get("GITOPSD_FULL_MATRIX", "") == "1" else 19
 def machine(fleet: StartFleet) -> Machine:
     machine = fleet(1)["worker-1"]
     for name, content in (
-        ("crash.py", Path(tests.crash.points.__file__).read_bytes()),
+        ("points.py", Path(tests.crash.points.__file__).read_bytes()),
         ("agent.py", agent_script().content),
     ):
         machine.run(["sh", "-c", f"cat > /opt/{name}"], input=content)
