@@ -56,16 +56,17 @@ def auto_revert(
         secrets = deployed_values(workspace, head, desired, reporter)
         back = {name: desired[name] for name in revert.workers if name not in waiting}
         rest = {name: release for name, release in desired.items() if name not in back}
-        rollout = yield from roll_out(
-            workspace,
-            branch,
-            head,
-            back,
-            secrets=secrets,
-            reporter=reporter,
-            all_workers=not rest,
-            settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
-        )
+        if back:
+            rollout = yield from roll_out(
+                workspace,
+                branch,
+                head,
+                back,
+                secrets=secrets,
+                reporter=reporter,
+                all_workers=not rest,
+                settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
+            )
         if rollout.interrupted or rollout.superseded_by is not None:
             return
         if rest and not set(rollout.to_revert) - revert.quarantines.keys():
