@@ -59,17 +59,18 @@ def auto_revert(
         back = {name: desired[name] for name in revert.workers if name not in waiting}
         rest = {name: release for name, release in desired.items() if name not in back}
         attempts = attempts_of(workspace, branch)
-        going_back = roll_out(
-            workspace,
-            branch,
-            head,
-            back,
-            secrets=secrets,
-            reporter=reporter,
-            all_workers=not rest,
-            settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
-        )
-        rollout = yield from remembering(attempts, number_of(head), back, going_back)
+        if back:
+            going_back = roll_out(
+                workspace,
+                branch,
+                head,
+                back,
+                secrets=secrets,
+                reporter=reporter,
+                all_workers=not rest,
+                settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
+            )
+            rollout = yield from remembering(attempts, number_of(head), back, going_back)
         if rollout.interrupted or rollout.superseded_by is not None:
             return
         if rest and not set(rollout.to_revert) - revert.quarantines.keys():

@@ -10,7 +10,7 @@ from gitopsd.compiler.render.workflow import RenderedJob, RenderedWorkflow, Work
 from gitopsd.daemon.artifact_state import read_placement_record
 from gitopsd.model.artifacts import PLACEMENT_FOLDER, RELEASE_FILE, WORKERS_FOLDER, PlacementRecord
 from gitopsd.model.release import ReleaseRecord
-from gitopsd.model.trees import EXECUTABLE, TREE, TreeFile
+from gitopsd.model.trees import EXECUTABLE, FILE, TREE, TreeFile
 from gitopsd.repo.artifacts import find_entry, list_files, list_folder, read_file
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
@@ -92,6 +92,9 @@ def committed_workflow(repository: Repository, tree: str, workflow: str) -> Comm
         own = tuple(job for job in release.jobs if record.jobs.get(job.name) == worker)
         releases[worker] = CommittedRelease(runtime=release.runtime, jobs=own)
     missing = sorted(record.jobs.keys() - {job.name for release in releases.values() for job in release.jobs})
+    foreign = sorted(job for job in record.jobs if job.partition(".")[0] != workflow)
+    if foreign:
+        raise _unusable(record.jobs[foreign[0]], f"placement/{workflow}.json names {foreign[0]}")
     if missing:
         raise _unusable(record.jobs[missing[0]], f"{missing[0]} should be in it")
     return CommittedWorkflow(placement=record, releases=releases)
@@ -111,9 +114,17 @@ def text_of(repository: Repository, rendered: RenderedWorkflow) -> WorkflowText:
 
 
 def size_of(repository: Repository, jobs: Sequence[RenderedJob]) -> int:
-    """Bytes of all their files together."""
-    blobs = [entry.id for job in jobs for entry in list_files(repository, job.tree).values()]
-    return sum(repository.blob_size(blob) for blob in [*blobs, *(blob for job in jobs for _, blob in job.units)])
+    """Bytes of all their files together. Raises RepositoryError where something else than files is among them."""
+    size = 0
+    for job in jobs:
+        files = list_files(repository, job.tree)
+        if any(entry.mode not in {FILE, EXECUTABLE} for entry in files.values()):
+            raise _unusable(job.worker, f"{job.name} is made of something else than files")
+        size += sum(
+            repository.blob_size(blob)
+            for blob in [*(unit for _, unit in job.units), *(entry.id for entry in files.values())]
+        )
+    return size
 
 
 def _without_digest(entry: str) -> str:
