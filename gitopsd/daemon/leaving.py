@@ -55,9 +55,10 @@ def without_workers(repository: Repository, head: ArtifactHead, names: Collectio
     }
     files |= {f"{WORKERS_FOLDER}/{name}": None for name in names}
     facts = read_facts(repository, tree)
-    if facts.workers.keys() & set(names):
+    if (facts.workers.keys() | facts.lost.keys()) & set(names):
         known = {name: found for name, found in facts.workers.items() if name not in names}
-        files[FACTS_FILE] = record_file(replace(facts, workers=known))
+        lost = {name: one for name, one in facts.lost.items() if name not in names}
+        files[FACTS_FILE] = record_file(replace(facts, workers=known, lost=lost))
     control = read_control(repository, tree)
     if control.cordons.keys() & set(names):
         cordons = {name: cordon for name, cordon in control.cordons.items() if name not in names}

@@ -18,7 +18,7 @@ from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.artifacts import ArtifactState, FactsRecord
 from gitopsd.model.diagnostic import Diagnostic, Location, has_errors
 from gitopsd.model.memory import Memory
 from gitopsd.model.plan import Plan, PlanInputs
@@ -106,8 +106,9 @@ class CompiledVersion:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion:
-    """The operator's own policy counts, and else the one that was published on the artifact branch.
+def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> CompiledVersion:
+    """The operator's own policy counts, and else the one that was published on the artifact branch. With `facts`, those
+    are committed with the version in the place of the present ones.
 
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
@@ -120,8 +121,8 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     policy = published_policy(workspace.configuration)
-    committed = read_state(workspace.repository, head, policy, workspace.memory)
-    kept = kept_parts(workspace.repository, head, policy)
+    committed = read_state(workspace.repository, head, policy, workspace.memory, facts=facts)
+    kept = kept_parts(workspace.repository, head, policy, facts)
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
     earlier = earlier_placement(workspace.repository, head, committed, form)
@@ -151,9 +152,9 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     )
 
 
-def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
+def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> Planned:
     """The plan for one version against the artifact branch as it is now. Raises what compile_version does."""
-    version = compile_version(workspace, source)
+    version = compile_version(workspace, source, facts=facts)
     head, compiled = version.head, version.compiled
     inputs = PlanInputs(
         environment=version.linked.name,
