@@ -7,24 +7,30 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.attempts import Remembered, attempts_of
 from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
+from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
+from gitopsd.daemon.lost import lost_workers
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
 from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
+from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.switch_status import RolledBack, Unconfirmed, rolled_back, unconfirmed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
-from gitopsd.model.artifacts import WORKERS_FOLDER
+from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
 from gitopsd.planner.drift import find_drift
+from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
 
@@ -45,6 +51,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
     for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
     those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
+    `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
     """
 
     worker: str
@@ -60,6 +67,12 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     cordon: KnownCordon | None
     pause: KnownPause | None
     unknown_secrets: tuple[str, ...] = ()
+    tried: TriedInVain | None = None
+    seen: str = ""
+    lost: LostWorker | None = None
+    lost_after: int = 0
+    unconfirmed: Unconfirmed | None = None
+    rolled_back: RolledBack | None = None
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -155,11 +168,7 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
     secrets = deployed_secrets(workspace, deployed.head)
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=secrets.problems,
-    )
+    shown = _shown(workspace, deployed.branch, deployed.head, secrets.problems)
     return sorted(
         (_status(observed, attempts, shown) for observed in observe_fleet(workspace, deployed, secrets.values)),
         key=lambda status: status.worker,
@@ -170,11 +179,8 @@ def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> W
     """The status of one worker that was observed. `deployed` has a head."""
     if deployed.head is None:
         raise ValueError("nothing is deployed")
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=deployed_secrets(workspace, deployed.head).problems,
-    )
+    unknown = deployed_secrets(workspace, deployed.head).problems
+    shown = _shown(workspace, deployed.branch, deployed.head, unknown)
     return _status(observed, _Attempts(workspace, deployed.branch, deployed.head), shown)
 
 
@@ -229,6 +235,25 @@ class _Shown:
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
     unknown: Mapping[str, str]
+    remembered: Mapping[str, Remembered]
+    lost: Mapping[str, LostWorker]
+    fleet: Mapping[str, PlacedWorker]
+    deployment: int
+    now: Instant
+
+
+def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unknown: Mapping[str, str]) -> _Shown:
+    attempts = attempts_of(workspace, branch)
+    return _Shown(
+        cordons=known_cordons(workspace.repository, head),
+        pause=known_pause(workspace.repository, head),
+        unknown=unknown,
+        remembered=attempts.known(),
+        lost=lost_workers(workspace.repository, head),
+        fleet=read_fleet(workspace.repository, head.commit.tree),
+        deployment=number_of(head),
+        now=attempts.now(),
+    )
 
 
 def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerStatus:
@@ -237,6 +262,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
     fingerprints = observed.secrets.fingerprints if observed.secrets else None
     drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager, fingerprints)
     attempt, good = attempts.of(worker)
+    remembered = shown.remembered.get(worker)
     return WorkerStatus(
         worker=worker,
         group=observed.group,
@@ -255,6 +281,12 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
             for name in sorted(secret_names(observed.desired))
             if name in shown.unknown
         ),
+        tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now),
+        seen=utc(remembered.seen) if remembered and remembered.seen else "",
+        lost=shown.lost.get(worker),
+        unconfirmed=unconfirmed(seen),
+        rolled_back=rolled_back(seen, observed.desired.id),
+        lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
     )
 
 
