@@ -56,9 +56,9 @@ def unconfirmed(seen: Observation | None) -> Unconfirmed | None:
 
 
 def rolled_back(seen: Observation | None, desired: str) -> RolledBack | None:
-    """What was undone last, as long as the worker doesn't hold what it should; None where nothing was."""
+    """What was undone last, where that is what the worker should hold: of anything else it is history."""
     found = None if seen is None else seen.rolled_back
-    if seen is None or found is None or seen.release == desired:
+    if found is None or found.release != desired:
         return None
     return RolledBack(release=found.release, to=found.to or "", at=utc(found.at), reason=found.reason)
 

@@ -46,13 +46,13 @@ def status(*, unconfirmed: Unconfirmed | None = None, rolled_back: RolledBack | 
     )
 
 
-def test_what_was_undone_is_told_with_when_and_why_until_the_worker_holds_what_it_should() -> None:
+def test_what_was_undone_is_told_with_when_and_why_where_it_is_what_the_worker_should_hold() -> None:
     undone = RolledBackTo(release=NEW, to=OLD, at=1e9, reason="nobody confirmed it within 30 s", token=TOKEN)
     found = rolled_back(seen(undone=undone), NEW)
     assert str(found) == (
         f"rolled itself back at 2001-09-09T01:46:40Z, from {NEW[:12]} to {OLD[:12]}: nobody confirmed it within 30 s"
     )
-    assert rolled_back(seen(NEW, undone=undone), NEW) is None
+    assert rolled_back(seen(undone=undone), OLD) is None, "after a revert it is history"
     assert rolled_back(None, NEW) is None
     first = rolled_back(seen(None, undone=RolledBackTo(release=NEW, to=None, at=1e9, reason="x")), NEW)
     assert "to nothing at all" in str(first)
