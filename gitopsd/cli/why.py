@@ -42,6 +42,17 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
     else:
         ended = f"failed: {attempt.error}" if attempt.error else "went well"
         yield "last attempt", f"of deployment {attempt.deployment}, {attempt.finished}, {ended}"
+    if status.tried is not None:
+        times = "once" if status.tried.attempts == 1 else f"{status.tried.attempts} times in a row"
+        yield "tried here", f"{status.tried.trouble} {times}, last at {status.tried.last}: {status.tried.error}"
+    if status.rolled_back is not None:
+        yield "undone", str(status.rolled_back)
+    if status.unconfirmed is not None:
+        yield "on trial", str(status.unconfirmed)
+    if status.seen:
+        yield "last seen", f"{status.seen}, by an attempt from here"
+    if status.lost is not None:
+        yield "lost", f"given up, since it has been silent since {status.lost.since}"
     yield "last good", f"deployment {status.last_good}" if status.last_good else "never, as far as is recorded"
     yield "running", status.error or (f"release {status.running[:12]}" if status.running else "no release")
     if chain.workload is not None:
@@ -52,4 +63,6 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
         yield "differences", "none" if not status.drift else f"{len(status.drift)}"
     for line in (*status.failed_runs, *status.drift[:_MOST_DRIFT]):
         yield "", line
+    if chain.next_attempt:
+        yield "next attempt", chain.next_attempt
     yield "next", chain.next

@@ -20,6 +20,12 @@ def explain(workspace: Workspace, source: SourceTree, step: str) -> StepExplanat
     if placement is None or rendering is None:
         raise ValueError("a version that compiles is placed")
     workflow, _, name = step.partition(".")
+    if workflow in version.rendering.held:
+        held = version.rendering.held[workflow]
+        raise ControllerError(
+            f"{held.reason}: none of its steps runs as this version has it",
+            f"`gitopsd quarantine release {workflow}` ends that",
+        )
     for flow in version.compiled.flows:
         if flow.name == workflow and flow.summary:
             steps = flow.system.steps

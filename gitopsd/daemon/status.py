@@ -7,24 +7,37 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
+from gitopsd.daemon.attempts import Remembered, attempts_of
+from gitopsd.daemon.control import (
+    KnownCordon,
+    KnownPause,
+    KnownQuarantine,
+    known_cordons,
+    known_pause,
+    known_quarantines,
+)
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
+from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
+from gitopsd.daemon.lost import lost_workers
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
 from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
+from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.switch_status import RolledBack, Unconfirmed, rolled_back, unconfirmed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
-from gitopsd.model.artifacts import WORKERS_FOLDER
+from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
 from gitopsd.model.facts import Observation, UnitState
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
 from gitopsd.planner.drift import failed_runs, find_drift
+from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
 
@@ -43,8 +56,10 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
+    for a worker that takes jobs. `pause` and `quarantines`, by workflow, are the environment's, and so the same for all
+    workers. `unknown_secrets` are
     those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
+    `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
     `failed_runs` are scheduled jobs whose last run failed, which is no drift.
     """
 
@@ -61,6 +76,13 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     cordon: KnownCordon | None
     pause: KnownPause | None
     unknown_secrets: tuple[str, ...] = ()
+    tried: TriedInVain | None = None
+    seen: str = ""
+    lost: LostWorker | None = None
+    lost_after: int = 0
+    unconfirmed: Unconfirmed | None = None
+    rolled_back: RolledBack | None = None
+    quarantines: Mapping[str, KnownQuarantine] = {}
     failed_runs: tuple[str, ...] = ()
 
 
@@ -163,11 +185,7 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
     secrets = deployed_secrets(workspace, deployed.head)
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=secrets.problems,
-    )
+    shown = _shown(workspace, deployed.branch, deployed.head, secrets.problems)
     return sorted(
         (_status(observed, attempts, shown) for observed in observe_fleet(workspace, deployed, secrets.values)),
         key=lambda status: status.worker,
@@ -178,11 +196,8 @@ def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> W
     """The status of one worker that was observed. `deployed` has a head."""
     if deployed.head is None:
         raise ValueError("nothing is deployed")
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=deployed_secrets(workspace, deployed.head).problems,
-    )
+    unknown = deployed_secrets(workspace, deployed.head).problems
+    shown = _shown(workspace, deployed.branch, deployed.head, unknown)
     return _status(observed, _Attempts(workspace, deployed.branch, deployed.head), shown)
 
 
@@ -251,7 +266,28 @@ class _Shown:
 
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
+    quarantines: Mapping[str, KnownQuarantine]
     unknown: Mapping[str, str]
+    remembered: Mapping[str, Remembered]
+    lost: Mapping[str, LostWorker]
+    fleet: Mapping[str, PlacedWorker]
+    deployment: int
+    now: Instant
+
+
+def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unknown: Mapping[str, str]) -> _Shown:
+    attempts = attempts_of(workspace, branch)
+    return _Shown(
+        cordons=known_cordons(workspace.repository, head),
+        pause=known_pause(workspace.repository, head),
+        quarantines=known_quarantines(workspace.repository, head),
+        unknown=unknown,
+        remembered=attempts.known(),
+        lost=lost_workers(workspace.repository, head),
+        fleet=read_fleet(workspace.repository, head.commit.tree),
+        deployment=number_of(head),
+        now=attempts.now(),
+    )
 
 
 def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerStatus:
@@ -260,6 +296,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
     fingerprints = observed.secrets.fingerprints if observed.secrets else None
     drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager, fingerprints)
     attempt, good = attempts.of(worker)
+    remembered = shown.remembered.get(worker)
     return WorkerStatus(
         worker=worker,
         group=observed.group,
@@ -273,11 +310,18 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         leaving=observed.leaving,
         cordon=shown.cordons.get(worker),
         pause=shown.pause,
+        quarantines=shown.quarantines,
         unknown_secrets=tuple(
             f"`{name}`: {shown.unknown[name]}"
             for name in sorted(secret_names(observed.desired))
             if name in shown.unknown
         ),
+        tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now),
+        seen=utc(remembered.seen) if remembered and remembered.seen else "",
+        lost=shown.lost.get(worker),
+        unconfirmed=unconfirmed(seen),
+        rolled_back=rolled_back(seen, observed.desired.id),
+        lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
         failed_runs=()
         if seen is None
         else tuple(f"{job}: its last run failed ({how})" for job, how in failed_runs(observed.desired, seen).items()),

@@ -70,6 +70,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
     credentials: job -> secret -> fingerprint of what lies on the worker, made with the key that came with the question.
+    copies: names of the unmanaged copies there, which are nobody's drift.
     switch: an activation waits for its confirmation. rolled_back: the last one was undone; there until the next
     activation succeeds. deployment: the highest number of a deployment that it was activated for, 0 for none.
     """
@@ -85,6 +86,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ObservedFile, ...] = ()
     busy: bool = False
     credentials: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    copies: tuple[str, ...] = ()
     switch: Switch | None = None
     rolled_back: RolledBackTo | None = None
     deployment: int = 0

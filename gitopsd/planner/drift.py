@@ -12,6 +12,11 @@ DriftKind = Literal[
     "not-applied", "changed-secret", "orphan", "interrupted",
 ]  # fmt: skip
 
+DRIFT_OF_JOBS: frozenset[DriftKind] = frozenset(
+    {"changed-unit", "not-enabled", "not-running", "failed", "not-applied", "changed-secret"}
+)
+"""The kinds whose subject is a job."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
