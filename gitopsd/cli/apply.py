@@ -6,6 +6,7 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.apply_text import Reporter
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.plan_file import read_plan
+from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
 from gitopsd.daemon.apply import apply_version
 from gitopsd.daemon.errors import StalePlanError
@@ -21,8 +22,8 @@ def apply(session: Session, what: str | None, *, confirm_deletes: bool, despite_
     """Commit what a version renders to, and make every worker equal to it.
 
     Takes the head of the source branch, the version REV, or exactly the plan in PLANFILE.
-    Exit code 0: converged; 1: something failed, the plan is held, or the environment is paused; 3: the plan is stale;
-    4: only unreachable workers are left.
+    Exit code 0: converged; 1: something failed, the rollout stopped, the plan is held, or the environment is paused;
+    3: the plan is stale, or a newer deployment took over; 4: only unreachable workers are left; 130: Ctrl-C.
     """
     expected = read_plan(what)
     revision = expected.inputs.source_commit if expected else what
@@ -52,5 +53,4 @@ def apply(session: Session, what: str | None, *, confirm_deletes: bool, despite_
         print_json(reporter.as_json(results))
     else:
         reporter.summary(results)
-    states = {result.state for result in results}
-    return exit_codes.FAILED if "failed" in states else exit_codes.UNREACHABLE if "unreachable" in states else 0
+    return rollout_code(results, reporter.rollout)

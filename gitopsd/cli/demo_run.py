@@ -85,6 +85,8 @@ def _apply(workspace: Workspace) -> None:
     ):
         results.append(result)
         reporter.result(result)
+    if reporter.rollout is not None and reporter.rollout.interrupted:
+        raise KeyboardInterrupt
     if any(result.state not in {"in-sync", "converged"} for result in results):
         raise ControllerError("the demo's jobs did not come up", "what they printed is above")
 

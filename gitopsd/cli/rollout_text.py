@@ -1,20 +1,45 @@
-"""What happens to workers, as lines for people: each thing said once, when it is known."""
+"""What happens to workers, for people: live where stderr is a terminal, else as lines, each thing said once."""
 
-from collections.abc import Iterable, Iterator
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitopsd.cli import exit_codes
+from gitopsd.cli.interruption import Interruption
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
+from gitopsd.daemon.rollout_reporter import Stage
+from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.model.excerpt import printable
 from gitopsd.planner.drift import Drift
 from gitopsd.planner.hot_edits import HotEdit
 
-STATES = {"in-sync": None, "drift": "yellow", "converged": "green", "failed": "red", "unreachable": "yellow"}
+if TYPE_CHECKING:
+    from gitopsd.cli.live import LiveWorkers
+
+STATES = {
+    "in-sync": None,
+    "drift": "yellow",
+    "converged": "green",
+    "failed": "red",
+    "rolled-back": "red",
+    "unreachable": "yellow",
+}
 """What may become of a worker, and its colour."""
 
+_PLAIN: dict[Stage, str] = {
+    "activating": "activating",
+    "cut-off": "can't be reached since it was changed: waiting for it to undo that by itself",
+    "rolling-back": "rolling back",
+}
+"""What is said of a worker on its way where it can't be shown live."""
+
 _MOST_DRIFT = 50
+_MOST_NAMES = 20
 _SIGNS = {"+": "green", "-": "red", "@": "cyan"}
 _WORDS = {"edited": "was edited", "removed": "was removed", "added": "was added"}
 
@@ -26,6 +51,43 @@ class RolloutText:
         self._err = err
         self._heard = True
         self._lock = Lock()
+        self._live: LiveWorkers | None = None
+        self._interruption = Interruption()
+        self._stopping = False
+        self._said: set[tuple[str, Stage]] = set()
+        self.rollout: Rollout | None = None
+        """What it came to, once it has ended."""
+
+    def begins(self, workers: Sequence[str]) -> None:
+        self._interruption.begin()
+        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and workers:
+            from gitopsd.cli.live import LiveWorkers  # noqa: PLC0415 - rich takes its time, and most have no terminal
+
+            self._live = LiveWorkers(sys.stderr, STATES)
+            self._live.start(workers)
+
+    def progress(self, worker: str, stage: Stage, detail: str = "") -> None:
+        """Called on many threads."""
+        if self._live is not None:
+            self._live.progress(worker, stage, detail)
+        elif stage in _PLAIN and (self._err or stage != "activating") and (worker, stage) not in self._said:
+            self._said.add((worker, stage))
+            self._say(f"  {worker}: {_PLAIN[stage]}")
+
+    def stop_asked(self) -> bool:
+        if self._interruption.asked and not self._stopping:
+            self._stopping = True
+            self._say(
+                "stopping: no other worker is begun; those that are being changed have 10 s to end; "
+                "Ctrl-C again ends at once"
+            )
+        return self._stopping
+
+    def ended(self, rollout: Rollout) -> None:
+        self.rollout = rollout
+        self._interruption.end()
+        self._end_live()
+        self._say_all(_end_lines(rollout))
 
     def about_to_change(self, differences: Differences) -> None:
         """Says what edits by hand are overwritten; called on many threads."""
@@ -37,6 +99,8 @@ class RolloutText:
         self._say(f"warning: {message}")
 
     def result(self, result: WorkerResult) -> None:
+        if self._live is not None:
+            self._live.ended(result.worker, result.state)
         done = ", ".join(f"{len(jobs)} {what}" for what, jobs in result.touched.items() if jobs)
         lines = [(f"  {result.worker}: {result.state}" + (f" ({done})" if done else ""), STATES[result.state])]
         lines += self.details(result)
@@ -60,12 +124,42 @@ class RolloutText:
         with self._lock:
             if not self._heard:
                 return
+            if self._live is not None and (self._err or sys.stdout.isatty()):
+                self._live.print((part, colour) for text, colour in lines for part in text.split("\n"))
+                return
             try:
                 for text, colour in lines:
                     for line in text.split("\n"):
                         click.secho(printable(line), fg=colour, err=self._err)
             except BrokenPipeError:
                 self._heard = False
+
+    def _end_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _end_lines(rollout: Rollout) -> Iterator[tuple[str, str | None]]:
+    """What a rollout that didn't come to its end left, and what to do about it."""
+    for group, why in rollout.stopped.items():
+        yield f"  the rollout stopped in {group}: {why}", "red"
+    if rollout.superseded_by is not None:
+        number = rollout.superseded_by
+        yield f"  deployment {number} is newer, so this one ends here: `gitopsd apply` of that one goes on", "yellow"
+    if rollout.unfinished:
+        yield f"  begun, and the end not waited for: {_names(rollout.unfinished)}", None
+    if rollout.not_attempted:
+        yield f"  not attempted, and as they were: {_names(rollout.not_attempted)}", None
+    if rollout.interrupted:
+        yield "  run this again to go on where it ended; `gitopsd status` shows what each worker holds", None
+    elif rollout.stopped:
+        yield "  mend the version, or go back with `git revert`, and apply that; `gitopsd why` tells more", None
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def drift_lines(drift: Iterable[Drift]) -> Iterator[tuple[str, str | None]]:
@@ -96,3 +190,30 @@ def counted(results: Iterable[WorkerResult]) -> str:
     """How many workers ended how."""
     states = [result.state for result in results]
     return ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states) or "no workers"
+
+
+def rollout_json(rollout: Rollout | None) -> dict[str, Any]:
+    """How a rollout ended, beside its results; nothing for a command that only looked."""
+    if rollout is None:
+        return {}
+    return {
+        "stopped": dict(rollout.stopped),
+        "superseded_by": rollout.superseded_by,
+        "interrupted": rollout.interrupted,
+        "unfinished": list(rollout.unfinished),
+        "not_attempted": list(rollout.not_attempted),
+    }
+
+
+def rollout_code(results: Iterable[WorkerResult], rollout: Rollout | None) -> int:
+    """The exit code of a command that rolled out, or of one that only looked, which has no rollout."""
+    states = {result.state for result in results}
+    rules = (
+        (rollout is not None and rollout.interrupted, exit_codes.INTERRUPTED),
+        (bool(states & {"failed", "rolled-back"}), exit_codes.FAILED),
+        (rollout is not None and rollout.superseded_by is not None, exit_codes.STALE_PLAN),
+        (rollout is not None and not rollout.is_complete, exit_codes.FAILED),
+        ("drift" in states, exit_codes.CHANGES),
+        ("unreachable" in states, exit_codes.UNREACHABLE),
+    )
+    return next((code for applies, code in rules if applies), exit_codes.OK)

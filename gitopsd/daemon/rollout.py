@@ -1,35 +1,38 @@
 """One run over workers: each made equal to the head of the artifact branch, and what became of it recorded."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Protocol
+from types import MappingProxyType
 
-from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, compare, converge
+from gitopsd.daemon.artifact_state import read_fleet, read_groups
+from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, compare
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.errors import explain
-from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all
-from gitopsd.daemon.rollout_note import record_rollout
+from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all, ssh_settings, stage_of
+from gitopsd.daemon.rollout_note import failed_last, record_rollout
+from gitopsd.daemon.rollout_reporter import RolloutReporter
+from gitopsd.daemon.rollout_run import RolloutRun
+from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.secrets.handover import handover
+from gitopsd.daemon.superseding import NewerDeployment, number_of
+from gitopsd.daemon.worker_run import WorkerRun
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.fanout import Failed
+from gitopsd.model.artifacts import GroupRecord
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
+from gitopsd.planner.backoff import Trouble
+from gitopsd.planner.rollout.decide import Standing
+from gitopsd.planner.rollout.groups import rollout_groups
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.errors import RepositoryError
 
-_WORKER_SECONDS = 150.0
+__all__ = ["RolloutReporter", "compare_all", "roll_out"]
+
 _FLEET_SECONDS = 1800.0
-
-
-class RolloutReporter(Protocol):
-    """Is told what a rollout comes to as it goes on."""
-
-    def about_to_change(self, differences: Differences) -> None:
-        """Before a worker is touched; called on many threads."""
-        ...
-
-    def warn(self, message: str) -> None: ...
+_NOBODY: Mapping[str, Trouble] = MappingProxyType({})
 
 
 def roll_out(
@@ -41,15 +44,18 @@ def roll_out(
     secrets: Mapping[str, SecretValue],
     reporter: RolloutReporter,
     all_workers: bool = True,
-) -> Iterator[WorkerResult]:
-    """Every worker made equal to what is desired; results come in the order in which the workers end.
+    settings: GroupRecord | None = None,
+    left_out: Mapping[str, Trouble] = _NOBODY,
+) -> Generator[WorkerResult, None, Rollout]:
+    """Every worker made equal to what is desired, in the order that their groups ask for; results as workers end.
 
-    What became of it is recorded, interrupted or not, with the edits by hand that were overwritten. `all_workers`:
-    whether these are all that the head has. `secrets`: the values that are known; a worker that needs another one
-    fails. To be called under the environment's lock.
+    Ends early when a newer deployment is committed, or when the reporter asks it to. What became of it is recorded,
+    with the edits by hand that were overwritten, told to the reporter, and returned. `all_workers`: whether these are
+    all that the head has. `secrets`: the values that are known; a worker that needs another one fails. `settings` stand
+    in for those of every group. `left_out`: workers of `desired` that aren't tried now, with what became of them the
+    last time: canaries and budgets count them. To be called under the environment's lock.
     """
     started = datetime.now(UTC)
-    results: list[WorkerResult] = []
     overwritten: dict[str, Differences] = {}
 
     def about_to_change(differences: Differences) -> None:
@@ -57,34 +63,63 @@ def roll_out(
             overwritten[differences.worker] = differences
         reporter.about_to_change(differences)
 
-    def work(connection: WorkerConnection, release: DesiredRelease, blobs: PayloadSource) -> WorkerResult:
-        return converge(
-            connection,
-            release,
-            blobs,
-            _WORKER_SECONDS,
-            secrets=handover(release, secrets),
-            about_to_change=about_to_change,
-        )
-
-    try:
-        for result in _each(workspace, branch, head, desired, work):
-            results.append(result)
-            yield result
-    finally:  # also when it is interrupted: what is known by then is the record
-        try:
-            record_rollout(
-                workspace,
-                branch,
-                head,
-                results,
-                desired,
-                started=started,
-                overwritten={worker: found.edits for worker, found in dict(overwritten).items()},
-                all_workers=all_workers,
+    fleet = read_fleet(workspace.repository, head.commit.tree)
+    failed_before = failed_last(workspace, branch, head)
+    known = [name for name in desired if name in fleet]
+    tried = {name: release for name, release in desired.items() if name not in left_out}
+    records = read_groups(workspace.repository, head.commit.tree)
+    groups = rollout_groups(fleet, records, known, first=failed_before, settings=settings)
+    settings_of = {name: group.settings for group in groups for name in group.workers}
+    targets = {target.name: target for target in deployed_targets(workspace, branch, head, known)}
+    blobs = PayloadSource(workspace.repository)
+    newer = NewerDeployment(workspace, branch, head, alone=blobs.alone, warn=reporter.warn)
+    with Workers(ssh_settings(workspace)) as workers:
+        standings = {name: _left_out(trouble, new=name in failed_before) for name, trouble in left_out.items()}
+        run = RolloutRun(groups, reporter, newer.find, standings)
+        run.workers = {
+            name: WorkerRun(
+                desired[name],
+                targets[name],
+                workers,
+                blobs,
+                secrets=handover(desired[name], secrets),
+                settings=settings_of[name],
+                deployment=number_of(head),
+                failed_before=name in failed_before,
+                progress=reporter.progress,
+                about_to_change=about_to_change,
+                stopping=lambda: run.is_ending,
             )
-        except RepositoryError as error:
-            reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
+            for name in known
+            if name in tried
+        }
+        reporter.begins([name for group in groups for name in group.workers if name in tried])
+        hurried = False
+        try:
+            yield from run.results()
+        except KeyboardInterrupt:
+            hurried = reporter.stop_asked()  # and now a second time
+            raise
+        finally:  # also when it is cut short: what is known by then is the record
+            rollout = run.summary(tried)
+            try:
+                if not hurried:
+                    with blobs.alone():
+                        record_rollout(
+                            workspace,
+                            branch,
+                            head,
+                            rollout,
+                            tried,
+                            started=started,
+                            overwritten={worker: found.edits for worker, found in dict(overwritten).items()},
+                            all_workers=all_workers and not left_out,
+                        )
+            except RepositoryError as error:
+                reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
+            finally:
+                reporter.ended(rollout)
+    return rollout
 
 
 def compare_all(
@@ -95,30 +130,21 @@ def compare_all(
     secrets: Mapping[str, SecretValue],
 ) -> Iterator[WorkerResult]:
     """How every worker differs from what is desired, touching none."""
-
-    def work(connection: WorkerConnection, release: DesiredRelease, blobs: PayloadSource) -> WorkerResult:
-        return compare(connection, release, blobs, handover(release, secrets))
-
-    return _each(workspace, branch, head, desired, work)
-
-
-def _each(
-    workspace: Workspace,
-    branch: ArtifactBranch,
-    head: ArtifactHead,
-    desired: Mapping[str, DesiredRelease],
-    function: Callable[[WorkerConnection, DesiredRelease, PayloadSource], WorkerResult],
-) -> Iterator[WorkerResult]:
     targets = deployed_targets(workspace, branch, head, desired)
     blobs = PayloadSource(workspace.repository)
 
     def work(connection: WorkerConnection) -> WorkerResult:
-        return function(connection, desired[connection.target.name], blobs)
+        release = desired[connection.target.name]
+        return compare(connection, release, blobs, handover(release, secrets))
 
     for outcome in reach_all(workspace, targets, work, deadline=_FLEET_SECONDS):
         yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
 
 
+def _left_out(trouble: Trouble, *, new: bool) -> Standing:
+    return Standing(phase="failed", new=new) if trouble == "failed" else Standing(phase="away")
+
+
 def _failed_result(outcome: Failed) -> WorkerResult:
     state: State = "unreachable" if is_away(outcome.error) else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error))
+    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error), stage=stage_of(outcome.error))

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.planner.hot_edits import HotEdit
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead
@@ -18,6 +19,7 @@ from gitopsd.repo.repository import Repository
 
 _KEPT_ROLLOUTS = 20
 _LONGEST_ERROR = 500
+_UNWELL = frozenset({"failed", "rolled-back", "unreachable"})
 # of a rollout: diffs in all, and edits of one worker
 _MOST_RECORDED = 32 * 1024
 _MOST_EDITS = 100
@@ -28,6 +30,9 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
 
     `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of. `only` are the
     workers that it was about, empty where it was all of them. `overwritten`: worker -> edits by hand that were there.
+    `failed`: the workers on which what they were newly given failed; `failed_jobs`: worker -> the jobs that failed
+    there. `stopped`: group -> why no more of its workers were begun. `superseded_by`: the newer deployment that made it
+    end early; `interrupted`: a person did.
     """
 
     started: str
@@ -37,24 +42,41 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
     not_attempted: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     overwritten: dict[str, tuple[HotEdit, ...]] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
+    failed_jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    superseded_by: int | None = None
+    interrupted: bool = False
 
     def tried(self, worker: str) -> bool:
         """Whether it came to this worker, and saw what became of it."""
         return worker not in self.not_attempted and (not self.only or worker in self.only)
 
 
+class Reverted(Struct, frozen=True, kw_only=True):
+    """What an automatic revert did about a workflow: `by` is the deployment that has its jobs as deployment `to` had.
+
+    `to` is 0 where none of its deployments ever went well, and its jobs were taken out.
+    """
+
+    by: int
+    to: int
+    reason: str
+
+
 class RolloutNote(Struct, frozen=True, kw_only=True):
-    """The note on a deployment's commit, oldest rollout first."""
+    """The note on a deployment's commit, oldest rollout first. `reverted`: workflow -> what was done about it."""
 
     format: int = 1
     rollouts: tuple[RolloutRecord, ...] = ()
+    reverted: dict[str, Reverted] = field(default_factory=dict)
 
 
 def record_rollout(
     workspace: Workspace,
     branch: ArtifactBranch,
     head: ArtifactHead,
-    results: Sequence[WorkerResult],
+    rollout: Rollout,
     workers: Collection[str],
     *,
     started: datetime,
@@ -68,26 +90,43 @@ def record_rollout(
     """
     if head.deployment is None:
         return
-    missing = sorted(set(workers) - {result.worker for result in results})
+    results = rollout.results
+    missing = sorted((*rollout.not_attempted, *rollout.unfinished))
     if not missing and all(result.state == "in-sync" for result in results):
         earlier = read_rollouts(workspace.repository, branch, head.deployment).rollouts
         if earlier and not _unwell(earlier, workers):
             return
-    rollout = RolloutRecord(
+    record = RolloutRecord(
         started=_timestamp(started),
         finished=_timestamp(datetime.now(UTC)),
         counts=dict(sorted(Counter([*(one.state for one in results), *("not attempted" for _ in missing)]).items())),
-        errors={result.worker: _summary(result) for result in results if result.state in {"failed", "unreachable"}},
+        errors={result.worker: _summary(result) for result in results if result.state in _UNWELL},
         not_attempted=tuple(missing),
         only=() if all_workers else tuple(sorted(workers)),
         overwritten=_within_limit(overwritten),
+        failed=rollout.failed,
+        failed_jobs=dict(sorted(rollout.failed_jobs.items())),
+        stopped=dict(rollout.stopped),
+        superseded_by=rollout.superseded_by,
+        interrupted=rollout.interrupted,
     )
 
     def add(present: bytes | None) -> Any:
         note = parse_note(present)
-        return RolloutNote(rollouts=(*note.rollouts, rollout)[-_KEPT_ROLLOUTS:])
+        return replace(note, rollouts=(*note.rollouts, record)[-_KEPT_ROLLOUTS:])
 
     update_note(workspace.repository, branch, workspace.remote, head.deployment.id, add)
+
+
+def failed_last(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead) -> frozenset[str]:
+    """The workers on which the newest deployment failed, or was undone, when it was last tried there."""
+    if head.deployment is None:
+        return frozenset()
+    last: dict[str, bool] = {}
+    for rollout in read_rollouts(workspace.repository, branch, head.deployment).rollouts:
+        last |= {worker: False for worker in last if rollout.tried(worker) and worker not in rollout.errors}
+        last |= dict.fromkeys(rollout.failed, True)
+    return frozenset(worker for worker, failed in last.items() if failed)
 
 
 def read_rollouts(repository: Repository, branch: ArtifactBranch, deployment: ArtifactCommit) -> RolloutNote:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from gitopsd.model.amounts import Count, Duration, Share
 from gitopsd.model.names import Name, UserName
 
 
@@ -29,6 +30,34 @@ class Worker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     features: Annotated[tuple[str, ...], Meta(description="added to the group's")] = ()
 
 
+class Rollout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a new deployment comes to the workers of a group, one after another; a share is one of the group."""
+
+    canary: Annotated[
+        Count | Share, Meta(description="so many workers first, and the others only once those are healthy")
+    ] = 0
+    max_parallel: Annotated[Count | Share, Meta(description="at most so many workers at once; at least 1")] = "100%"
+    min_healthy_time: Annotated[
+        Duration, Meta(description="how long a job must have stayed up before it counts as healthy")
+    ] = "0s"
+    healthy_deadline: Annotated[
+        Duration, Meta(description="a worker whose jobs aren't all healthy so long after they were started has failed")
+    ] = "2m"
+    auto_revert: Annotated[
+        bool, Meta(description="go back to what ran before, of the workflows that failed, when the rollout fails")
+    ] = False
+    max_failed: Annotated[
+        Count | Share, Meta(description="the rollout goes on while no more workers than these have failed")
+    ] = 0
+    max_unreachable: Annotated[
+        Count | Share, Meta(description="the rollout goes on while no more workers than these can't be reached")
+    ] = "100%"
+    confirm_timeout: Annotated[
+        Duration,
+        Meta(description="a worker undoes what it was given when it isn't reached anew for so long; 5s to 10m"),
+    ] = "30s"
+
+
 class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named set of workers that steps are placed on; labels and features hold for each of them."""
 
@@ -40,7 +69,16 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dict[str, Literal["shared"]],
         Meta(description="path -> shared: all workers that declare it see one file system there"),
     ] = field(default_factory=dict)
+    rollout: Annotated[Rollout | UnsetType, Meta(description="how a new deployment comes to the workers")] = UNSET
     workers: Annotated[dict[Name, Worker], Meta(description="the machines")] = field(default_factory=dict)
+    lost_after: Annotated[
+        Duration | UnsetType,
+        Meta(description="what runs on a worker that nobody reached for so long is placed elsewhere; at least 30s"),
+    ] = UNSET
+
+    @property
+    def rollout_settings(self) -> Rollout:
+        return Rollout() if isinstance(self.rollout, UnsetType) else self.rollout
 
 
 class Fleet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -151,7 +151,7 @@ class WorkflowSummary(Struct, frozen=True, kw_only=True):
     """What the passes after bind need of a workflow that didn't change.
 
     `digest`: 40 hex digits over its compiled form before placement. Each step is in exactly one of the `companies`.
-    `transports`: those of its channels.
+    `transports`: those of its channels. `flows`: (producer's group, consumer's group) of the channels between groups.
     """
 
     workflow: str
@@ -160,6 +160,7 @@ class WorkflowSummary(Struct, frozen=True, kw_only=True):
     companies: tuple[Company, ...]
     stores: tuple[Store, ...] = ()
     transports: tuple[str, ...] = ()
+    flows: tuple[tuple[str, str], ...] = ()
 
     @property
     def steps(self) -> tuple[StepNeeds, ...]:

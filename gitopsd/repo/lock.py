@@ -5,26 +5,36 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 from gitopsd.repo.errors import LockHeldError, RepositoryError
 
+_QUIET_SECONDS = 1.0
+
 
 @contextmanager
-def host_lock(identity: str, environment: str, *, deadline: float = 10.0, folder: Path | None = None) -> Iterator[None]:
+def host_lock(
+    identity: str,
+    environment: str,
+    *,
+    deadline: float = 10.0,
+    folder: Path | None = None,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> Iterator[None]:
     """Hold the lock of `environment` of the repository with that identity for the length of a `with`.
 
-    `deadline` in seconds. The kernel drops the lock when its holder dies. Give the identity of the remote where there
-    is one, so that two clones of it share a lock. Raises LockHeldError, naming the holder, when the deadline passes.
+    `deadline` in seconds. `on_wait` is told who holds it, once, when it isn't free within a second.
+    The kernel drops the lock when its holder dies. Give the identity of the remote where there is one, so that two
+    clones of it share a lock. Raises LockHeldError, naming the holder, when the deadline passes.
     """
     key = sha256(f"{environment} {identity}".encode()).hexdigest()[:16]
     path = (folder or lock_folder()) / f"{environment}-{key}.lock"
     descriptor = _open(path)
     try:
-        _acquire(descriptor, path, f"{identity}, environment {environment}", deadline)
+        _acquire(descriptor, path, f"{identity}, environment {environment}", deadline, on_wait)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {Path(sys.argv[0]).name}\n".encode(), 0)
         yield
@@ -53,8 +63,10 @@ def _open(path: Path) -> int:
         ) from None
 
 
-def _acquire(descriptor: int, path: Path, what: str, deadline: float) -> None:
-    until = time.monotonic() + deadline
+def _acquire(descriptor: int, path: Path, what: str, deadline: float, on_wait: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    until = started + deadline
+    told = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,16 +74,21 @@ def _acquire(descriptor: int, path: Path, what: str, deadline: float) -> None:
             left = until - time.monotonic()
             if left <= 0:
                 raise _held(path, what, deadline) from None
+            if not told and time.monotonic() - started >= _QUIET_SECONDS:
+                told = True
+                on_wait(f"{_holder(path)[1]} is working on {what}: waiting for it, {left:.0f} s at most")
             time.sleep(min(left, random.uniform(0.02, 0.1)))  # noqa: S311 - jitter
         else:
             return
 
 
 def _held(path: Path, what: str, deadline: float) -> LockHeldError:
-    pid, _, program = path.read_text(errors="replace").strip().partition(" ")
-    holder = f"process {pid} ({program})" if pid.isdigit() else "another process"
+    pid, holder = _holder(path)
     return LockHeldError(
-        f"{holder} is working on {what}, and still was after {deadline:g} s",
-        "wait for it to end, or stop it",
-        pid=int(pid) if pid.isdigit() else None,
+        f"{holder} is working on {what}, and still was after {deadline:g} s", "wait for it to end, or stop it", pid=pid
     )
+
+
+def _holder(path: Path) -> tuple[int | None, str]:
+    pid, _, program = path.read_text(errors="replace").strip().partition(" ")
+    return (int(pid), f"process {pid} ({program})") if pid.isdigit() else (None, "another process")

@@ -15,6 +15,7 @@ from gitopsd.compiler.declarations.mistakes import first_mistakes
 from gitopsd.compiler.words import short, word_for
 from gitopsd.compiler.yaml.places import Pointer
 from gitopsd.compiler.yaml.reader import Document
+from gitopsd.model.amounts import AMOUNT_RULES
 from gitopsd.model.blueprint import URL_PATTERN
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.names import PATTERN_RULES, did_you_mean
@@ -38,6 +39,11 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "number": (int, float),
     "boolean": bool,
     "null": type(None),
+}
+
+_VALUE_RULES = {
+    URL_PATTERN: "write an address of the worker itself, such as `http://127.0.0.1:8080/ready`",
+    **AMOUNT_RULES,
 }
 
 
@@ -202,9 +208,8 @@ def _is_of_type(value: Any, kind: str) -> bool:
 def _bad_name(text: str, pattern: str, location: Location) -> Diagnostic:
     rule = PATTERN_RULES.get(pattern)
     if rule is None:
-        hint = "write an address of the worker itself, such as `http://127.0.0.1:8080/ready`"
         message = f"`{short(text)}` is not a valid value here"
-        return Diagnostic(code="wrong-value", message=message, location=location, hint=hint * (pattern == URL_PATTERN))
+        return Diagnostic(code="wrong-value", message=message, location=location, hint=_VALUE_RULES.get(pattern, ""))
     message = f"`{short(text)}` is not a valid name here"
     return Diagnostic(code="bad-name", message=message, location=location, hint=f"use {rule}")
 
