@@ -44,6 +44,12 @@ def agents(machine: Machine) -> list[str]:
     return lines(machine, "pgrep", "-f", SERVING)
 
 
+def reload_sshd(machine: Machine) -> None:
+    """It listens anew: for a moment nobody does."""
+    machine.run(["systemctl", "reload", "ssh"])
+    machine.wait_until_up()
+
+
 def test_one_agent_serves_all_that_is_asked_and_ends_with_the_connection(machine: Machine, workers: Workers) -> None:
     with workers.connect(target_of(machine)) as connection:
         activate(connection, ONE)
@@ -80,7 +86,8 @@ def test_an_agent_whose_file_is_gone_is_sent_again(machine: Machine, workers: Wo
 
 
 def test_a_server_that_allows_one_session_at_a_time_is_enough(machine: Machine, workers: Workers) -> None:
-    machine.run(["sh", "-c", "echo 'MaxSessions 1' > /etc/ssh/sshd_config.d/one.conf; systemctl reload ssh"])
+    machine.run(["sh", "-c", "echo 'MaxSessions 1' > /etc/ssh/sshd_config.d/one.conf"])
+    reload_sshd(machine)
     try:
         machine.run(["rm", "-rf", ROOT])
         with workers.connect(target_of(machine)) as connection:
@@ -93,7 +100,8 @@ def test_a_server_that_allows_one_session_at_a_time_is_enough(machine: Machine, 
             following.close()  # type: ignore[attr-defined] # a generator
             assert verbs.observe(connection).tree == ONE.id
     finally:
-        machine.run(["sh", "-c", "rm /etc/ssh/sshd_config.d/one.conf; systemctl reload ssh"])
+        machine.run(["rm", "/etc/ssh/sshd_config.d/one.conf"])
+        reload_sshd(machine)
 
 
 def test_an_activation_goes_on_when_its_connection_is_lost(machine: Machine, workers: Workers) -> None:
