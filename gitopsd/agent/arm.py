@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import credentials, marker, reserve, store, switch_units, way_in
 from .errors import AgentError
+from .records import read_applied
 from .release import load_release
 
 if TYPE_CHECKING:
@@ -92,11 +93,22 @@ def process_started(pid: int) -> int | None:
 
 
 def _held(layout: Layout) -> tuple[str | None, str | None]:
-    """What counts now: release and set of values; no release where none could be run again."""
+    """What counts now: release and set of values; no release where nothing was activated before."""
+    return _current(layout), credentials.current_set(layout)
+
+
+def _current(layout: Layout) -> str | None:
+    """Where somebody took the link or the release away, the one that holds just what the jobs were started with."""
     current = store.current_release(layout)
-    if current is not None:
-        try:
-            load_release(layout.releases / current)
-        except AgentError:
-            current = None
-    return current, credentials.current_set(layout)
+    if current is not None and _digests(layout, current) is not None:
+        return current
+    applied = read_applied(layout)
+    return next((one for one in store.release_ids(layout) if applied and _digests(layout, one) == applied), None)
+
+
+def _digests(layout: Layout, release: str) -> dict[str, str] | None:
+    """Job -> digest; None for a release that could not be run again."""
+    try:
+        return {job.name: job.digest for job in load_release(layout.releases / release).jobs.values()}
+    except AgentError:
+        return None

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 # a file that was changed just before it was read may be changed again with the same times to show for it: file
 # systems count in ticks of up to 10 ms, some in seconds
 _RACY_NS = 2_000_000_000
-_SETTLED = frozenset({("active", "running"), ("active", "exited"), ("active", "waiting"), ("inactive", "dead")})
+# a timer isn't among them: when it runs its unit next is told too, and leaves no trace
+_SETTLED = frozenset({("active", "running"), ("active", "exited"), ("inactive", "dead")})
 
 
 class Kept:

@@ -16,6 +16,9 @@ _SOCKET = "/run/systemd/private"
 _SECONDS = 10.0
 _METHOD_RETURN, _ERROR, _SIGNAL = 2, 3, 4
 _PATH, _INTERFACE, _MEMBER, _SIGNATURE = 1, 2, 3, 8
+_NAME = "org.freedesktop.systemd1"
+_MANAGER = "/org/freedesktop/systemd1"
+_AT_ONCE = 64  # calls that are sent before their answers are read: few enough that neither side ever blocks
 _LONGEST_LINE = 1024
 _LONGEST_REPLY = 16 * 1024 * 1024
 
@@ -69,6 +72,27 @@ def list_units(patterns: Sequence[str]) -> bytes:
     body.end_array(wanted)
     with _connect() as connection:
         return _call(connection, "ListUnitsByPatterns", "asas", body)
+
+
+def get_properties(wanted: Sequence[tuple[str, str, str]]) -> list[bytes]:
+    """The variant of each property, (path of its object, interface below systemd's name, property), as it came.
+
+    OSError when one can't be had.
+    """
+    found: list[bytes] = []
+    with _connect() as connection:
+        for start in range(0, len(wanted), _AT_ONCE):
+            calls = wanted[start : start + _AT_ONCE]
+            connection.sendall(b"".join(_get(*call) for call in calls))
+            found += [_answer(connection, "Get") for _ in calls]
+    return found
+
+
+def _get(path: str, interface: str, name: str) -> bytes:
+    body = _Bytes()
+    body.string(f"{_NAME}.{interface}")
+    body.string(name)
+    return _message("Get", "ss", body, path, "org.freedesktop.DBus.Properties")
 
 
 class _Bytes:
@@ -125,6 +149,10 @@ def _enter(connection: socket.socket) -> None:
 def _call(connection: socket.socket, member: str, signature: str, body: _Bytes) -> bytes:
     """The body of the reply."""
     connection.sendall(_message(member, signature, body))
+    return _answer(connection, member)
+
+
+def _answer(connection: socket.socket, member: str) -> bytes:
     while True:
         kind, _, answer = _receive(connection)
         if kind == _ERROR:
@@ -133,13 +161,15 @@ def _call(connection: socket.socket, member: str, signature: str, body: _Bytes) 
             return answer
 
 
-def _message(member: str, signature: str, body: _Bytes) -> bytes:
+def _message(
+    member: str, signature: str, body: _Bytes, path: str = _MANAGER, interface: str = f"{_NAME}.Manager"
+) -> bytes:
     message = _Bytes()
     message.data += b"l\x01\0\x01"  # little-endian, a method call, no flags, version 1
     message.number(len(body.data))
-    message.number(1)  # the only one of its connection
+    message.number(1)  # answers come in the order of the calls, so none needs a number of its own
     fields = message.begin_array(8)
-    for code, kind, value in _fields(member, signature):
+    for code, kind, value in _fields(member, signature, path, interface):
         message.align(8)
         message.data.append(code)
         message.signature(kind)
@@ -152,10 +182,10 @@ def _message(member: str, signature: str, body: _Bytes) -> bytes:
     return bytes(message.data + body.data)
 
 
-def _fields(member: str, signature: str) -> Sequence[tuple[int, str, str]]:
+def _fields(member: str, signature: str, path: str, interface: str) -> Sequence[tuple[int, str, str]]:
     return (
-        (_PATH, "o", "/org/freedesktop/systemd1"),
-        (_INTERFACE, "s", "org.freedesktop.systemd1.Manager"),
+        (_PATH, "o", path),
+        (_INTERFACE, "s", interface),
         (_MEMBER, "s", member),
         (_SIGNATURE, "g", signature),
     )

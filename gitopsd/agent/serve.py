@@ -6,6 +6,7 @@ process, forked when all of it has arrived: it leaves nothing behind in this one
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import sys
@@ -164,6 +165,7 @@ def _in_child(
 
 def _be_child(answer: Callable[[], bytes], writing: int) -> None:
     """Never returns. Has nothing of the channel but stderr: were it left alone, whoever asked must see that."""
+    gc.disable()  # to look for garbage would copy all that is shared with the parent; it ends before there is much
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
         line = answer()

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import unitfiles
+from .bus_show import shown_services
 from .errors import AgentError
 from .release import job_of_unit
 from .services import Difference, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .deadline import Deadline
     from .kept import ShownCache
@@ -135,7 +136,10 @@ def _journal(unit: str, lines: int) -> list[str]:
     return ["journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", "-q"]
 
 
-def _show(units: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+def _show(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    found = shown_services(units, PATTERNS)
+    if found is not None:
+        return found
     # the patterns find what is loaded, file or no file
     command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     try:

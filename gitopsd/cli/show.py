@@ -64,6 +64,12 @@ def _rollout_lines(rollout: RolloutRecord) -> Iterator[str]:
     counts = ", ".join(f"{count} {state}" for state, count in rollout.counts.items()) or "no workers"
     only = f" (only {', '.join(rollout.only)})" if rollout.only else ""
     yield f"rolled out from {rollout.started} to {rollout.finished}{only}: {counts}"
+    for group, why in rollout.stopped.items():
+        yield f"  stopped in {group}: {why}"
+    if rollout.superseded_by is not None:
+        yield f"  superseded by deployment {rollout.superseded_by}"
+    if rollout.interrupted:
+        yield "  interrupted"
     for worker, error in rollout.errors.items():
         yield f"  {worker}: {error}"
     if rollout.not_attempted:

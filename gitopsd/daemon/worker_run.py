@@ -32,6 +32,9 @@ _MOST_LOGS, _LOG_LINES = 5, 20
 
 _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 
+_NOT_SENT = frozenset({"connect", "host-key", "banner", "auth"})
+"""Stages at which nothing was asked of the worker yet."""
+
 _UNTOUCHED = frozenset(
     {"busy", "owned-by-another", "stale", "bad-payload", "protocol", "unsupported", "no-python", "no-sudo"}
 )
@@ -145,6 +148,9 @@ class WorkerRun:
                 self.touched = self.touched and refused.code != "no-space"
                 raise
             except WorkerUnreachable as error:
+                self.touched = error.stage not in _NOT_SENT
+                if not self.touched:
+                    raise
                 lost = error
             self._changed = time.monotonic()
             self._seconds["activate"] = self._changed - started

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec import field as struct_field
 
+from gitopsd.model.amounts import Count, Seconds, Share
 from gitopsd.model.names import Name
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.release import JobName
@@ -59,14 +60,14 @@ class GroupRecord(Struct, frozen=True, kw_only=True):
     `order`: groups of a lower one are rolled out to first. The defaults are for a group that has no record.
     """
 
-    canary: int | str = 0
-    max_parallel: int | str = "100%"
-    min_healthy_time: float = 0.0
-    healthy_deadline: float = 120.0
+    canary: Count | Share = 0
+    max_parallel: Count | Share = "100%"
+    min_healthy_time: Seconds = 0.0
+    healthy_deadline: Seconds = 120.0
     auto_revert: bool = False
-    max_failed: int | str = 0
-    max_unreachable: int | str = "100%"
-    confirm_timeout: float = 30.0
+    max_failed: Count | Share = 0
+    max_unreachable: Count | Share = "100%"
+    confirm_timeout: Seconds = 30.0
     order: int = 0
 
 

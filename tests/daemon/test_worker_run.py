@@ -9,7 +9,7 @@ import pytest
 from gitopsd.daemon.converge import PayloadSource, WorkerResult
 from gitopsd.daemon.worker_run import Checking, Differs, WorkerRun
 from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
+from gitopsd.fleet.errors import Stage, WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import GroupRecord
 from gitopsd.model.facts import Owner
@@ -44,8 +44,8 @@ def health(*pending: str, **more: Any) -> dict[str, Any]:
     return {"healthy": [], "pending": pending, "failed": {}, "reasons": reasons, **more}
 
 
-def away() -> WorkerUnreachable:
-    return WorkerUnreachable("edge-1", "connect", "edge-1: no connection")
+def away(stage: Stage = "read") -> WorkerUnreachable:
+    return WorkerUnreachable("edge-1", stage, "edge-1: no answer")
 
 
 class Fleet(Workers):
@@ -210,6 +210,13 @@ def test_a_worker_that_refused_before_anything_was_changed_was_not_touched(run_o
             changed(run)
         assert not run.touched
         assert (("rollback", "kept") in fleet.asked) == tried
+
+
+def test_a_worker_that_was_away_before_it_was_asked_to_change_was_not_touched(run_of: RunOf) -> None:
+    run = run_of(Fleet({"observe": [observed(OLD)], "activate": [away("connect")]}))
+    with pytest.raises(WorkerUnreachable):
+        changed(run)
+    assert not run.touched
 
 
 def test_a_change_whose_answer_was_lost_is_confirmed_once_the_worker_answers_again(run_of: RunOf) -> None:

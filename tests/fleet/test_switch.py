@@ -150,7 +150,11 @@ def test_what_breaks_the_way_in_is_undone_and_the_way_in_is_open_again(
         until(lambda: COMES in str(lines(machine, "ls", f"{ROOT}/state")))
         until(lambda: "switch.json" in str(lines(machine, "ls", ROOT)))
         until_undone(machine)
-        require_before(machine, before, observe_anew(machine), wanted.id)
+        state = observe_anew(machine)
+        require_before(machine, before, state, wanted.id)
+        assert state.rolled_back is not None
+        if how != "fills the disk":
+            assert state.rolled_back.reason == "nobody confirmed it within 3 s", "the agent itself was not cut short"
         answer = activated.exception(90)
     expected = {"kills all that sshd runs": WorkerUnreachable, "fills the disk": WorkerRefused}
     assert answer is None or isinstance(answer, expected.get(how, ())), answer
@@ -259,6 +263,19 @@ def test_earlier_values_of_secrets_are_back_too(machine: Machine, worker: Worker
     assert held(machine, CHANGES) == {"token": hashlib.sha256(b"old").hexdigest()}
     assert pids(state)[unit(STAYS)] == pids(before)[unit(STAYS)]
     assert lines(machine, "sh", "-c", f"ls {ROOT}/credentials/sets | wc -l") == ["1"]
+
+
+def test_a_link_that_somebody_removed_is_put_back_and_nothing_stops_for_lack_of_a_confirmation(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    before = activate(worker, BEFORE).observation
+    machine.run(["rm", f"{ROOT}/current"])
+    result = activate(worker, BEFORE, BEFORE, confirm_timeout=CONFIRM)
+    assert result.observation.switch is not None
+    assert result.observation.switch.previous == BEFORE.id
+    until_undone(machine)
+    state = verbs.observe(worker)
+    assert (state.release, pids(state)) == (BEFORE.id, pids(before))
 
 
 def test_what_moves_nothing_arms_nothing(machine: Machine, worker: WorkerConnection) -> None:
