@@ -50,10 +50,8 @@ def _as_json(record: DeploymentRecord) -> dict[str, object]:
 
 
 def _outcome(record: DeploymentRecord) -> str:
-    reverted = [f"{name} reverted by {one.by}" for name, one in sorted(record.reverted.items())]
     last = record.rollouts[-1] if record.rollouts else None
-    if last is None:
-        return ", ".join(["not recorded", *reverted])
-    newer = [] if last.superseded_by is None else [f"superseded by {last.superseded_by}"]
-    counts = [f"{count} {state}" for state, count in last.counts.items()]
-    return ", ".join([*counts, *newer, *reverted]) or "not recorded"
+    newer = [] if last is None or last.superseded_by is None else [f"superseded by {last.superseded_by}"]
+    counts = [f"{count} {state}" for state, count in last.counts.items()] if last else []
+    said = ", ".join([*counts, *newer]) or "not recorded"
+    return "; ".join([said, *(f"{name} reverted by {one.by}" for name, one in sorted(record.reverted.items()))])

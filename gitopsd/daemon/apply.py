@@ -8,13 +8,15 @@ from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases
+from gitopsd.daemon.attempts import answered, attempts_of, remembering
 from gitopsd.daemon.auto_revert import Reporter as RevertReporter
 from gitopsd.daemon.auto_revert import auto_revert
 from gitopsd.daemon.control import control_of, expired_parts, refuse_paused, remove_expired
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
 from gitopsd.daemon.expected_plan import check_expected
-from gitopsd.daemon.leaving import drop_seen_empty
+from gitopsd.daemon.leaving import copies_that_stay, drop_seen_empty
+from gitopsd.daemon.lost import note_returned
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout import roll_out
@@ -112,7 +114,8 @@ def apply_version(
         head, secrets = _newest(workspace, applied, reporter)
         workers = desired_releases(workspace.repository, head.commit.tree)
         results: list[WorkerResult] = []
-        run = roll_out(workspace, applied.branch, head, workers, secrets=secrets, reporter=reporter)
+        rolling = roll_out(workspace, applied.branch, head, workers, secrets=secrets, reporter=reporter)
+        run = remembering(attempts_of(workspace, applied.branch), number_of(head), workers, rolling)
         try:
             rollout = yield from _noting(run, results)
         finally:  # also when it is interrupted: what was seen by then counts
@@ -157,11 +160,18 @@ def _drop_those_that_left(
     reporter: Reporter,
 ) -> None:
     seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
+    copies = copies_that_stay(workspace, branch, head, seen)
+    for name, names in sorted(copies.items()):
+        if names:
+            told = f"there are unmanaged copies on it, {', '.join(names)}, which `gitopsd job remove` removes"
+            reporter.warn(f"{name} left the fleet and stays on record: {told}")
     try:
-        for name in drop_seen_empty(workspace, branch, head, seen):
+        for name in note_returned(workspace, branch, [result.worker for result in results if answered(result)]):
+            reporter.note(f"{name} was given up as lost and is back; what was moved away stays where it is")
+        for name in drop_seen_empty(workspace, branch, head, seen - copies.keys()):
             reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
     except RepositoryError as error:
-        reporter.warn(f"that workers left could not be recorded, so the next apply does: {error.message}")
+        reporter.warn(f"that workers left, or are back, could not be recorded, so the next apply does: {error.message}")
 
 
 def _commit(

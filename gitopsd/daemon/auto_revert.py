@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from gitopsd.daemon.artifact_state import read_fleet, read_groups
+from gitopsd.daemon.attempts import attempts_of, remembering
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.revert_commit import Revert, commit_revert
@@ -14,6 +15,7 @@ from gitopsd.daemon.rollout_note import Reverted, parse_note
 from gitopsd.daemon.rollout_reporter import RolloutReporter
 from gitopsd.daemon.rollout_summary import Rollout, workflow_of
 from gitopsd.daemon.secrets.deployed import deployed_values
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.planner.rollout.groups import ALL_AT_ONCE
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
@@ -56,8 +58,9 @@ def auto_revert(
         secrets = deployed_values(workspace, head, desired, reporter)
         back = {name: desired[name] for name in revert.workers if name not in waiting}
         rest = {name: release for name, release in desired.items() if name not in back}
+        attempts = attempts_of(workspace, branch)
         if back:
-            rollout = yield from roll_out(
+            going_back = roll_out(
                 workspace,
                 branch,
                 head,
@@ -67,12 +70,12 @@ def auto_revert(
                 all_workers=not rest,
                 settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
             )
+            rollout = yield from remembering(attempts, number_of(head), back, going_back)
         if rollout.interrupted or rollout.superseded_by is not None:
             return
         if rest and not set(rollout.to_revert) - revert.quarantines.keys():
-            rollout = yield from roll_out(
-                workspace, branch, head, rest, secrets=secrets, reporter=reporter, all_workers=False
-            )
+            others = roll_out(workspace, branch, head, rest, secrets=secrets, reporter=reporter, all_workers=False)
+            rollout = yield from remembering(attempts, number_of(head), rest, others)
             waiting = frozenset(rollout.not_attempted)
 
 

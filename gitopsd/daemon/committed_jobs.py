@@ -52,14 +52,15 @@ def committed_release(repository: Repository, tree: str, worker: str) -> Committ
         raise _unusable(worker, "it has no release.json")
     content = repository.read(top[RELEASE_FILE].id, "blob")
     try:
-        msgspec.json.decode(content, type=ReleaseRecord)
+        record = msgspec.json.decode(content, type=ReleaseRecord)
         entries = msgspec.json.decode(content).get("jobs", {})
     except msgspec.DecodeError as error:
         raise _unusable(worker, f"its release.json can't be read: {error}") from None
     jobs, units = (list_folder(repository, release.id, folder) for folder in ("jobs", "units"))
     found = []
     for name, entry in sorted(entries.items()):
-        if name not in jobs or entry["unit"] not in units:
+        names = record.jobs[name].units
+        if name not in jobs or not units.keys() >= set(names):
             raise _unusable(worker, f"the files of {name} are missing")
         found.append(
             RenderedJob(
@@ -68,8 +69,7 @@ def committed_release(repository: Repository, tree: str, worker: str) -> Committ
                 worker=worker,
                 entry=msgspec.json.encode(entry, order="sorted").decode(),
                 tree=jobs[name].id,
-                unit=entry["unit"],
-                unit_blob=units[entry["unit"]].id,
+                units=tuple((unit, units[unit].id) for unit in names),
             )
         )
     return CommittedRelease(runtime=top["runtime"].id if "runtime" in top else "", jobs=tuple(found))
@@ -120,7 +120,10 @@ def size_of(repository: Repository, jobs: Sequence[RenderedJob]) -> int:
         files = list_files(repository, job.tree)
         if any(entry.mode not in {FILE, EXECUTABLE} for entry in files.values()):
             raise _unusable(job.worker, f"{job.name} is made of something else than files")
-        size += sum(repository.blob_size(blob) for blob in [job.unit_blob, *(entry.id for entry in files.values())])
+        size += sum(
+            repository.blob_size(blob)
+            for blob in [*(unit for _, unit in job.units), *(entry.id for entry in files.values())]
+        )
     return size
 
 
@@ -134,7 +137,7 @@ def _files(repository: Repository, job: RenderedJob) -> dict[str, TreeFile]:
         f"jobs/{job.name}/{path}": TreeFile(repository.read(entry.id, "blob"), entry.mode == EXECUTABLE)
         for path, entry in list_files(repository, job.tree).items()
     }
-    return {**found, f"units/{job.unit}": TreeFile(repository.read(job.unit_blob, "blob"))}
+    return {**found, **{f"units/{unit}": TreeFile(repository.read(blob, "blob")) for unit, blob in job.units}}
 
 
 def _unusable(worker: str, why: str) -> RepositoryError:

@@ -22,7 +22,7 @@ from gitopsd.daemon.held_workflows import Quarantined, Surroundings, quarantined
 from gitopsd.daemon.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.artifacts import CONTROL_FILE, ArtifactState
+from gitopsd.model.artifacts import CONTROL_FILE, ArtifactState, FactsRecord
 from gitopsd.model.diagnostic import Diagnostic, Location, has_errors
 from gitopsd.model.memory import Memory
 from gitopsd.model.plan import Plan, PlanInputs
@@ -119,8 +119,9 @@ class CompiledVersion:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion:
-    """The operator's own policy counts, and else the one that was published on the artifact branch.
+def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> CompiledVersion:
+    """The operator's own policy counts, and else the one that was published on the artifact branch. With `facts`, those
+    are committed with the version in the place of the present ones.
 
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
@@ -133,9 +134,9 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     policy = published_policy(workspace.configuration)
-    committed = read_state(workspace.repository, head, policy, workspace.memory)
+    committed = read_state(workspace.repository, head, policy, workspace.memory, facts=facts)
+    kept = kept_parts(workspace.repository, head, policy, facts)
     allowed = committed.policy or PolicyRecord()
-    kept = kept_parts(workspace.repository, head, policy)
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
     out = _quarantined(workspace, head, front.linked, summaries, allowed)
@@ -193,9 +194,9 @@ def _without_ended(workspace: Workspace, head: ArtifactHead | None, ended: Colle
     return {CONTROL_FILE: TreeFile(control_file(present, structs.replace(control, quarantines=left)))}
 
 
-def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
+def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> Planned:
     """The plan for one version against the artifact branch as it is now. Raises what compile_version does."""
-    version = compile_version(workspace, source)
+    version = compile_version(workspace, source, facts=facts)
     head, compiled = version.head, version.compiled
     inputs = PlanInputs(
         environment=version.linked.name,

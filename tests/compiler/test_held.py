@@ -28,8 +28,8 @@ def left_out(
 ) -> str:
     record = {"user": "gitopsd-job", "secrets": [], **entry}
     job = RenderedJob(
-        name="orders.read.0", workflow="orders", worker="edge-1", entry=json.dumps(record), tree="", unit="",
-        unit_blob="",
+        name="orders.read.0", workflow="orders", worker="edge-1", entry=json.dumps(record), tree="",
+        units=(),
     )  # fmt: skip
     return why_left_out(job, then=WORKER, now=now, policy_then=then, policy=policy, clash=clash)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from gitopsd.compiler.render.workflow import RenderedJob, RenderedWorkflow, WorkflowText, placement_file
 from gitopsd.model.memory import memory_key
@@ -29,7 +30,7 @@ class HeldWorkflow:
     @property
     def key(self) -> str:
         """Stands for everything that the jobs are made of."""
-        parts = [[job.name, job.worker, job.entry, job.tree, job.unit_blob] for job in self.jobs]
+        parts = [[job.name, job.worker, job.entry, job.tree, *chain(*job.units)] for job in self.jobs]
         return memory_key("held", self.name, self.compiled, *parts)
 
     @property

@@ -101,6 +101,11 @@ class Rendering:
         jobs = (job for workflow in self.workflows.values() for job in workflow.rendered.jobs)
         return {job.name: job.reason for job in jobs if job.reason}
 
+    def schedules(self, workflow: str | None = None) -> dict[str, str]:
+        """When each scheduled job runs, of one workflow or of all."""
+        jobs = (job for release in self.releases.values() for job in release.jobs if workflow in {None, job.workflow})
+        return {job.name: str(job.record["schedule"]) for job in jobs if len(job.units) > 1}
+
     def files(self, job: RenderedJob) -> JobFiles:
         """The files of a job by path in its release."""
         return self.workflows[job.workflow].text().files[job.name]
@@ -135,10 +140,11 @@ class Rendering:
     def _job_entries(
         self, job: RenderedJob, jobs: Mapping[str, TreeEntry], units: Mapping[str, TreeEntry]
     ) -> Iterator[tuple[str, TreeFile | Graft]]:
-        unit = f"units/{job.unit}"
-        if jobs.get(job.name) == (TREE, job.tree) and units.get(job.unit) == (FILE, job.unit_blob):
+        has_units = all(units.get(name) == (FILE, blob) for name, blob in job.units)
+        if jobs.get(job.name) == (TREE, job.tree) and has_units:
             yield f"jobs/{job.name}", Graft(id=job.tree)
-            yield unit, Graft(id=job.unit_blob, mode=FILE)
+            for name, blob in job.units:
+                yield f"units/{name}", Graft(id=blob, mode=FILE)
         else:
             yield from self.files(job).items()
 
@@ -201,7 +207,8 @@ def grafted_release(environment: str, release: RenderedRelease, runtime: str) ->
     files: dict[str, TreeFile | Graft] = dict(release_files(environment, release, runtime))
     for job in release.jobs:
         files[f"jobs/{job.name}"] = Graft(id=job.tree)
-        files[f"units/{job.unit}"] = Graft(id=job.unit_blob, mode=FILE)
+        for unit, blob in job.units:
+            files[f"units/{unit}"] = Graft(id=blob, mode=FILE)
     return files
 
 
