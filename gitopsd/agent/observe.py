@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import marker
+from .copy_place import places
 from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
@@ -42,6 +43,9 @@ def observe(
         "rolled_back": read_rolled_back(layout),
         "deployment": read_deployment(layout),
     }
+    copies = [place.name for place in places(layout)]
+    if copies:
+        found["copies"] = copies
     if key is not None:
         found["credentials"] = fingerprints(layout, key)
     found["interrupted"] = layout.activating.exists() and not found["busy"]

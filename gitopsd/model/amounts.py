@@ -15,6 +15,8 @@ Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
 Share = Annotated[str, Meta(pattern=SHARE_PATTERN)]
 Count = Annotated[int, Meta(ge=0, le=100_000)]
 
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
 AMOUNT_RULES = {
     DURATION_PATTERN: "write a duration such as `10s`, `5m` or `2h`",
     SHARE_PATTERN: "write a number, or a share from `0%` to `100%`",

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec import field as struct_field
 
+from gitopsd.model.amounts import Count, Seconds, Share
 from gitopsd.model.names import Name
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.release import JobName
@@ -23,7 +24,7 @@ FACTS_FILE = "facts.json"
 class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker as `fleet.json` records it: all that converging needs, so that the source branch isn't needed for it.
 
-    `name` is empty in the record, where it is the key.
+    `name` is empty in the record, where it is the key. `lost_after`: seconds, 0 where it is never given up as lost.
     """
 
     name: str = ""
@@ -39,6 +40,7 @@ class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: tuple[str, ...] = ()
     mounts: dict[str, str] = struct_field(default_factory=dict)
     leaving: bool = False
+    lost_after: int = 0
 
     @property
     def machine(self) -> tuple[str, ...]:
@@ -59,14 +61,14 @@ class GroupRecord(Struct, frozen=True, kw_only=True):
     `order`: groups of a lower one are rolled out to first. The defaults are for a group that has no record.
     """
 
-    canary: int | str = 0
-    max_parallel: int | str = "100%"
-    min_healthy_time: float = 0.0
-    healthy_deadline: float = 120.0
+    canary: Count | Share = 0
+    max_parallel: Count | Share = "100%"
+    min_healthy_time: Seconds = 0.0
+    healthy_deadline: Seconds = 120.0
     auto_revert: bool = False
-    max_failed: int | str = 0
-    max_unreachable: int | str = "100%"
-    confirm_timeout: float = 30.0
+    max_failed: Count | Share = 0
+    max_unreachable: Count | Share = "100%"
+    confirm_timeout: Seconds = 30.0
     order: int = 0
 
 
@@ -92,11 +94,23 @@ class WorkerFacts(Struct, frozen=True, kw_only=True):
     features: dict[str, str] = struct_field(default_factory=dict)
 
 
+class LostWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker that was given up as lost: it takes no jobs until it is seen again.
+
+    `since` is a moment as `control.json` has them: of the first attempt that didn't reach it. `seen`, where that is
+    known, is when it answered last.
+    """
+
+    since: str
+    seen: str = ""
+
+
 class FactsRecord(Struct, frozen=True, kw_only=True):
-    """`facts.json`."""
+    """`facts.json`: what was found on workers, and which of them were given up as lost."""
 
     format: int = 1
     workers: dict[Name, WorkerFacts] = struct_field(default_factory=dict)
+    lost: dict[Name, LostWorker] = struct_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +119,7 @@ class ArtifactState:
 
     `placement`: job -> worker, over all workflows. `fleet`: worker name -> worker. `cordoned`: names of workers that
     take no new jobs; `drained`: those of them that keep none either. `facts`: worker name -> probed feature -> version.
-    `policy` is None where none was published.
+    `lost`: names of workers that were given up as lost. `policy` is None where none was published.
     """
 
     placement: Mapping[str, str] = field(default_factory=dict)
@@ -113,4 +127,5 @@ class ArtifactState:
     cordoned: frozenset[str] = frozenset()
     drained: frozenset[str] = frozenset()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
     policy: PolicyRecord | None = None
