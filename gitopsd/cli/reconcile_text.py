@@ -38,7 +38,7 @@ class Reporter(RolloutText):
         return (*drift_lines(result.drift), *edit_lines(result.edits))
 
     def summary(self, results: list[WorkerResult]) -> None:
-        self._say(f"{self._title()}: {counted(results)}")
+        self._say(f"{self._title()}: {counted(results, self.rollout)}")
         if any(result.state == "drift" for result in results):
             self._say("nothing was touched: without --dry-run, `gitopsd reconcile` puts this right")
 
