@@ -94,7 +94,7 @@ class Reporter(RolloutText):
 
     def summary(self, results: list[WorkerResult]) -> None:
         left_out = "" if self._dry_run or not self._left_out else f", {len(self._left_out)} left out for now"
-        self._say(f"{self._title()}: {counted(results)}{left_out}")
+        self._say(f"{self._title()}: {counted(results, self.rollout)}{left_out}")
         if any(result.state == "drift" for result in results):
             self._say("nothing was touched: without --dry-run, `gitopsd reconcile` puts this right")
 
