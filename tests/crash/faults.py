@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.crash.scene import DATA, SYSTEM, fill
 from tests.crash.steps import AGENT, CONTROLLER
+from tests.fleet.deadline import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.crash.commands import Command
     from tests.crash.scene import Scene
@@ -22,6 +24,8 @@ _HOUR = 3600
 _PATIENCE = 1.0
 # what it may take where it can end by itself
 _ENDS = 90.0
+# for an agent that goes on without its controller to come to where it arms the switch
+_ARMED = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,17 @@ def _link_cut(scene: Scene, apply: Command, go: Callable[[], None]) -> Iterator[
         yield
     finally:
         scene.machine.restore_link()
+
+
+@contextlib.contextmanager
+def _link_cut_for_long(scene: Scene, apply: Command, go: Callable[[], None]) -> Iterator[None]:
+    """Until a worker that was given something new has gone back to what it had, since nobody confirmed it."""
+    with _link_cut(scene, apply, go):
+        time.sleep(_ARMED)
+        data = scene.machine.root / DATA.lstrip("/")
+        switch = (data / "switch.json", data / "rolling-back.json")
+        wait_until(lambda: not any(map(Path.exists, switch)), timeout=_ENDS, what="the switch")
+        yield
 
 
 @contextlib.contextmanager
@@ -115,6 +130,7 @@ FAULTS = (
     Fault(name="controller killed", sides=(CONTROLLER,), action="kill", full=True),
     Fault(name="controller killed", sides=(AGENT,), strike=_controller_killed),
     Fault(name="link cut", sides=_BOTH, strike=_link_cut),
+    Fault(name="link cut for long", sides=(AGENT,), strike=_link_cut_for_long),
     Fault(name="machine killed", sides=_BOTH, strike=_machine_killed, boots=True),
     Fault(name="worker's disk full", sides=_BOTH, strike=_disk_full),
     Fault(name="worker's disk read-only", sides=_BOTH, strike=_read_only),

@@ -42,7 +42,15 @@ def _unit_files(root: Path, release: Path) -> list[str]:
 
 def _left_over(root: Path) -> list[str]:
     data, system = root / DATA.lstrip("/"), root / SYSTEM.lstrip("/")
-    patterns = (".*.new", "credentials/.*.new", "credentials/staging", "staging/*", "activating", "switch.json")
+    patterns = (
+        ".*.new",
+        "credentials/.*.new",
+        "credentials/staging",
+        "staging/*",
+        "activating",
+        "switch.json",
+        "rolling-back.json",
+    )
     left = [path for pattern in patterns for path in data.glob(pattern)]
     left += [*system.glob(".gitopsd-*.new"), *system.glob("*.wants/.gitopsd-*.new")]
     return [f"{path.relative_to(root)} was left behind" for path in left]

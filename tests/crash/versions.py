@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 STAYS, CHANGES, RELOADS, KEEPS, ONCE = (f"orders.{name}.0" for name in ("stays", "changes", "reloads", "keeps", "once"))
 COMING_AND_GOING = ("orders.even.0", "orders.odd.0")
+CONFIRM_SECONDS = 8
 
 _KEEPER = """\
 import sys, time
@@ -35,10 +36,14 @@ def files(version: int) -> dict[str, str]:
 
 
 def constant_files(machine: Machine) -> dict[str, str]:
+    # short, so that a trial can see it pass; long enough for a controller on a busy machine
+    rollout = {"confirm_timeout": f"{CONFIRM_SECONDS}s"}
     worker = {"address": machine.address, "user": "root", "host_key": machine.host_key}
     return {
         "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
-        "fleets/production.yaml": json.dumps({"groups": {"all": {"workers": {machine.name: worker}}}}),
+        "fleets/production.yaml": json.dumps(
+            {"groups": {"all": {"rollout": rollout, "workers": {machine.name: worker}}}}
+        ),
         "blueprints/keeper.yaml": _blueprint("keeper"),
         "blueprints/reloader.yaml": _blueprint("reloader", "  on_change: reload\n"),
         "blueprints/secretive.yaml": _blueprint("secretive").replace("job:", "secrets: [token]\njob:"),
