@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint fleet lock clean
+.PHONY: demo test check lint fleet matrix lock clean
 
 demo: $(STAMP)  ## send a real file through a workflow on this machine
 	$(BIN)/gitopsd demo
@@ -14,6 +14,9 @@ test: $(STAMP)  ## all tests; those that need root and real systemd machines say
 
 fleet: $(STAMP)  ## only the tests on real systemd machines (as root); missing means failed
 	GITOPSD_REQUIRE_FLEET=1 $(BIN)/pytest -n auto --dist loadfile -m fleet
+
+matrix: $(STAMP)  ## every point of the crash matrix (as root, half an hour); writes docs/crash-matrix.md
+	GITOPSD_REQUIRE_FLEET=1 GITOPSD_FULL_MATRIX=1 $(BIN)/pytest -n 2 --dist loadfile -rP tests/crash
 
 check: lint test  ## what is run before every landing
 

@@ -56,6 +56,8 @@ class _CommitOnly:
 
     def ended(self, rollout: object) -> None: ...
 
+    def reverted(self, revert: object) -> None: ...
+
 
 @dataclass(kw_only=True)
 class Controller:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "gitopsd_agent"
-_NOT_SENT = ("bundle.py",)
+_NOT_SENT = ("bundle.py", "prepare.py")
 # The first lines run on any Python, to say more than a traceback on those that are too old for the rest.
 _START = f"""\
 import os, sys

@@ -60,7 +60,7 @@ def converge(
     for job, problem in unprepared.items():
         progress.fail(job, problem, [])
     touched = decision.jobs(START, RESTART, RELOAD, RECORD)
-    orphans = [job for job in map(job_of_unit, decision.orphans) if job is not None]
+    orphans = list(dict.fromkeys(job for job in map(job_of_unit, decision.orphans) if job is not None))
     redefine = bool(decision.orphans) or layout.activating.exists() or not difference.is_empty
     with progress.timed("switch"):
         step.arm()
@@ -101,7 +101,7 @@ def as_json(done: Converged, progress: Progress) -> dict[str, Any]:
         "started": those(START),
         "restarted": those(RESTART),
         "reloaded": those(RELOAD),
-        "stopped": [job for job in done.orphans if job not in progress.failed],
+        "stopped": [job for job in done.orphans if job not in progress.failed and job not in done.decision.actions],
         "unchanged": those(UNCHANGED, RECORD),
         "pending": done.pending,
         "failed": progress.failed,

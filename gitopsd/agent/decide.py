@@ -48,8 +48,17 @@ def decide(
         for job in release.jobs.values()
     }
     wanted = {job.unit for job in release.jobs.values()} | release.units.keys()
-    orphans = sorted(unit for unit in units if unit not in wanted and job_of_unit(unit) is not None)
-    return Decision(actions, tuple(orphans))
+    orphans = {unit for unit in units if unit not in wanted and job_of_unit(unit) is not None}
+    return Decision(actions, tuple(sorted(orphans | _of_another_kind(release, units))))
+
+
+def _of_another_kind(release: Release, units: Mapping[str, Unit]) -> set[str]:
+    """Services that were kept running until now and are to be started by a timer: it would find them running for ever.
+
+    A run that is under way has its timer beside it.
+    """
+    scheduled = [job for job in release.jobs.values() if job.kind == "schedule" and job.unit not in units]
+    return {job.service for job in scheduled if units.get(job.service, NOT_THERE).is_running}
 
 
 def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bool, rekeyed: bool) -> str:
@@ -61,6 +70,14 @@ def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bo
             (rekeyed and unit.is_running and not completed, RESTART),
             (completed or unit.is_running, UNCHANGED),
             (True, START),
+        )
+    elif job.kind == "schedule":
+        rules = (
+            (not unit.is_running, START),
+            (differs, RESTART),
+            # a run that is under way ends as it began, and the next one takes what is there by then
+            (changed, RECORD),
+            (True, UNCHANGED),
         )
     else:
         rules = (

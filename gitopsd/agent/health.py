@@ -61,6 +61,8 @@ def health(
 def judge(job: Job, units: Mapping[str, Unit], min_healthy_time: float) -> Verdict:
     """By its unit alone; one that has to be asked may be healthy by this and yet not be ready."""
     unit = units.get(job.unit, NOT_THERE)
+    if job.kind == "schedule":  # its timer: how a run ends is no matter of the deployment
+        return HEALTHY if unit.is_up else Verdict("failed", ended(unit))
     if job.kind != "service":
         return Verdict("failed", ended(unit)) if unit.active == "failed" else HEALTHY
     up = float("inf") if unit.since is None else time.time() - unit.since

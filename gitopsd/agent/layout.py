@@ -78,6 +78,11 @@ class Layout(NamedTuple):
     def state(self) -> Path:
         return self.root / "state"
 
+    @property
+    def copies(self) -> Path:
+        """Unmanaged copies of jobs, which people own: a directory each."""
+        return self.root / "copies"
+
     def completed(self, job: str) -> Path:
         """Written by the launcher when a job of kind once has ended well."""
         return self.state / job / "completed"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import marker
+from .copy_place import places
 from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
@@ -22,8 +23,9 @@ def observe(
 ) -> dict[str, Any]:
     """What this worker holds and runs right now; changes nothing.
 
-    `files` is there only where the release on disk is not what its name says. `interrupted`: an activation was
-    killed midway, and the next one will finish it; `busy`: one is under way, so that this picture may be mixed.
+    `files` is there only where the release on disk is not what its name says. `interrupted`: an activation, or the
+    undoing of one, was killed midway, and the next one will finish it; `busy`: one is under way, so that this picture
+    may be mixed.
     `credentials` is there only where the controller gave a key: it has fingerprints made with that.
     """
     owner = read_owner(layout)
@@ -42,9 +44,14 @@ def observe(
         "rolled_back": read_rolled_back(layout),
         "deployment": read_deployment(layout),
     }
+    copies = [place.name for place in places(layout)]
+    if copies:
+        found["copies"] = copies
     if key is not None:
         found["credentials"] = fingerprints(layout, key)
-    found["interrupted"] = layout.activating.exists() and not found["busy"]
+    # also where only the switch knows of it, which would undo what looks finished
+    cut_short = layout.activating.exists() or (found["switch"] or {}).get("phase", marker.WAITING) != marker.WAITING
+    found["interrupted"] = cut_short and not found["busy"]
     if release is not None and (layout.releases / release).is_dir():
         entries = read_directory(layout.releases / release, hashes)
         found["tree"] = tree_id(entries)

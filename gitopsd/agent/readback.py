@@ -32,8 +32,8 @@ def failure(job: Job, before: Unit, now: Unit) -> str | None:
     """Why a (re)started job is certainly not up; None when it is, or may still come up."""
     if now.active == "failed":
         # one of kind once isn't waited for: what failed earlier may still be shown
-        return ended(now) if job.kind == "service" or now.invocation != before.invocation else None
-    if job.kind != "service" or is_coming(now):
+        return ended(now) if job.is_kept or now.invocation != before.invocation else None
+    if not job.is_kept or is_coming(now):
         return None
     if not now.is_up:
         return ended(now)
@@ -49,7 +49,7 @@ def is_coming(now: Unit) -> bool:
 
 def is_pending(job: Job, now: Unit) -> bool:
     """Whether a service that was touched and has not failed isn't known to be ready either."""
-    return job.kind == "service" and (job.ready.is_asked or is_coming(now))
+    return job.is_kept and (job.ready.is_asked or is_coming(now))
 
 
 def reload_failure(before: Unit, now: Unit) -> str | None:
@@ -67,7 +67,7 @@ def is_recorded(job: Job, before: Unit, now: Unit) -> bool:
 
     Of one that still ends what ran before we know as much: what is started after that is of this release.
     """
-    if job.kind != "service":
+    if not job.is_kept:
         return now.active != "failed"
     return now.active == "deactivating" or (now.is_up and now.invocation != before.invocation)
 

@@ -58,7 +58,8 @@ def require_owner(layout: Layout, root_commit: str | None) -> Owner | None:
             "owned-by-another",
             f"this worker belongs to environment {owner.environment} of the artifact branch that began with commit "
             f"{owner.root_commit[:12]}, not to the one that began with {root_commit[:12]}: nothing was changed. "
-            "To take it over, run `gitopsd worker teardown` for it from the repository that owns it, then apply again",
+            "If it is to change hands, `gitopsd worker adopt` shows what that would change, and takes it over when "
+            "confirmed; or `gitopsd worker teardown`, from the repository that owns it, empties it first",
         )
     return owner
 
@@ -89,7 +90,7 @@ def take_over(layout: Layout, owner: Owner, deployment: int) -> None:
             "stale",
             f"this worker was activated for deployment {highest} already, and this is {deployment}: nothing was "
             "changed. Another controller is ahead: apply again, which starts from the newest deployment. If the "
-            f"artifact branch was set back on purpose, remove {layout.owner} on this worker, then apply again",
+            "artifact branch was set back on purpose, run `gitopsd worker adopt` for this worker, then apply again",
             deployment=highest,
         )
     if before != owner or deployment > highest:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
-KINDS = ("service", "once")
+KINDS = ("service", "once", "schedule")
 CHANGES = ("restart", "reload", "none")
 
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX of systemd
@@ -39,6 +39,8 @@ class Ready(NamedTuple):
 
 
 class Job(NamedTuple):
+    """`unit` is what is started, and judged: a scheduled job's timer, else the job's service."""
+
     name: str
     kind: str
     digest: str
@@ -48,6 +50,16 @@ class Job(NamedTuple):
     directories: tuple[str, ...]
     ready: Ready = Ready("none")
     secrets: tuple[str, ...] = ()
+
+    @property
+    def service(self) -> str:
+        """The unit that runs the job's program, and that its log is of."""
+        return f"gitopsd-{self.name}.service"
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its unit has to be active for as long as the job is there."""
+        return self.kind != "once"
 
 
 class Release(NamedTuple):
@@ -101,11 +113,11 @@ def _parse_job(name: str, value: Any) -> Job:
         raise AgentError("unsupported", f"job {name}: kind {job.kind!r} is none of {', '.join(KINDS)}")
     if job.on_change not in CHANGES:
         raise AgentError("unsupported", f"job {name}: on_change {job.on_change!r} is none of {', '.join(CHANGES)}")
-    if job.unit != f"gitopsd-{name}.service" or len(job.unit) > _LONGEST_UNIT_NAME:
+    if job.unit != job.service or len(job.unit) > _LONGEST_UNIT_NAME:
         raise AgentError("bad-payload", f"job {name}: its unit must be gitopsd-{name}.service, of at most 255 bytes")
     if not isinstance(job.user, str) or not _USER.fullmatch(job.user):
         raise AgentError("bad-payload", f"job {name}: {job.user!r} is not a user's name")
-    return job
+    return job._replace(unit=f"gitopsd-{name}.timer") if job.kind == "schedule" else job
 
 
 def _ready(job: str, value: Any) -> Ready:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import credentials, marker, records, reserve, store, way_in
 from .converge import Step, as_json, converge
-from .decide import RESTART, decide
+from .decide import RECORD, RESTART, decide
 from .durable import remove, sync
 from .errors import AgentError
 from .lock import exclusive
 from .observe import observe
 from .progress import Progress
 from .release import Release, load_release
+from .services import NOT_THERE
 
 if TYPE_CHECKING:
     from .deadline import Deadline
@@ -93,6 +94,9 @@ def _make_room(layout: Layout, manager: ServiceManager, previous: Release, deadl
     decision = decide(previous, applied, units, manager.difference(previous, units), completed)
     stopped = [previous.jobs[job].unit for job in decision.jobs(RESTART)]
     stopped += [unit for unit in decision.orphans if unit in units]
+    # a deployment leaves runs that are under way alone; those of a version that is undone aren't to be trusted
+    scheduled = [previous.jobs[job] for job in decision.jobs(RECORD, RESTART) if previous.jobs[job].kind == "schedule"]
+    stopped += [job.service for job in scheduled if units.get(job.service, NOT_THERE).is_running]
     if stopped:
         manager.stop(stopped, deadline)
     reserve.give_back(layout)

@@ -50,7 +50,7 @@ def run_jobs(
 ) -> dict[str, Unit]:
     """Start, restart and reload what the decision says, all in one go; the units as they are then, ready or not."""
     jobs = [job for job, action in actions.items() if action in (START, RESTART)]
-    services = [job.unit for job in jobs if job.kind == "service"]
+    services = [job.unit for job in jobs if job.is_kept]
     once = [job.unit for job in jobs if job.kind == "once"]
     with progress.timed("units"):
         for job in jobs:

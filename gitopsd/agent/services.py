@@ -28,6 +28,8 @@ class Unit(NamedTuple):
     exit_status: int
     drop_ins: tuple[str, ...] = ()  # files that override parts of this very unit
     stale: bool = False  # the manager runs it by an older definition than the one on disk
+    next_run: float | None = None  # of a timer: when it starts its job, in seconds since the epoch
+    last_run: float | None = None
 
     @property
     def is_running(self) -> bool:
@@ -49,6 +51,8 @@ class Unit(NamedTuple):
             "enabled": self.enabled,
             "blob": self.blob,
             "drop_ins": self.drop_ins,
+            **({} if self.next_run is None else {"next_run": self.next_run}),
+            **({} if self.last_run is None else {"last_run": self.last_run}),
         }
 
 

@@ -56,10 +56,14 @@ class SupervisorManager:
         api = supervisor_daemon.api(self._layout)
         if api is not None:
             for info in api.getAllProcessInfo():
-                units[_unit_name(info["name"])] = _parse_process(info, self._restarts(info["name"]))
+                if job_of_unit(_unit_name(info["name"])) is not None:  # a copy is no job
+                    units[_unit_name(info["name"])] = parse_process(info, self._restarts(info["name"]))
         return units
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:  # noqa: ARG002 -- for systemd
+        scheduled = sorted(job.name for job in release.jobs.values() if job.kind == "schedule")
+        if scheduled:
+            raise AgentError("unsupported", f"job {scheduled[0]} is of kind schedule, which only systemd runs")
         conf = self._conf()
         content = {
             job.unit
@@ -119,15 +123,7 @@ class SupervisorManager:
         return None
 
     def log(self, unit: str, lines: int) -> list[str]:
-        path = self._files.logs / f"{_job_name(unit)}.log"
-        try:
-            with path.open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - 64 * 1024))
-                text = file.read().decode("utf-8", "replace")
-        except FileNotFoundError:
-            return []
-        return text.splitlines()[-lines:]
+        return process_log(self._files, _job_name(unit), lines)
 
     def follow_command(self, unit: str, lines: int) -> list[str]:
         # by name: supervisord starts a new file when one has grown
@@ -138,11 +134,31 @@ class SupervisorManager:
         supervisor_daemon.end(self._layout, deadline)
         return units
 
+    def install_copies(self, deadline: Deadline, without: Sequence[str] = ()) -> None:
+        """Have supervisord know the copies that are there, but for some; jobs are not touched."""
+        before = self._conf()
+        wanted = supervisor_conf.with_copies(before, self._layout, without)
+        supervisor_daemon.make_directories(self._layout)
+        if wanted != before:
+            replace_file_synced(self._files.conf, wanted.encode())
+        api = supervisor_daemon.api(self._layout)
+        if api is not None:
+            self._reread(api, deadline)
+
+    def stop_copies(self, programs: Sequence[str], deadline: Deadline) -> None:
+        api = supervisor_daemon.api(self._layout)
+        if api is not None:
+            self._stop(api, programs, deadline)
+
+    def start_copy(self, program: str, deadline: Deadline) -> None:
+        """Start it unless it started by itself, and wait until it runs, or doesn't."""
+        api = supervisor_daemon.api(self._layout)
+        if api is not None:
+            _unless(ALREADY_STARTED, api.startProcess, program, False)
+            _wait(lambda: _states(api).get(program, "STOPPED") in _SETTLED, deadline)
+
     def _conf(self) -> str:
-        try:
-            return self._files.conf.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
+        return supervisor_conf.read(self._layout)
 
     def _reread(self, api: Any, deadline: Deadline) -> None:
         try:
@@ -188,7 +204,19 @@ class SupervisorManager:
             ) from None
 
 
-def _parse_process(info: dict[str, Any], restarts: int) -> Unit:
+def process_log(files: supervisor_conf.Files, program: str, lines: int) -> list[str]:
+    """The last lines that a program printed, as far as they are in its newest 64 KiB."""
+    try:
+        with (files.logs / f"{program}.log").open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 64 * 1024))
+            text = file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()[-lines:]
+
+
+def parse_process(info: dict[str, Any], restarts: int) -> Unit:
     state, status = str(info["statename"]), int(info["exitstatus"])
     if state == "EXITED":
         words = ("inactive", "dead", "success") if status == 0 else ("failed", "failed", "exit-code")

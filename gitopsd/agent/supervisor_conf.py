@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from .release import job_of_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from .copies import CopyRecord
+    from .copy_place import CopyPlace
     from .layout import Layout
     from .release import Job, Release
 
@@ -25,6 +28,7 @@ _UNSAFE = re.compile(r"\s[;#]|\s$|[\"\x00-\x1f\x7f\u0085\u2028\u2029\ud800-\udff
 # counts the starts that supervisord doesn't: a byte is added to the file $0 by each
 _COUNTED = 'printf . >>"$0"; exec "$@"'
 _PROGRAM = re.compile(r"^\[program:(.+)\]$", re.MULTILINE)
+_BETWEEN_SECTIONS = re.compile(r"\n(?=\[)")
 
 
 class Files(NamedTuple):
@@ -73,34 +77,79 @@ def path_problem(layout: Layout) -> str | None:
     return None
 
 
+def read(layout: Layout) -> str:
+    """The configuration as it is; empty before the first activation."""
+    try:
+        return Files(layout).conf.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
 def render(release: Release, layout: Layout) -> str:
     """The whole configuration; a job's section stays the same when only its files change."""
     sections = [_daemon(layout)]
     sections += [program(job, layout) for job in release.jobs.values()]
-    return "\n".join(sections)
+    return "\n".join([*sections, *_copies(layout, ())])
+
+
+def with_copies(conf: str, layout: Layout, without: Collection[str]) -> str:
+    """A configuration with the copies that are there now, but for some, and everything else as it was."""
+    sections = _BETWEEN_SECTIONS.split(conf or _daemon(layout))
+    kept = [section for section in sections if not _is_copy(section.partition("\n")[0])]
+    return "\n".join([*kept, *_copies(layout, without)])
 
 
 def program(job: Job, layout: Layout) -> str:
+    variables = {"GITOPSD_RUN": layout.run, "STATE_DIRECTORY": layout.state / job.name}
+    if job.secrets:
+        variables["CREDENTIALS_DIRECTORY"] = layout.credentials / "current" / job.name  # as systemd has it
+    launch = [str(layout.current / "runtime/launch.py"), job.name]
+    # Jobs never start by themselves: activation starts them, so that each start is a recorded one.
+    return _program(layout, job.name, launch, variables, once=job.kind == "once", by_itself=False)
+
+
+def _copies(layout: Layout, without: Collection[str]) -> list[str]:
+    if not layout.copies.is_dir():
+        return []
+    from .copies import read_record  # noqa: PLC0415 -- hardly any worker has one
+    from .copy_place import places  # noqa: PLC0415
+
+    known = [(place, read_record(place)) for place in places(layout) if place.name not in without]
+    return [_copy(place, record) for place, record in known if record is not None]
+
+
+def _copy(place: CopyPlace, record: CopyRecord) -> str:
+    variables = {"GITOPSD_RUN": place.run, "STATE_DIRECTORY": place.state}
+    if record.secrets:
+        variables["CREDENTIALS_DIRECTORY"] = place.credentials
+    launch = [str(place.directory / "runtime/launch.py"), place.name]
+    service = record.kind == "service"
+    return _program(
+        place.layout, place.service, launch, variables, once=not service, by_itself=service and record.started
+    )
+
+
+def _program(
+    layout: Layout, name: str, launch: list[str], variables: Mapping[str, Path], *, once: bool, by_itself: bool
+) -> str:
     files = Files(layout)
-    launcher = layout.current / "runtime/launch.py"
-    command = ["/bin/sh", "-c", _COUNTED, str(files.starts / job.name)]
-    command += [str(layout.supervisor_python), "-IB", str(launcher), job.name]
-    # Programs never start by themselves: activation starts them, so that each start is a recorded one.
+    command = ["/bin/sh", "-c", _COUNTED, str(files.starts / name)]
+    command += [str(layout.supervisor_python), "-IB", *launch]
     # once: it may end at once and well; a service is tried again, a second later each time.
     lines = [
-        f"[program:{job.name}]",
+        f"[program:{name}]",
         f"command={_value(shlex.join(command))}",
         f"directory={_value(layout.root)}",
-        f"environment={_environment(job, layout)}",
-        "autostart=false",
-        "autorestart=false" if job.kind == "once" else "autorestart=true",
-        "startsecs=0" if job.kind == "once" else "startsecs=1",
+        f"environment={_environment(variables)}",
+        "autostart=true" if by_itself else "autostart=false",
+        "autorestart=false" if once else "autorestart=true",
+        "startsecs=0" if once else "startsecs=1",
         "startretries=40",
         "stopasgroup=true",
         "killasgroup=true",
         "stopwaitsecs=20",
         "redirect_stderr=true",
-        f"stdout_logfile={_value(_value(files.logs / job.name))}.log",  # expanded twice
+        f"stdout_logfile={_value(_value(files.logs / name))}.log",  # expanded twice
         "stdout_logfile_maxbytes=1MB",
         "stdout_logfile_backups=1",
         "",
@@ -108,11 +157,13 @@ def program(job: Job, layout: Layout) -> str:
     return "\n".join(lines)
 
 
-def _environment(job: Job, layout: Layout) -> str:
-    variables = {"GITOPSD_RUN": layout.run, "STATE_DIRECTORY": layout.state / job.name}
-    if job.secrets:
-        variables["CREDENTIALS_DIRECTORY"] = layout.credentials / "current" / job.name  # as systemd has it
+def _environment(variables: Mapping[str, Path]) -> str:
     return ",".join(f'{name}="{_value(path)}"' for name, path in variables.items())
+
+
+def _is_copy(head: str) -> bool:
+    found = _PROGRAM.fullmatch(head)
+    return found is not None and job_of_unit(f"gitopsd-{found.group(1)}.service") is None
 
 
 def programs(conf: str) -> list[str]:

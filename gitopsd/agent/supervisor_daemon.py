@@ -82,7 +82,7 @@ def end(layout: Layout, deadline: Deadline) -> None:
 
 
 def end_strays(layout: Layout) -> None:
-    """End jobs of this worker whose supervisord was killed: two copies of a job must never run."""
+    """End jobs of this worker whose supervisord was killed: none may ever run twice. Unmanaged copies as well."""
     strays = _strays(layout)
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         for pid in strays:
@@ -115,7 +115,7 @@ def _pid(layout: Layout) -> int | None:
 
 
 def _strays(layout: Layout) -> list[int]:
-    mark = b"STATE_DIRECTORY=" + os.fsencode(layout.state) + b"/"
+    marks = tuple(b"STATE_DIRECTORY=" + os.fsencode(path) + b"/" for path in (layout.state, layout.copies))
     found: list[int] = []
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
@@ -124,7 +124,7 @@ def _strays(layout: Layout) -> list[int]:
             environment = (process / "environ").read_bytes()
         except OSError:
             continue  # ended meanwhile, or another user's
-        if any(variable.startswith(mark) for variable in environment.split(b"\0")):
+        if any(variable.startswith(marks) for variable in environment.split(b"\0")):
             found.append(int(process.name))
     return found
 

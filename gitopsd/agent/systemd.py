@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -10,18 +11,20 @@ from typing import TYPE_CHECKING
 
 from . import unitfiles
 from .bus_show import shown_services
+from .durable import remove
 from .errors import AgentError
 from .release import job_of_unit
 from .services import Difference, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .deadline import Deadline
     from .kept import ShownCache
     from .release import Release
 
 _RUNTIME = Path("/run/systemd/system")  # sd_booted(3): exists exactly where systemd is the init
+_MOMENT = re.compile(r"[A-Za-z]{3} ([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) UTC")
 _SHOW_SECONDS = 20
 _RELOAD_SECONDS = 60
 PATTERNS = ("gitopsd-*.service", "gitopsd-*.timer", "gitopsd-*.path")
@@ -38,7 +41,10 @@ _PROPERTIES = (
     "ExecMainStatus",
     "NeedDaemonReload",
     "DropInPaths",
+    "NextElapseUSecRealtime",
+    "LastTriggerUSec",
 )
+TIMERS = Path("/var/lib/systemd/timers")  # systemd.timer(5): when each persistent timer ran its unit
 
 
 class SystemdManager:
@@ -75,6 +81,7 @@ class SystemdManager:
             _systemctl(["stop", *units], deadline.remaining())
 
     def install(self, release: Release, gone: Sequence[str], deadline: Deadline) -> None:
+        self._forget_runs(unitfiles.differing(release.units), deadline)
         unitfiles.install(release.units, gone)
         code, complaint = _systemctl(["daemon-reload"], max(_RELOAD_SECONDS, deadline.remaining()))
         if code != 0:
@@ -82,6 +89,14 @@ class SystemdManager:
         if gone:
             # a failed unit without a file would be listed for ever
             self.reset_start_limit(gone)
+            _remove_stamps(gone)
+
+    def _forget_runs(self, units: Collection[str], deadline: Deadline) -> None:
+        """Stop timers that change: what the new calendar would have run by now is not made up for."""
+        timers = sorted(unit for unit in units if unit.endswith(".timer"))
+        if timers:
+            self.stop(sorted(set(timers).intersection(unitfiles.units_on_disk())), deadline)
+            _remove_stamps(timers)
 
     def reset_start_limit(self, units: Sequence[str]) -> None:
         _systemctl(["reset-failed", *units], _SHOW_SECONDS)
@@ -118,7 +133,14 @@ class SystemdManager:
             unitfiles.install({}, gone)
             _systemctl(["daemon-reload"], max(_RELOAD_SECONDS, deadline.remaining()))
             self.reset_start_limit(gone)
+            _remove_stamps(gone)
         return units
+
+
+def _remove_stamps(units: Iterable[str]) -> None:
+    for unit in units:
+        if unit.endswith(".timer"):
+            remove(TIMERS / f"stamp-{unit}")
 
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:
@@ -142,9 +164,16 @@ def _show(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         return found
     # the patterns find what is loaded, file or no file
     command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
+    times = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SHOW_SECONDS, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SHOW_SECONDS,
+            check=False,
+            env=times,
         )
     except FileNotFoundError:
         raise AgentError("no-systemd", "systemctl is not installed here: it can't be a worker") from None
@@ -185,12 +214,25 @@ def _parse_unit(name: str, shown: Mapping[str, str]) -> Unit:
         exit_status=_number(shown.get("ExecMainStatus")),
         drop_ins=_drop_ins(name, shown),
         stale=shown.get("NeedDaemonReload") == "yes",
+        next_run=_moment(shown.get("NextElapseUSecRealtime")),
+        last_run=_moment(shown.get("LastTriggerUSec")),
     )
 
 
 def _drop_ins(name: str, shown: Mapping[str, str]) -> tuple[str, ...]:
     loaded = {path for path in shown.get("DropInPaths", "").split() if f"/{name}.d/" in path}
     return tuple(sorted(loaded.union(unitfiles.drop_ins(name))))
+
+
+def _moment(text: str | None) -> float | None:
+    """Seconds since the epoch of `Mon 2026-11-23 02:00:00 UTC`; None for what is no such time, as of other units."""
+    found = _MOMENT.fullmatch(text or "")
+    if found is None:
+        return None
+    from datetime import datetime, timezone  # noqa: PLC0415 -- only where there are timers
+
+    year, month, day, hour, minute, second = map(int, found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp()
 
 
 def _number(text: str | None) -> int:

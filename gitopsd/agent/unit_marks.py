@@ -1,7 +1,8 @@
 """Whether anything may have happened to the units of jobs, for a tenth of what `systemctl show` costs.
 
 Asked is systemd itself, with the one message that lists units; what that doesn't show, the links to invocations, the
-directories that every `daemon-reload` makes anew, and the files of the units do.
+directories that every `daemon-reload` makes anew, the files of the units, and those that timers touch when they start a
+job do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from hashlib import sha256
 
 from . import unitfiles
 from .manager_bus import list_units
-from .systemd import PATTERNS
+from .systemd import PATTERNS, TIMERS
 
 _INVOCATIONS = "/run/systemd/units"  # systemd-journald reads them, too: `invocation:UNIT` -> its id
 _GENERATED = ("/run/systemd", *(f"/run/systemd/generator{suffix}" for suffix in ("", ".early", ".late")))
@@ -29,7 +30,7 @@ def unit_marks() -> bytes | None:
         )
     except OSError:
         return None  # another systemd than we know: `systemctl show` tells all the same
-    files = [*_GENERATED, *_definitions()]
+    files = [*_GENERATED, *_definitions(), *map(str, TIMERS.glob("stamp-gitopsd-*"))]
     return sha256(b"\0".join((listed, repr(invocations).encode(), repr(_stats(files)).encode()))).digest()
 
 

@@ -13,6 +13,7 @@ from .release import job_of_unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .copies import CopyService
     from .kept import Kept
     from .services import ServiceManager
 
@@ -168,7 +169,16 @@ def _teardown(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
 
     manager = _service_manager(layout)
     manager.require()
-    return teardown(layout, manager, _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS))
+    owner, deadline = _optional_id(request, "owner"), _deadline(request, _TEARDOWN_SECONDS)
+    return teardown(layout, manager, owner, deadline, copies=_copies_to_remove(layout, request))
+
+
+def _copies_to_remove(layout: Layout, request: dict[str, Any]) -> CopyService | None:
+    if "with_copies" not in request:
+        return None
+    from .by_hand import copy_service, flag  # noqa: PLC0415
+
+    return copy_service(layout) if flag(request, "with_copies") else None
 
 
 def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -195,6 +205,36 @@ def _show(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
     return {"shown": show(layout, files, units)}
 
 
+def _adopt(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import adopt  # noqa: PLC0415
+
+    return adopt(layout, _service_manager(layout), request, _deadline(request))
+
+
+def _copies(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import copies  # noqa: PLC0415
+
+    return copies(layout, request)
+
+
+def _clone(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import clone  # noqa: PLC0415
+
+    return clone(layout, request, _deadline(request))
+
+
+def _remove_copy(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
+    from .by_hand import remove_copy  # noqa: PLC0415
+
+    return remove_copy(layout, request, _deadline(request))
+
+
+def _feed(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+    from .by_hand import feed  # noqa: PLC0415
+
+    return feed(layout, request, payload, _deadline(request))
+
+
 _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "probe": _probe,
     "confirm": _confirm,
@@ -205,6 +245,11 @@ _VERBS: dict[str, Callable[[Layout, dict[str, Any], bytes], dict[str, Any]]] = {
     "teardown": _teardown,
     "logs": _logs,
     "show": _show,
+    "adopt": _adopt,
+    "copies": _copies,
+    "clone": _clone,
+    "remove-copy": _remove_copy,
+    "feed": _feed,
 }
 
 

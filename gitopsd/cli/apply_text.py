@@ -11,6 +11,7 @@ from gitopsd.cli.rollout_text import RolloutText, counted, rollout_json
 from gitopsd.daemon.apply import Applied
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.planning import Planned
+from gitopsd.daemon.revert_commit import Revert, returns
 
 _MOST_DRIFT = 5
 
@@ -21,6 +22,7 @@ class Reporter(RolloutText):
     def __init__(self, *, err: bool = True) -> None:
         super().__init__(err=err)
         self._applied: Applied | None = None
+        self._reverts: list[Revert] = []
 
     def planned(self, planned: Planned) -> None:
         if not planned.plan.is_empty:
@@ -40,6 +42,14 @@ class Reporter(RolloutText):
     def note(self, message: str) -> None:
         self._say(message)
 
+    def reverted(self, revert: Revert) -> None:
+        self._reverts.append(revert)
+        self._say("")
+        for name, one in revert.quarantines.items():
+            self._say_all([(f"{one.reason}", "red"), (f"{returns(name, one)}, and stays there", "red")])
+            self._say(f"  until another version of it comes, or `gitopsd quarantine release {name}`")
+        self._say(f"deployment {revert.deployment} committed ({revert.head.commit.id[:12]}), by an automatic revert")
+
     def details(self, result: WorkerResult) -> Iterable[tuple[str, str | None]]:
         planned = self._applied.planned.plan.changed_workers if self._applied else ()
         if result.state != "converged" or result.worker in planned:
@@ -58,10 +68,19 @@ class Reporter(RolloutText):
             "artifact_head": applied.head.commit.id if applied else None,
             "committed": applied.committed if applied else False,
             "seconds": dict(applied.seconds) if applied else {},
+            "reverted": {
+                name: {"by": revert.deployment, "to": one.returns_to, "reason": one.reason}
+                for revert in self._reverts
+                for name, one in revert.quarantines.items()
+            },
             "plan_digest": applied.planned.plan.digest if applied else None,
             **rollout_json(self.rollout),
             "workers": [msgspec.to_builtins(result) for result in sorted(results, key=lambda one: one.worker)],
         }
 
     def _title(self) -> str:
-        return f"deployment {self._applied.deployment}" if self._applied else "nothing was deployed"
+        if self._applied is None:
+            return "nothing was deployed"
+        names = [name for revert in self._reverts for name in revert.quarantines]
+        reverted = f", {', '.join(names)} reverted by {self._reverts[-1].deployment}" if names else ""
+        return f"deployment {self._applied.deployment}{reverted}"

@@ -1,7 +1,7 @@
-"""Cordons and pauses in words, the same ones wherever they are shown."""
+"""Cordons, quarantines and pauses in words, the same ones wherever they are shown."""
 
-from gitopsd.daemon.control import KnownCordon, KnownPause
-from gitopsd.model.control import Cordon, Pause
+from gitopsd.daemon.control import KnownCordon, KnownPause, KnownQuarantine
+from gitopsd.model.control import Cordon, Pause, Quarantine
 
 
 def cordon_word(cordon: KnownCordon | None) -> str:
@@ -21,8 +21,18 @@ def pause_sentence(pause: KnownPause | Pause) -> str:
     return _sentence("paused", pause, "gitopsd resume")
 
 
-def _sentence(what: str, one: KnownCordon | Cordon | KnownPause | Pause, end: str) -> str:
+def quarantine_sentence(workflow: str, one: KnownQuarantine | Quarantine) -> str:
+    """Who, why, since when and until when, and what runs instead."""
+    instead = f"held as deployment {one.returns_to} has it" if one.returns_to else "nothing of it runs"
+    said = _sentence("quarantined", one, f"gitopsd quarantine release {workflow}", or_="another version of it, or ")
+    return f"{said} ({instead})"
+
+
+_Known = KnownCordon | KnownPause | KnownQuarantine
+
+
+def _sentence(what: str, one: _Known | Cordon | Pause | Quarantine, end: str, or_: str = "") -> str:
     said = f"{what} by {one.owner} since {one.since}"
-    if isinstance(one, KnownCordon | KnownPause) and one.expired:
+    if isinstance(one, _Known) and one.expired:
         return f"{said}, expired at {one.until}: the next apply ends it: {one.reason}"
-    return f"{said}, until {one.until or f'`{end}`'}: {one.reason}"
+    return f"{said}, until {or_}{one.until or f'`{end}`'}: {one.reason}"

@@ -36,6 +36,8 @@ def explain_command(session: Session, step: str, revision: str | None, *, as_jso
         click.echo()
         print_table(["PARAMETER", "OF", "VALUE", "FROM"], [_value_row(value) for value in found.values])
     click.echo()
+    for when in sorted(set(found.schedules.values())):
+        click.echo(f"Scheduled: {printable(when)}, by the clock of its worker unless it names a time zone")
     click.echo(_wishes(found))
     print_table(["JOB", "WORKER", "WHY"], [[one.job, one.worker, one.reason] for one in found.replicas])
     click.echo()

@@ -70,4 +70,5 @@ def _drawn(found: Planned, workflow: str | None, changes: tuple[JobChange, ...] 
         changes = changes and tuple(change for change in changes if workflow_of(change) == workflow)
     rendering = found.rendering
     placed = {job.name: job.worker for release in rendering.releases.values() for job in release.jobs}
-    return draw_graph(rendering.environment, systems, placed, rendering.adapters, changes)
+    schedules = rendering.schedules(workflow)
+    return draw_graph(rendering.environment, systems, placed, rendering.adapters, changes, schedules=schedules)

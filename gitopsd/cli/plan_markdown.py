@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from gitopsd.cli.plan_text import quarantine_lines
 from gitopsd.model.excerpt import printable
 from gitopsd.model.plan import Effect, JobChange, Plan
 
@@ -24,6 +25,8 @@ def format_markdown(plan: Plan) -> str:
     lines = [f"### Plan for `{plan.inputs.environment}`: {counts or 'nothing'}", ""]
     if plan.held:
         lines += [f"> **Held:** {neutral(plan.held)}.", ""]
+    quarantines = [line for one in plan.quarantined for line in quarantine_lines(one)]
+    lines += [f"> {neutral(line)}" for line in quarantines] + ([""] if quarantines else [])
     lines += [f"- {line}" for line in _summary(plan, changes)]
     if changes:
         lines += ["", "| worker | job | change | effect | reason |", "|---|---|---|---|---|"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gitopsd.model.excerpt import printable
-from gitopsd.model.plan import Action, Effect, JobChange, Plan
+from gitopsd.model.plan import Action, Effect, JobChange, Plan, QuarantinedWorkflow
 
 _SIGNS: dict[Action, str] = {"create": "+", "update": "~", "move": ">", "delete": "-", "unchanged": " ", "held": "!"}
 _EFFECTS: dict[Effect, str] = {
@@ -20,6 +20,7 @@ def format_plan(plan: Plan) -> str:
     """The changes by worker, and the counts."""
     lines = change_lines(plan.changes, plan.changed_workers)
     lines += ["", _summary(plan)]
+    lines += [printable(line) for one in plan.quarantined for line in quarantine_lines(one)]
     if plan.held:
         lines.append(f"Held: {printable(plan.held)}.")
     pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
@@ -46,9 +47,17 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
     return lines
 
 
+def quarantine_lines(one: QuarantinedWorkflow) -> list[str]:
+    """What stands in for the workflow, why, and what of that can't be had back."""
+    instead = f"held as deployment {one.returns_to} has it" if one.returns_to else "nothing of it is to run"
+    lines = [f"{one.workflow}: {instead}: {one.reason}."]
+    return lines + [f"{one.workflow}: without {job}: {why}." for job, why in one.left_out.items()]
+
+
 def _change_lines(change: JobChange) -> list[str]:
     origin = f" from {change.moved_from}" if change.moved_from else ""
-    effect = f"deleting it {_EFFECTS[change.effect]} it" if change.action == "held" else _EFFECTS[change.effect]
+    would_go = change.action == "held" and change.effect != "none"
+    effect = f"deleting it {_EFFECTS[change.effect]} it" if would_go else _EFFECTS[change.effect]
     lines = [
         f"  {_SIGNS[change.action]} {change.action} {change.job}{origin}: {effect}",
         f"      {printable(change.reason)}",
@@ -67,7 +76,8 @@ def _change_lines(change: JobChange) -> list[str]:
 def _summary(plan: Plan) -> str:
     counts = plan.counts()
     if plan.is_empty:
-        return f"No changes: {counts.get('unchanged', 0)} jobs are as this version has them."
+        held = f", {counts['held']} are held" if "held" in counts else ""
+        return f"No changes: {counts.get('unchanged', 0)} jobs are as this version has them{held}."
     shown = ", ".join(f"{count} {action}" for action, count in counts.items()) or "no jobs"
     concerned = sum(bool(change.data) for change in plan.changes)
     data = f"; data in flight: see {concerned} job{'s' if concerned > 1 else ''}" if concerned else ""

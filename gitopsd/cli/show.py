@@ -51,6 +51,9 @@ def _lines(record: DeploymentRecord, changes: DeploymentChanges) -> Iterator[str
     for rollout in record.rollouts:
         yield ""
         yield from _rollout_lines(rollout)
+    for name, one in sorted(record.reverted.items()):
+        went = f"went back to what deployment {one.to} has" if one.to else "was taken out"
+        yield f"  {name} {went}, by deployment {one.by}: {one.reason}"
     if not record.rollouts:
         yield ""
         yield "What became of it was not recorded."

@@ -1,11 +1,13 @@
+from collections.abc import Iterator
+
 import click
 import msgspec
 
-from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence
+from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence, quarantine_sentence
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.control import known_pause
+from gitopsd.daemon.control import known_pause, known_quarantines
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 from gitopsd.model.excerpt import printable
 
@@ -28,6 +30,8 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
         pause = known_pause(workspace.repository, deployed.head)
         if pause:
             click.echo(printable(pause_sentence(pause)))
+        for name, quarantine in known_quarantines(workspace.repository, deployed.head).items():
+            click.echo(printable(f"{name}: {quarantine_sentence(name, quarantine)}"))
         click.echo()
         print_table(
             ["WORKER", "STATE", "DESIRED", "RUNNING", "LAST ATTEMPTED", "LAST GOOD"],
@@ -50,15 +54,36 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
                 click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
             for line in ([one.error] if one.error else []) + list(one.drift[:10]):
                 click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
+            for line in one.failed_runs:
+                click.echo(printable(f"{one.worker}: {line}"))
             for line in one.unknown_secrets:
                 click.echo(printable(f"{one.worker}: not compared: the secret {line}"))
             if one.last_attempted and one.last_attempted.error:
                 click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
+            for line in _patience(one):
+                click.echo(printable(f"{one.worker}: {line}"))
     return 1 if exit_code and any(_state(one) != "in sync" for one in statuses) else 0
 
 
+def _patience(one: WorkerStatus) -> Iterator[str]:
+    """What was undone, what was tried in vain, and when it is tried again."""
+    for what in (one.unconfirmed, one.rolled_back):
+        if what is not None:
+            yield str(what)
+    if one.lost is not None:
+        yield f"given up as lost, silent since {one.lost.since}: what ran there was placed elsewhere"
+    if one.tried is not None:
+        times = "once" if one.tried.attempts == 1 else f"{one.tried.attempts} times in a row"
+        following = f"not tried again before {one.tried.next}" if one.tried.next else "tried again by the next run"
+        yield f"{one.tried.trouble} {times}, last at {one.tried.last}; {following}"
+
+
 def _name(one: WorkerStatus) -> str:
-    marks = [*(["leaving"] if one.leaving else []), *([cordon_word(one.cordon)] if one.cordon else [])]
+    marks = [
+        *(["leaving"] if one.leaving else []),
+        *([cordon_word(one.cordon)] if one.cordon else []),
+        *(["lost"] if one.lost else []),
+    ]
     return one.worker + (f" ({', '.join(marks)})" if marks else "")
 
 

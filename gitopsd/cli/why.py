@@ -5,6 +5,7 @@ import msgspec
 
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
+from gitopsd.cli.workloads import state_of
 from gitopsd.daemon.why import Why, explain_worker
 from gitopsd.model.excerpt import printable
 
@@ -41,14 +42,27 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
     else:
         ended = f"failed: {attempt.error}" if attempt.error else "went well"
         yield "last attempt", f"of deployment {attempt.deployment}, {attempt.finished}, {ended}"
+    if status.tried is not None:
+        times = "once" if status.tried.attempts == 1 else f"{status.tried.attempts} times in a row"
+        yield "tried here", f"{status.tried.trouble} {times}, last at {status.tried.last}: {status.tried.error}"
+    if status.rolled_back is not None:
+        yield "undone", str(status.rolled_back)
+    if status.unconfirmed is not None:
+        yield "on trial", str(status.unconfirmed)
+    if status.seen:
+        yield "last seen", f"{status.seen}, by an attempt from here"
+    if status.lost is not None:
+        yield "lost", f"given up, since it has been silent since {status.lost.since}"
     yield "last good", f"deployment {status.last_good}" if status.last_good else "never, as far as is recorded"
     yield "running", status.error or (f"release {status.running[:12]}" if status.running else "no release")
     if chain.workload is not None:
         process = f", process {chain.workload.main_pid}" if chain.workload.main_pid else ""
         version = "this version" if chain.workload.current else "another version, or not known which"
-        yield "", f"{chain.job} is {chain.workload.state}{process}, {version}, {chain.workload.restarts} restarts"
+        yield "", f"{chain.job} is {state_of(chain.workload)}{process}, {version}, {chain.workload.restarts} restarts"
     if not status.error:
         yield "differences", "none" if not status.drift else f"{len(status.drift)}"
-    for line in status.drift[:_MOST_DRIFT]:
+    for line in (*status.failed_runs, *status.drift[:_MOST_DRIFT]):
         yield "", line
+    if chain.next_attempt:
+        yield "next attempt", chain.next_attempt
     yield "next", chain.next

@@ -7,6 +7,8 @@ from gitopsd.cli.cordon_text import cordon_sentence, cordon_word
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
+from gitopsd.cli.worker_adopt import adopt
+from gitopsd.cli.worker_bootstrap import bootstrap
 from gitopsd.cli.worker_cordon import cordon, drain, uncordon
 from gitopsd.cli.worker_forget import forget
 from gitopsd.daemon.control import known_cordons
@@ -21,6 +23,8 @@ def worker() -> None:
     """Look at workers, keep jobs away from them, and let go of them."""
 
 
+worker.add_command(adopt)
+worker.add_command(bootstrap)
 worker.add_command(cordon)
 worker.add_command(uncordon)
 worker.add_command(drain)
@@ -110,20 +114,23 @@ def probe(session: Session, names: tuple[str, ...], *, commit: bool, as_json: bo
 
 @worker.command()
 @click.argument("name", metavar="WORKER")
+@click.option("--with-copies", is_flag=True, help="Unmanaged copies of jobs that are there as well.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_obj
-def teardown(session: Session, name: str, *, yes: bool) -> int:
+def teardown(session: Session, name: str, *, with_copies: bool, yes: bool) -> int:
     """Stop and remove all that gitopsd manages on WORKER. What its jobs wrote elsewhere stays.
 
-    The next apply deploys to it again, unless it was taken out of the fleet file.
+    Where there are unmanaged copies, nothing is done without --with-copies. The next apply deploys to it again, unless
+    it was taken out of the fleet file.
     """
     workspace = session.workspace()
     known = known_workers(workspace)
     described = _described(known.get(name))
-    question = f"Stop and remove everything that gitopsd manages on {described}?"
+    copies = ", and all unmanaged copies there" if with_copies else ""
+    question = f"Stop and remove everything that gitopsd manages on {described}{copies}?"
     if not confirmed(question, f"{described} is not torn down", yes=yes):
         return exit_codes.FAILED
-    removed = teardown_worker(workspace, known, name)
+    removed = teardown_worker(workspace, known, name, with_copies=with_copies)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:
         click.echo(f"{name}: removed {directory}")

@@ -28,7 +28,7 @@ def workloads(session: Session, *, as_json: bool) -> int:
                 [
                     workload.worker,
                     workload.job,
-                    workload.state,
+                    state_of(workload),
                     str(workload.main_pid or "-"),
                     str(workload.restarts),
                     status.age(workload.since) or "-",
@@ -41,3 +41,9 @@ def workloads(session: Session, *, as_json: bool) -> int:
         if one.error:
             click.echo(printable(f"{one.desired.worker}: {one.error}"), err=True)
     return 1 if any(one.error for one in observed) else 0
+
+
+def state_of(workload: status.Workload) -> str:
+    """Of a scheduled job also when it runs next."""
+    due = f", next {status.time_left(workload.next_run)}" if workload.next_run else ""
+    return workload.state + due

@@ -7,8 +7,10 @@ From expand to check each workflow is by itself, and so it is from route to rend
 everything that it follows from. So a version costs what changed in it; placing alone sees all workflows at once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -25,6 +27,7 @@ from gitopsd.compiler.parse import parse
 from gitopsd.compiler.parts import workflow_parts
 from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.compiler.placement.colocate import check_together
+from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.release import CompiledWorkflow, Kept, Rendering, assemble
 from gitopsd.compiler.render.workflow import RenderedWorkflow, WorkflowText, render_workflow, too_much
 from gitopsd.compiler.route import route
@@ -160,9 +163,13 @@ def compile_back(
     kept: Kept,
     memory: Memory = _NOTHING,
     *,
+    held: Mapping[str, HeldWorkflow] = MappingProxyType({}),
     max_bytes: int = MAX_RENDERED_BYTES,
 ) -> Compiled:
-    """From place to render, for a front without errors. `kept` are files of the artifact branch that are put back."""
+    """From place to render, for a front without errors. `kept` are files of the artifact branch that are put back.
+
+    `held` are the workflows that are neither placed nor rendered: their jobs are put back as they were.
+    """
     report = _Report(list(front.diagnostics))
     if front.linked is None or has_errors(front.diagnostics):
         return Compiled(diagnostics=report.ordered())
@@ -171,7 +178,9 @@ def compile_back(
         workers = fleet_workers(linked)
         summaries = [flow.summary for flow in flows if flow.summary]
         report.take((None, _check_policy(linked, summaries, workers, state.policy)))
-        placement = report.take(place(linked, workers, summaries, state))
+        own = [summary for summary in summaries if summary.workflow not in held]
+        taken = Counter(job.worker for workflow in held.values() for job in workflow.jobs)
+        placement = report.take(place(linked, workers, own, state, taken))
         if placement is None:
             return Compiled(diagnostics=report.ordered())
         back = _Back(
@@ -182,7 +191,8 @@ def compile_back(
             memory=memory,
             max_bytes=max_bytes,
         )
-        compiled = report.take(back.compile(flows))
+        compiled = report.take(back.compile([flow for flow in flows if flow.name not in held]))
+        compiled = sorted([*compiled, *map(_as_it_was, _with_record(held))], key=lambda workflow: workflow.name)
         report.take((None, _check_jobs(linked, compiled, state.policy)))
         rendering = assemble(
             linked.name,
@@ -193,23 +203,36 @@ def compile_back(
             runtime=back.runtime,
             kept=kept,
             memory=memory,
+            held=held,
         )
     except _Stop:
         return Compiled(diagnostics=report.ordered(), flows=flows)
     return Compiled(diagnostics=report.ordered(), rendering=rendering, placement=placement, flows=flows)
 
 
+def _with_record(held: Mapping[str, HeldWorkflow]) -> list[HeldWorkflow]:
+    """Those that there is a deployment to return to, whether or not any of its jobs can be had back."""
+    return [workflow for workflow in held.values() if workflow.returns_to]
+
+
+def _as_it_was(held: HeldWorkflow) -> CompiledWorkflow:
+    return CompiledWorkflow(
+        name=held.name, digest=held.compiled, key=held.key, rendered=held.rendered, text=_once(held.files, None)
+    )
+
+
 def _check_flows(linked: Linked, memory: Memory) -> tuple[tuple[Flow, ...], list[Diagnostic]]:
     """Every workflow, in the order of their names."""
     diagnostics: list[Diagnostic] = []
     flows = [Flow(linked, name) for name in sorted(linked.workflows)]
+    shipped = {folder: library.shipped for folder, library in linked.libraries.items()}
     for flow in flows:
         flow.summary = memory.recall(flow.key, WorkflowSummary)
         if flow.summary is None:
             mistakes = flow.check()
             diagnostics += mistakes
             if not mistakes:
-                flow.summary = summarise(flow.system)
+                flow.summary = summarise(flow.system, shipped)
                 memory.keep(flow.key, flow.summary)
     if not diagnostics:
         diagnostics += check_stores(linked, [flow.summary for flow in flows if flow.summary])

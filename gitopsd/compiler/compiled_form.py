@@ -1,6 +1,6 @@
 """What a version comes to before anything is placed: versions are told apart by that, not by how they are written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -24,6 +24,12 @@ class CompiledForm:
 
     key: str
     workflows: Mapping[str, str]
+
+    def without(self, names: Collection[str]) -> "CompiledForm":
+        """The same version, those workflows left to others."""
+        return CompiledForm(
+            key=self.key, workflows={name: digest for name, digest in self.workflows.items() if name not in names}
+        )
 
 
 def compiled_form(linked: Linked, summaries: Sequence[WorkflowSummary], memory: Memory) -> CompiledForm:

@@ -51,7 +51,10 @@ class ExplainedReplica(Struct, frozen=True, kw_only=True):
 
 
 class StepExplanation(Struct, frozen=True, kw_only=True):
-    """Everything about one step. `kept_with` are steps that `worker` channels keep on the same workers."""
+    """Everything about one step. `kept_with` are steps that `worker` channels keep on the same workers.
+
+    `schedules` says when its jobs run, where they are scheduled.
+    """
 
     step: str
     place: str
@@ -66,6 +69,7 @@ class StepExplanation(Struct, frozen=True, kw_only=True):
     replicas: tuple[ExplainedReplica, ...]
     workers: tuple[ExplainedWorker, ...]
     other_groups: int
+    schedules: Mapping[str, str] = {}
 
 
 def explain_step(
@@ -77,8 +81,12 @@ def explain_step(
     placement: Placement,
     state: ArtifactState,
     committed: Mapping[str, str],
+    schedules: Mapping[str, str],
 ) -> StepExplanation:
-    """`state` is what placing began from, `committed` where the jobs are: it is another one where a version returns."""
+    """`state` is what placing began from, `committed` where the jobs are: another one where a version returns.
+
+    `schedules` says when jobs of the workflow run.
+    """
     company = next(one for one in summary.companies if any(needs.name == step.name for needs in one.steps))
     at = [needs.name for needs in company.steps].index(step.name)
     replicas = tuple(_replica(jobs[at], placement, state, committed, packs=company.packs) for jobs in company.jobs)
@@ -97,6 +105,7 @@ def explain_step(
         replicas=replicas,
         workers=workers,
         other_groups=len(placement.workers) - len(workers),
+        schedules={replica.job: schedules[replica.job] for replica in replicas if replica.job in schedules},
     )
 
 

@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from msgspec import UnsetType
+
 from gitopsd.compiler.checks.machines import check_machines
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.placement.eligible import Eligibility
 from gitopsd.compiler.words import short
+from gitopsd.model.amounts import seconds
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.system import Company, WorkflowSummary
@@ -45,13 +48,15 @@ def place(
     workers: Mapping[str, PlacedWorker],
     summaries: Sequence[WorkflowSummary],
     state: ArtifactState,
+    taken: Mapping[str, int] | None = None,
 ) -> tuple[Placement | None, list[Diagnostic]]:
+    """`taken`: worker -> how many of its slots jobs have that aren't placed here."""
     diagnostics = [*check_machines(linked, workers, state), *_too_many(linked, summaries)]
     if diagnostics:
         return None, diagnostics
     together = [company for summary in summaries for company in summary.companies]
     eligibility = Eligibility(workers, state)
-    load = Load(workers)
+    load = Load(workers, per_worker=Counter(taken or {}))
     moving: dict[str, tuple[Company, list[tuple[str, ...]]]] = {}
     moved: dict[str, str] = {}
     kept_away: dict[str, str] = {}
@@ -101,6 +106,7 @@ def fleet_workers(linked: Linked) -> dict[str, PlacedWorker]:
                 labels=dict(sorted({**group.labels, **worker.labels}.items())),
                 features=tuple(sorted({*group.features, *worker.features})),
                 mounts=dict(sorted(group.mounts.items())),
+                lost_after=0 if isinstance(group.lost_after, UnsetType) else round(seconds(group.lost_after)),
             )
     return dict(sorted(workers.items()))
 
@@ -205,8 +211,8 @@ def _why_moved(company: Company, origin: str, workers: Mapping[str, PlacedWorker
     if workers[origin].group != group:
         return f"`{origin}` is in the group `{workers[origin].group}`, and the step is placed in `{group}`"
     refusal = eligibility.refusals(company)[origin]
-    if refusal == "it is being drained":
-        return f"`{origin}` is being drained"
+    if refusal in {"it is being drained", "it is lost"}:
+        return refusal.replace("it", f"`{origin}`", 1)
     if refusal and refusal != "it is cordoned":
         return f"`{origin}` can't take it any more: {refusal}"
     beside = " with the steps that a `worker` channel keeps beside it" if len(company.steps) > 1 else ""
@@ -237,7 +243,7 @@ def _no_worker(linked: Linked, company: Company, left_over: int, eligibility: El
     reasons = "; ".join(
         f"{short(', '.join(names), 1000)}: {reason}" for reason, names in sorted(workers_by_reason.items())
     )
-    closed = eligibility.closed(company)
+    closed = [name for name in eligibility.closed(company) if eligibility.closed_because(name) != "it is lost"]
     uncordon = f"; or let {_those(closed)} take jobs again: `gitopsd worker uncordon`" if closed else ""
     step = company.steps[0]
     count = "" if left_over == len(company.jobs) else f"{left_over} of the {len(company.jobs)} replicas of "

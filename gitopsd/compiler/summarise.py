@@ -1,22 +1,24 @@
 """What the passes after bind need of a workflow, small enough to be remembered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from gitopsd.compiler.placement.colocate import company_of, kept_together
-from gitopsd.model.blueprint import Blueprint
+from gitopsd.model.blueprint import Blueprint, ShippedFile
+from gitopsd.model.source import Files
 from gitopsd.model.system import BoundStep, Deferred, Scope, StepNeeds, Store, System, WorkflowSummary
 
 
-def summarise(system: System) -> WorkflowSummary:
+def summarise(system: System, shipped: Mapping[str, Files]) -> WorkflowSummary:
+    """`shipped` are the files below `files/`, by library."""
     needs = {name: _needs(system, step) for name, step in system.steps.items()}
     return WorkflowSummary(
         workflow=system.workflow,
         path=system.path,
-        digest=_digest(system),
+        digest=_digest(system, shipped),
         companies=tuple(
             company_of(system.workflow, [needs[name] for name in names]) for names in kept_together(system)
         ),
@@ -54,13 +56,16 @@ def _needs(system: System, step: BoundStep) -> StepNeeds:
     )
 
 
-def _digest(system: System) -> str:
-    """40 hex digits over what the workflow was compiled to, not over how it was written."""
+def _digest(system: System, shipped: Mapping[str, Files]) -> str:
+    """40 hex digits over what the workflow was compiled to, not over how it was written.
+
+    What its blueprints ship counts by its content.
+    """
     blueprints: dict[int, str] = {}
     steps = [
         [
             step.name,
-            blueprints.get(id(step.blueprint)) or _remember(blueprints, step.blueprint),
+            blueprints.get(id(step.blueprint)) or _remember(blueprints, step.blueprint, shipped[step.library]),
             step.place,
             step.params,
             {name: _deferred(value) for name, value in step.deferred.items()},
@@ -75,8 +80,10 @@ def _digest(system: System) -> str:
     return _hash([system.workflow, steps, channels])
 
 
-def _remember(blueprints: dict[int, str], blueprint: Blueprint) -> str:
-    digest = blueprints[id(blueprint)] = _hash(blueprint)
+def _remember(blueprints: dict[int, str], blueprint: Blueprint, shipped: Files) -> str:
+    paths = [content.from_ for content in blueprint.job.files.values() if isinstance(content, ShippedFile)]
+    files = {path: shipped[path].blob for path in paths}
+    digest = blueprints[id(blueprint)] = _hash([blueprint, files] if files else blueprint)
     return digest
 
 

@@ -1,20 +1,26 @@
 """Apply: commit what was rendered, converge the workers, record what became of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases
+from gitopsd.daemon.attempts import answered, attempts_of, remembering
+from gitopsd.daemon.auto_revert import Reporter as RevertReporter
+from gitopsd.daemon.auto_revert import auto_revert
 from gitopsd.daemon.control import control_of, expired_parts, refuse_paused, remove_expired
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
 from gitopsd.daemon.expected_plan import check_expected
-from gitopsd.daemon.leaving import drop_seen_empty
+from gitopsd.daemon.leaving import copies_that_stay, drop_seen_empty
+from gitopsd.daemon.lost import note_returned
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
-from gitopsd.daemon.rollout import RolloutReporter, roll_out
+from gitopsd.daemon.rollout import roll_out
+from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.deployed import deployed_values
 from gitopsd.daemon.secrets.resolve import require_secrets
@@ -59,7 +65,7 @@ class Applied:
         return trailers.deployment if trailers else 0
 
 
-class Reporter(RolloutReporter, Protocol):
+class Reporter(RevertReporter, Protocol):
     """Is told what an apply comes to before it goes on."""
 
     def planned(self, planned: Planned) -> None:
@@ -68,10 +74,6 @@ class Reporter(RolloutReporter, Protocol):
 
     def committed(self, applied: Applied) -> None:
         """Before any worker is touched."""
-        ...
-
-    def note(self, message: str) -> None:
-        """Something else that was done, in a sentence."""
         ...
 
 
@@ -93,7 +95,8 @@ def apply_version(
     `confirm_deletes` says that a plan which is held for what it deletes is meant, `despite_pause` that a paused
     environment is.
     Committing takes no lock but compare-and-swap: a rollout of an older deployment that is under way ends as soon as it
-    sees this one, and then the workers are converged on the newest, under the host lock.
+    sees this one, and then the workers are converged on the newest, under the host lock. Workflows that fail in groups
+    with `auto_revert` go back to where they went well, and the results of that follow.
     Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
     environment = branch_of(workspace, read_source()).environment
@@ -111,12 +114,28 @@ def apply_version(
         head, secrets = _newest(workspace, applied, reporter)
         workers = desired_releases(workspace.repository, head.commit.tree)
         results: list[WorkerResult] = []
+        rolling = roll_out(workspace, applied.branch, head, workers, secrets=secrets, reporter=reporter)
+        run = remembering(attempts_of(workspace, applied.branch), number_of(head), workers, rolling)
         try:
-            for result in roll_out(workspace, applied.branch, head, workers, secrets=secrets, reporter=reporter):
-                results.append(result)
-                yield result
+            rollout = yield from _noting(run, results)
         finally:  # also when it is interrupted: what was seen by then counts
             _drop_those_that_left(workspace, applied.branch, head, results, reporter)
+        yield from auto_revert(workspace, applied.branch, head, rollout, reporter=reporter)
+
+
+def _noting(
+    run: Generator[WorkerResult, None, Rollout], results: list[WorkerResult]
+) -> Generator[WorkerResult, None, Rollout]:
+    """The run, each of its results noted as it comes."""
+    with closing(run):
+        while True:
+            try:
+                result = next(run)
+            except StopIteration as ended:
+                rollout: Rollout = ended.value
+                return rollout
+            results.append(result)
+            yield result
 
 
 def _newest(
@@ -141,11 +160,18 @@ def _drop_those_that_left(
     reporter: Reporter,
 ) -> None:
     seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
+    copies = copies_that_stay(workspace, branch, head, seen)
+    for name, names in sorted(copies.items()):
+        if names:
+            told = f"there are unmanaged copies on it, {', '.join(names)}, which `gitopsd job remove` removes"
+            reporter.warn(f"{name} left the fleet and stays on record: {told}")
     try:
-        for name in drop_seen_empty(workspace, branch, head, seen):
+        for name in note_returned(workspace, branch, [result.worker for result in results if answered(result)]):
+            reporter.note(f"{name} was given up as lost and is back; what was moved away stays where it is")
+        for name in drop_seen_empty(workspace, branch, head, seen - copies.keys()):
             reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
     except RepositoryError as error:
-        reporter.warn(f"that workers left could not be recorded, so the next apply does: {error.message}")
+        reporter.warn(f"that workers left, or are back, could not be recorded, so the next apply does: {error.message}")
 
 
 def _commit(
@@ -230,8 +256,8 @@ def _end_what_expired(
 
 def _secrets(workspace: Workspace, planned: Planned) -> Mapping[str, SecretValue]:
     """Every value that the version's jobs ask for, or an error before anything is committed."""
-    names = {name for summary in planned.summaries for step in summary.steps for name in step.secrets}
-    return require_secrets(workspace.configuration, names, workspace.repository, planned.plan.inputs.source_commit)
+    commit = planned.plan.inputs.source_commit
+    return require_secrets(workspace.configuration, planned.secrets, workspace.repository, commit)
 
 
 def _check_layouts(rendering: Rendering) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitopsd.daemon.policy import policy_file
+from gitopsd.daemon.records import record_file
 from gitopsd.model.artifacts import (
     CONTROL_FILE,
     FACTS_FILE,
@@ -80,9 +81,15 @@ class CommittedReleases:
 
 
 def read_state(
-    repository: Repository, head: ArtifactHead | None, policy: PolicyRecord | None = None, memory: Memory = _NOTHING
+    repository: Repository,
+    head: ArtifactHead | None,
+    policy: PolicyRecord | None = None,
+    memory: Memory = _NOTHING,
+    *,
+    facts: FactsRecord | None = None,
 ) -> ArtifactState:
-    """What planning needs of the head, with the operator's own policy where there is one.
+    """What planning needs of the head, with the operator's own policy where there is one, and with `facts` where they
+    are to be others.
 
     Raises RepositoryError for records that can't be read.
     """
@@ -90,13 +97,15 @@ def read_state(
         return ArtifactState(policy=policy)
     tree = head.commit.tree
     control = read_control(repository, tree)
+    facts = facts or read_facts(repository, tree)
     return ArtifactState(
         placement=read_placement(repository, tree, memory),
         fleet=read_fleet(repository, tree),
         cordoned=frozenset(control.cordons),
         drained=control.drained,
-        facts={name: found.features for name, found in read_facts(repository, tree).workers.items()},
-        policy=policy or _committed_policy(repository, tree),
+        facts={name: found.features for name, found in facts.workers.items()},
+        lost=frozenset(facts.lost),
+        policy=policy or committed_policy(repository, tree),
     )
 
 
@@ -131,7 +140,7 @@ def read_facts(repository: Repository, tree: str) -> FactsRecord:
 
 
 def read_control(repository: Repository, tree: str) -> ControlRecord:
-    """The cordons, as a tree of the artifact branch has them."""
+    """What was decided, as a tree of the artifact branch has them."""
     return _record(_record_file(repository, tree, CONTROL_FILE), ControlRecord, CONTROL_FILE)
 
 
@@ -147,13 +156,20 @@ def read_groups(repository: Repository, tree: str) -> dict[str, GroupRecord]:
 
 
 def kept_parts(
-    repository: Repository, head: ArtifactHead | None, policy: PolicyRecord | None = None
+    repository: Repository,
+    head: ArtifactHead | None,
+    policy: PolicyRecord | None = None,
+    facts: FactsRecord | None = None,
 ) -> dict[str, Graft | TreeFile]:
-    """The parts of the artifact branch that rendering puts back: as they are, but for the operator's own policy."""
+    """The parts of the artifact branch that rendering puts back: as they are, but for the operator's own policy, and
+    for facts that are committed together with what follows from them.
+    """
     top = list_folder(repository, head.commit.tree) if head else {}
     kept: dict[str, Graft | TreeFile] = {
         name: Graft(id=top[name].id, mode=top[name].mode) for name in KEPT_FILES if name in top
     }
+    if facts is not None:
+        kept[FACTS_FILE] = TreeFile(record_file(facts))
     return kept if policy is None else {**kept, POLICY_FILE: TreeFile(policy_file(policy))}
 
 
@@ -168,7 +184,8 @@ def policy_id(kept: Mapping[str, Graft | TreeFile]) -> str:
             return ""
 
 
-def _committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+def committed_policy(repository: Repository, tree: str) -> PolicyRecord | None:
+    """The policy that was published, as a tree of the artifact branch has it; None where none was."""
     content = _record_file(repository, tree, POLICY_FILE)
     return None if content is None else _record(content, PolicyRecord, POLICY_FILE)
 

@@ -42,6 +42,19 @@ class KnownCordon(msgspec.Struct, frozen=True, kw_only=True):
     drained: bool
 
 
+class KnownQuarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """A quarantine as it is shown. One that is `expired` counts all the same until a commit removes it."""
+
+    owner: str
+    reason: str
+    since: str
+    until: str
+    expired: bool
+    compiled: str
+    failed: int
+    returns_to: int
+
+
 def moment(time: datetime | None = None) -> str:
     """A time, by default now, as records have it."""
     return (time or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -62,6 +75,14 @@ def known_cordons(repository: Repository, head: ArtifactHead | None) -> Mapping[
     """Worker -> its cordon, to be shown."""
     cordons = control_of(repository, head).cordons
     return {name: KnownCordon(**_shown(cordon), drained=cordon.drained) for name, cordon in cordons.items()}
+
+
+def known_quarantines(repository: Repository, head: ArtifactHead | None) -> Mapping[str, KnownQuarantine]:
+    """Workflow -> its quarantine, to be shown, in the order of their names."""
+    return {
+        name: KnownQuarantine(**_shown(one), compiled=one.compiled, failed=one.failed, returns_to=one.returns_to)
+        for name, one in sorted(control_of(repository, head).quarantines.items())
+    }
 
 
 def known_pause(repository: Repository, head: ArtifactHead | None) -> KnownPause | None:
@@ -113,7 +134,8 @@ def remove_expired(workspace: Workspace, branch: ArtifactBranch) -> tuple[str, .
 def expired_parts(record: ControlRecord) -> tuple[str, ...]:
     """What is over by the clock and counts until a commit removes it, each in a sentence."""
     cordons = {f"the cordon of {name}": cordon for name, cordon in sorted(record.cordons.items())}
-    parts: dict[str, Decision] = {**cordons, **({"the pause": record.pause} if record.pause else {})}
+    quarantines = {f"the quarantine of {name}": one for name, one in sorted(record.quarantines.items())}
+    parts: dict[str, Decision] = {**cordons, **quarantines, **({"the pause": record.pause} if record.pause else {})}
     now = moment()
     return tuple(f"{what} expired at {one.until}" for what, one in parts.items() if one.has_expired(now))
 
@@ -121,8 +143,13 @@ def expired_parts(record: ControlRecord) -> tuple[str, ...]:
 def control_file(present: bytes | None, record: ControlRecord) -> bytes:
     """`control.json` as `record` has it. What a later version of gitopsd keeps there beside that stays as it is."""
     known = msgspec.json.decode(present or b"{}", type=dict[str, msgspec.Raw])
-    ours = {"format": record.format, "cordons": record.cordons, **({"pause": record.pause} if record.pause else {})}
-    return record_file({**{key: value for key, value in known.items() if key != "pause"}, **ours})
+    optional = {"quarantines": record.quarantines, "pause": record.pause}
+    ours = {
+        "format": record.format,
+        "cordons": record.cordons,
+        **{key: value for key, value in optional.items() if value},
+    }
+    return record_file({**{key: value for key, value in known.items() if key not in optional}, **ours})
 
 
 def _shown(decision: Decision) -> dict[str, Any]:
@@ -138,5 +165,6 @@ def _shown(decision: Decision) -> dict[str, Any]:
 def _without_expired(record: ControlRecord) -> ControlRecord:
     now = moment()
     cordons = {name: cordon for name, cordon in record.cordons.items() if not cordon.has_expired(now)}
+    quarantines = {name: one for name, one in record.quarantines.items() if not one.has_expired(now)}
     pause = None if record.pause is None or record.pause.has_expired(now) else record.pause
-    return replace(record, cordons=cordons, pause=pause)
+    return replace(record, cordons=cordons, quarantines=quarantines, pause=pause)

@@ -23,8 +23,10 @@ State = Literal["in-sync", "drift", "converged", "failed", "rolled-back", "unrea
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
     """What became of one worker. `drift`: what was found, or what is left where it failed; `edits`: those by hand that
-    were overwritten, or would be. `failures` are job -> why and its last log lines; `seconds` by stage: `observe` with
-    the connection, `activate`, and within that the worker's own `activate.<stage>`, `confirm`, and `health`.
+    were overwritten, or would be. `stage` is how far it got where no answer came (a Stage of `fleet.errors`, or
+    `unexpected`), and empty where the worker answered. `failures` are job -> why and its last log lines; `seconds` by
+    stage: `observe` with the connection, `activate`, and within that the worker's own `activate.<stage>`, `confirm`,
+    and `health`.
     """
 
     worker: str
@@ -32,9 +34,16 @@ class WorkerResult:
     drift: tuple[Drift, ...] = ()
     edits: tuple[HotEdit, ...] = ()
     error: str = ""
+    stage: str = ""
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failures: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """Why it isn't well, in one line without logs."""
+        failures = [f"{job}: {message}" for job, (message, _) in self.failures.items()]
+        return "; ".join(failures) or self.error
 
 
 class PayloadSource:

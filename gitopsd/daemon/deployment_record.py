@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.rollout_note import RolloutRecord, read_rollouts
+from gitopsd.daemon.rollout_note import Reverted, RolloutRecord, read_rollouts
 from gitopsd.daemon.status import Deployed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.plan import JobChange
@@ -16,7 +16,10 @@ from gitopsd.repo.repository import Repository
 
 
 class DeploymentRecord(Struct, frozen=True, kw_only=True):
-    """One deployment; `time` is ISO 8601 in UTC. `rollouts` are its runs over the fleet, oldest first."""
+    """One deployment; `time` is ISO 8601 in UTC. `rollouts` are its runs over the fleet, oldest first.
+
+    `reverted`: workflow -> what an automatic revert did about it.
+    """
 
     deployment: int
     commit: str
@@ -29,6 +32,7 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
     plan_digest: str
     renderer: str
     rollouts: tuple[RolloutRecord, ...]
+    reverted: dict[str, Reverted]
 
 
 class DeploymentChanges(Struct, frozen=True, kw_only=True):
@@ -52,6 +56,7 @@ def read_record(repository: Repository, branch: ArtifactBranch, commit: Artifact
     trailers = commit.trailers
     if trailers is None:
         raise ValueError(f"{commit.id} is no deployment")
+    note = read_rollouts(repository, branch, commit)
     return DeploymentRecord(
         deployment=trailers.deployment,
         commit=commit.id,
@@ -63,7 +68,8 @@ def read_record(repository: Repository, branch: ArtifactBranch, commit: Artifact
         subject=commit.subject.removeprefix(f"Deployment {trailers.deployment}: "),
         plan_digest=trailers.plan_digest,
         renderer=trailers.renderer,
-        rollouts=read_rollouts(repository, branch, commit).rollouts,
+        rollouts=note.rollouts,
+        reverted=note.reverted,
     )
 
 

@@ -23,7 +23,7 @@ def earlier_placement(
 
     A version that compiles, for the same fleet, to what an earlier one did begins from where that one's jobs were. Of
     any other version those workflows do that compile to an earlier form of theirs. Nothing goes back to a worker that
-    is cordoned by now. Raises RepositoryError for a record that can't be read.
+    is cordoned or lost by now. Raises RepositoryError for a record that can't be read.
     """
     if head is None:
         return None
@@ -39,11 +39,11 @@ def earlier_placement(
 
 
 def _without_cordoned(earlier: Mapping[str, str], state: ArtifactState) -> dict[str, str]:
-    """Jobs that are on a cordoned worker may stay; none comes to one."""
+    """Jobs that are on a cordoned worker may stay; none comes to one, or to one that is lost."""
     return {
         job: worker
         for job, worker in earlier.items()
-        if worker not in state.cordoned or state.placement.get(job) == worker
+        if worker not in state.cordoned | state.lost or state.placement.get(job) == worker
     }
 
 

@@ -16,10 +16,16 @@ def explain(workspace: Workspace, source: SourceTree, step: str) -> StepExplanat
     Raises DiagnosticsError, ControllerError for an unknown step.
     """
     version = compile_version(workspace, source)
-    placement = version.compiled.placement
-    if placement is None:
+    placement, rendering = version.compiled.placement, version.compiled.rendering
+    if placement is None or rendering is None:
         raise ValueError("a version that compiles is placed")
     workflow, _, name = step.partition(".")
+    if workflow in version.rendering.held:
+        held = version.rendering.held[workflow]
+        raise ControllerError(
+            f"{held.reason}: none of its steps runs as this version has it",
+            f"`gitopsd quarantine release {workflow}` ends that",
+        )
     for flow in version.compiled.flows:
         if flow.name == workflow and flow.summary:
             steps = flow.system.steps
@@ -37,6 +43,7 @@ def explain(workspace: Workspace, source: SourceTree, step: str) -> StepExplanat
                 placement=placement,
                 state=version.state,
                 committed=version.committed,
+                schedules=rendering.schedules(workflow),
             )
     names = [flow.name for flow in version.compiled.flows]
     raise ControllerError(

@@ -10,7 +10,7 @@ from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.connection import WorkerConnection
-from gitopsd.fleet.errors import WorkerUnreachable
+from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.fanout import Failed, Succeeded, fan_out
 from gitopsd.fleet.target import SshSettings, Target
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
@@ -71,3 +71,10 @@ def reach_all(
 def is_away(error: Exception) -> bool:
     """Whether the worker may answer later by itself: a wrong key or a refused login needs a person."""
     return isinstance(error, WorkerUnreachable) and error.stage not in {"host-key", "auth"}
+
+
+def stage_of(error: Exception) -> str:
+    """How far it got where no answer came; empty where the worker answered, whatever it said."""
+    if isinstance(error, WorkerUnreachable):
+        return error.stage
+    return "" if isinstance(error, WorkerRefused) else "unexpected"

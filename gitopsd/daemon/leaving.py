@@ -6,11 +6,16 @@ from msgspec.structs import replace
 
 from gitopsd.daemon.artifact_state import read_control, read_facts, read_fleet, read_groups
 from gitopsd.daemon.control import control_file
+from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet import copy_verbs
+from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import CONTROL_FILE, FACTS_FILE, FLEET_FILE, WORKERS_FOLDER, FleetRecord
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_file
 from gitopsd.repo.repository import Repository
+
+_COPIES_SECONDS = 60.0
 
 
 def drop_seen_empty(
@@ -45,6 +50,24 @@ def drop_seen_empty(
     return dropped
 
 
+def copies_that_stay(
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, seen: Collection[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """Worker -> the unmanaged copies on it, of those that are leaving and were `seen`: they are a person's.
+
+    Empty where one doesn't answer, since that isn't known.
+    """
+    fleet = read_fleet(workspace.repository, head.commit.tree)
+    leaving = [name for name in seen if name in fleet and fleet[name].leaving]
+    found: dict[str, tuple[str, ...]] = {}
+    targets = deployed_targets(workspace, branch, head, leaving) if leaving else []
+    for outcome in reach_all(workspace, targets, copy_verbs.copies, deadline=_COPIES_SECONDS):
+        names = () if isinstance(outcome, Failed) else tuple(copy.name for copy in outcome.result)
+        if names or isinstance(outcome, Failed):
+            found[outcome.worker] = names
+    return found
+
+
 def without_workers(repository: Repository, head: ArtifactHead, names: Collection[str]) -> Mapping[str, bytes | None]:
     """The files of the artifact branch without these workers, for an edit: fleet, releases, facts and cordons."""
     tree = head.commit.tree
@@ -55,9 +78,10 @@ def without_workers(repository: Repository, head: ArtifactHead, names: Collectio
     }
     files |= {f"{WORKERS_FOLDER}/{name}": None for name in names}
     facts = read_facts(repository, tree)
-    if facts.workers.keys() & set(names):
+    if (facts.workers.keys() | facts.lost.keys()) & set(names):
         known = {name: found for name, found in facts.workers.items() if name not in names}
-        files[FACTS_FILE] = record_file(replace(facts, workers=known))
+        lost = {name: one for name, one in facts.lost.items() if name not in names}
+        files[FACTS_FILE] = record_file(replace(facts, workers=known, lost=lost))
     control = read_control(repository, tree)
     if control.cordons.keys() & set(names):
         cordons = {name: cordon for name, cordon in control.cordons.items() if name not in names}

@@ -1,9 +1,10 @@
 """From a workspace and a version to a plan. Writes nothing but what `git fetch` does."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import structs
 
 from gitopsd import __version__
 from gitopsd.compiler.compile import Compiled, Flow, Front, compile_back, compile_front
@@ -11,21 +12,25 @@ from gitopsd.compiler.compiled_form import compiled_form
 from gitopsd.compiler.environment import find_branch
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
+from gitopsd.compiler.place import fleet_workers
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, policy_id, read_state
+from gitopsd.daemon.control import control_file, control_of
 from gitopsd.daemon.earlier_placement import earlier_placement
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.held_workflows import Quarantined, Surroundings, quarantined
 from gitopsd.daemon.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.artifacts import CONTROL_FILE, ArtifactState, FactsRecord
 from gitopsd.model.diagnostic import Diagnostic, Location, has_errors
 from gitopsd.model.memory import Memory
 from gitopsd.model.plan import Plan, PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.system import WorkflowSummary
+from gitopsd.model.trees import TreeFile, build_tree
 from gitopsd.planner.plan.diff import make_plan
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, read_head
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, artifact_branch, read_file, read_head
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.publish import fetch_artifacts
 from gitopsd.repo.source import FileContents, SourceTree
@@ -51,7 +56,15 @@ class Planned:
 
     @property
     def summaries(self) -> tuple[WorkflowSummary, ...]:
-        return tuple(flow.summary for flow in self.flows if flow.summary)
+        """Of the workflows that run as this version has them: not of those that are held."""
+        return tuple(flow.summary for flow in self.flows if flow.summary and flow.name not in self.rendering.held)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of all that its jobs ask for, held ones included."""
+        held = [job for workflow in self.rendering.held.values() for job in workflow.jobs]
+        own = {name for summary in self.summaries for step in summary.steps for name in step.secrets}
+        return frozenset(own.union(*(job.record.get("secrets", ()) for job in held)))
 
 
 def check_source(pinned: PinnedSource, environment: str | None, memory: Memory) -> Front:
@@ -106,8 +119,9 @@ class CompiledVersion:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion:
-    """The operator's own policy counts, and else the one that was published on the artifact branch.
+def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> CompiledVersion:
+    """The operator's own policy counts, and else the one that was published on the artifact branch. With `facts`, those
+    are committed with the version in the place of the present ones.
 
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
@@ -120,17 +134,22 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     policy = published_policy(workspace.configuration)
-    committed = read_state(workspace.repository, head, policy, workspace.memory)
-    kept = kept_parts(workspace.repository, head, policy)
+    committed = read_state(workspace.repository, head, policy, workspace.memory, facts=facts)
+    kept = kept_parts(workspace.repository, head, policy, facts)
+    allowed = committed.policy or PolicyRecord()
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
-    earlier = earlier_placement(workspace.repository, head, committed, form)
-    state = replace(
-        committed,
-        placement=committed.placement if earlier is None else earlier,
-        policy=committed.policy or PolicyRecord(),
+    out = _quarantined(workspace, head, front.linked, summaries, allowed)
+    earlier = earlier_placement(workspace.repository, head, committed, form.without(out.held))
+    state = replace(committed, placement=committed.placement if earlier is None else earlier, policy=allowed)
+    compiled = compile_back(
+        front,
+        state,
+        runtime_files(),
+        {**kept, **_without_ended(workspace, head, out.ended)},
+        workspace.memory,
+        held=out.held,
     )
-    compiled = compile_back(front, state, runtime_files(), kept, workspace.memory)
     diagnostics = pinned.explain(compiled.diagnostics)
     if compiled.rendering is None:
         raise DiagnosticsError(diagnostics, FileContents(source.files))
@@ -151,9 +170,33 @@ def compile_version(workspace: Workspace, source: SourceTree) -> CompiledVersion
     )
 
 
-def plan_version(workspace: Workspace, source: SourceTree) -> Planned:
+def _quarantined(
+    workspace: Workspace,
+    head: ArtifactHead | None,
+    linked: Linked,
+    summaries: Sequence[WorkflowSummary],
+    policy: PolicyRecord,
+) -> Quarantined:
+    control = control_of(workspace.repository, head)
+    if not control.quarantines:
+        return Quarantined()
+    surroundings = Surroundings(workers=fleet_workers(linked), policy=policy, runtime=build_tree(runtime_files()).id)
+    return quarantined(workspace.repository, head, control, summaries, surroundings)
+
+
+def _without_ended(workspace: Workspace, head: ArtifactHead | None, ended: Collection[str]) -> Mapping[str, TreeFile]:
+    """`control.json` without the quarantines that the version ends; nothing where it ends none."""
+    if head is None or not ended:
+        return {}
+    control = control_of(workspace.repository, head)
+    left = {name: one for name, one in control.quarantines.items() if name not in ended}
+    present = read_file(workspace.repository, head.commit.tree, CONTROL_FILE)
+    return {CONTROL_FILE: TreeFile(control_file(present, structs.replace(control, quarantines=left)))}
+
+
+def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> Planned:
     """The plan for one version against the artifact branch as it is now. Raises what compile_version does."""
-    version = compile_version(workspace, source)
+    version = compile_version(workspace, source, facts=facts)
     head, compiled = version.head, version.compiled
     inputs = PlanInputs(
         environment=version.linked.name,

@@ -1,34 +1,77 @@
 """Reconcile: whatever differs from the head of the artifact branch is put right, whether or not the source compiles."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
+from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.attempts import (
+    Attempts,
+    Remembered,
+    after_attempt,
+    answered,
+    attempts_of,
+    remembering,
+    was_silent,
+)
 from gitopsd.daemon.control import refuse_paused
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.left_out import TriedInVain, in_backoff
+from gitopsd.daemon.lost import lost_workers
+from gitopsd.daemon.moving_lost import LostReporter, give_up_lost, record_returned, tell_lost
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout import RolloutReporter, compare_all, roll_out
+from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.secrets.deployed import deployed_values
 from gitopsd.daemon.status import Deployed, open_deployed
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.release import DesiredRelease
-from gitopsd.repo.artifacts import ArtifactHead
+from gitopsd.planner.backoff import Trouble, Version
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.lock import host_lock
 
+_NOBODY: Mapping[str, Trouble] = MappingProxyType({})
 
-class Reporter(RolloutReporter, Protocol):
+
+class Reporter(RolloutReporter, LostReporter, Protocol):
     """Is told what a reconcile comes to as it goes on."""
 
     def begun(self, deployed: Deployed) -> None:
         """Before any worker is reached."""
         ...
 
+    def left_out(self, worker: TriedInVain) -> None:
+        """It isn't tried now, since it was in vain a short while ago; in a dry run it is looked at all the same."""
+        ...
 
-def reconcile(workspace: Workspace, names: Collection[str], *, reporter: Reporter) -> Iterator[WorkerResult]:
+
+@dataclass(slots=True)
+class _Heard:
+    """Which workers answered in this run, and which were silent."""
+
+    seen: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+
+    def note(self, result: WorkerResult) -> None:
+        if answered(result):
+            self.seen.add(result.worker)
+        if was_silent(result):
+            self.silent.add(result.worker)
+
+
+def reconcile(
+    workspace: Workspace, names: Collection[str], *, reporter: Reporter, at_once: bool = False
+) -> Iterator[WorkerResult]:
     """The named workers, or all, made equal to the head; each worker's result as it comes.
 
+    Of all workers those that were tried in vain a short while ago are left out, unless `at_once`; and those that stay
+    silent for as long as their group allows are given up as lost: then the workers that their jobs move to come a
+    second time.
     Raises DiagnosticsError where gitopsd.yaml doesn't say which branch that is, RepositoryError, ControllerError;
     never for a single worker.
     """
@@ -36,18 +79,91 @@ def reconcile(workspace: Workspace, names: Collection[str], *, reporter: Reporte
         deployed, head, desired = _desired(workspace, names)
         refuse_paused(workspace.repository, deployed.branch.environment, head)
         reporter.begun(deployed)
-        secrets = deployed_values(workspace, head, desired, reporter)
-        yield from roll_out(
-            workspace, deployed.branch, head, desired, secrets=secrets, reporter=reporter, all_workers=not names
+        attempts = attempts_of(workspace, deployed.branch)
+        if not names:
+            attempts.keep_only(desired)
+        left_out = {} if names or at_once else _left_out(workspace, head, desired, attempts)
+        for waiting in left_out.values():
+            reporter.left_out(waiting)
+        heard = _Heard()
+        rollout = yield from _roll_out(
+            workspace,
+            deployed.branch,
+            head,
+            desired,
+            attempts=attempts,
+            reporter=reporter,
+            all_workers=not names,
+            left_out={name: waiting.trouble for name, waiting in left_out.items()},
         )
+        for result in rollout.results:
+            heard.note(result)
+        record_returned(workspace, deployed.branch, heard.seen, reporter)
+        if not names and not rollout.interrupted and rollout.superseded_by is None:
+            found = give_up_lost(workspace, deployed.branch, attempts.known(), heard.silent, reporter)
+            if found is not None and found.changed_workers:
+                releases = desired_releases(workspace.repository, found.head.commit.tree)
+                moved_to = {name: release for name, release in releases.items() if name in found.changed_workers}
+                yield from _roll_out(
+                    workspace, deployed.branch, found.head, moved_to, attempts=attempts, reporter=reporter
+                )
+        if attempts.problem:
+            reporter.warn(attempts.problem)
 
 
 def find_differences_of(workspace: Workspace, names: Collection[str], *, reporter: Reporter) -> Iterator[WorkerResult]:
-    """What `reconcile` would find, touching no worker and waiting for nobody. Raises as it does."""
+    """What `reconcile` would find, touching no worker and waiting for nobody. Raises as it does.
+
+    Nothing is remembered of it. What it would do about workers that are lost is told as well.
+    """
     deployed, head, desired = _desired(workspace, names)
     reporter.begun(deployed)
+    attempts = attempts_of(workspace, deployed.branch)
+    for waiting in () if names else _left_out(workspace, head, desired, attempts).values():
+        reporter.left_out(waiting)
     secrets = deployed_values(workspace, head, desired, reporter)
-    yield from compare_all(workspace, deployed.branch, head, desired, secrets)
+    known, heard = attempts.known(), _Heard()
+    for result in compare_all(workspace, deployed.branch, head, desired, secrets):
+        version = Version(number_of(head), desired[result.worker].id)
+        before = known.get(result.worker, Remembered())
+        known[result.worker] = after_attempt(before, result, version, now=attempts.now(), draw=lambda: 0.0)
+        heard.note(result)
+        yield result
+    if not names:
+        tell_lost(workspace, deployed.branch, head, known, silent=heard.silent, seen=heard.seen, reporter=reporter)
+
+
+def _left_out(
+    workspace: Workspace, head: ArtifactHead, desired: Mapping[str, DesiredRelease], attempts: Attempts
+) -> Mapping[str, TriedInVain]:
+    fleet = read_fleet(workspace.repository, head.commit.tree)
+    lost = lost_workers(workspace.repository, head)
+    known = attempts.known()
+    return in_backoff(desired, number_of(head), known, fleet=fleet, lost=lost, now=attempts.now())
+
+
+def _roll_out(
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    head: ArtifactHead,
+    desired: Mapping[str, DesiredRelease],
+    *,
+    attempts: Attempts,
+    reporter: Reporter,
+    all_workers: bool = False,
+    left_out: Mapping[str, Trouble] = _NOBODY,
+) -> Generator[WorkerResult, None, Rollout]:
+    results = roll_out(
+        workspace,
+        branch,
+        head,
+        desired,
+        secrets=deployed_values(workspace, head, desired, reporter),
+        reporter=reporter,
+        all_workers=all_workers,
+        left_out=left_out,
+    )
+    return remembering(attempts, number_of(head), desired, results)
 
 
 def _desired(

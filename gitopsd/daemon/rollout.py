@@ -2,12 +2,13 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from gitopsd.daemon.artifact_state import read_fleet, read_groups
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, compare
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.errors import explain
-from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all, ssh_settings
+from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all, ssh_settings, stage_of
 from gitopsd.daemon.rollout_note import failed_last, record_rollout
 from gitopsd.daemon.rollout_reporter import RolloutReporter
 from gitopsd.daemon.rollout_run import RolloutRun
@@ -22,6 +23,8 @@ from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import GroupRecord
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
+from gitopsd.planner.backoff import Trouble
+from gitopsd.planner.rollout.decide import Standing
 from gitopsd.planner.rollout.groups import rollout_groups
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.errors import RepositoryError
@@ -29,6 +32,7 @@ from gitopsd.repo.errors import RepositoryError
 __all__ = ["RolloutReporter", "compare_all", "roll_out"]
 
 _FLEET_SECONDS = 1800.0
+_NOBODY: Mapping[str, Trouble] = MappingProxyType({})
 
 
 def roll_out(
@@ -41,13 +45,15 @@ def roll_out(
     reporter: RolloutReporter,
     all_workers: bool = True,
     settings: GroupRecord | None = None,
+    left_out: Mapping[str, Trouble] = _NOBODY,
 ) -> Generator[WorkerResult, None, Rollout]:
     """Every worker made equal to what is desired, in the order that their groups ask for; results as workers end.
 
     Ends early when a newer deployment is committed, or when the reporter asks it to. What became of it is recorded,
     with the edits by hand that were overwritten, told to the reporter, and returned. `all_workers`: whether these are
     all that the head has. `secrets`: the values that are known; a worker that needs another one fails. `settings` stand
-    in for those of every group. To be called under the environment's lock.
+    in for those of every group. `left_out`: workers of `desired` that aren't tried now, with what became of them the
+    last time: canaries and budgets count them. To be called under the environment's lock.
     """
     started = datetime.now(UTC)
     overwritten: dict[str, Differences] = {}
@@ -60,6 +66,7 @@ def roll_out(
     fleet = read_fleet(workspace.repository, head.commit.tree)
     failed_before = failed_last(workspace, branch, head)
     known = [name for name in desired if name in fleet]
+    tried = {name: release for name, release in desired.items() if name not in left_out}
     records = read_groups(workspace.repository, head.commit.tree)
     groups = rollout_groups(fleet, records, known, first=failed_before, settings=settings)
     settings_of = {name: group.settings for group in groups for name in group.workers}
@@ -67,7 +74,8 @@ def roll_out(
     blobs = PayloadSource(workspace.repository)
     newer = NewerDeployment(workspace, branch, head, alone=blobs.alone, warn=reporter.warn)
     with Workers(ssh_settings(workspace)) as workers:
-        run = RolloutRun(groups, reporter, newer.find)
+        standings = {name: _left_out(trouble, new=name in failed_before) for name, trouble in left_out.items()}
+        run = RolloutRun(groups, reporter, newer.find, standings)
         run.workers = {
             name: WorkerRun(
                 desired[name],
@@ -83,8 +91,9 @@ def roll_out(
                 stopping=lambda: run.is_ending,
             )
             for name in known
+            if name in tried
         }
-        reporter.begins([name for group in groups for name in group.workers])
+        reporter.begins([name for group in groups for name in group.workers if name in tried])
         hurried = False
         try:
             yield from run.results()
@@ -92,7 +101,7 @@ def roll_out(
             hurried = reporter.stop_asked()  # and now a second time
             raise
         finally:  # also when it is cut short: what is known by then is the record
-            rollout = run.summary(desired)
+            rollout = run.summary(tried)
             try:
                 if not hurried:
                     with blobs.alone():
@@ -101,10 +110,10 @@ def roll_out(
                             branch,
                             head,
                             rollout,
-                            desired,
+                            tried,
                             started=started,
                             overwritten={worker: found.edits for worker, found in dict(overwritten).items()},
-                            all_workers=all_workers,
+                            all_workers=all_workers and not left_out,
                         )
             except RepositoryError as error:
                 reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
@@ -132,6 +141,10 @@ def compare_all(
         yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
 
 
+def _left_out(trouble: Trouble, *, new: bool) -> Standing:
+    return Standing(phase="failed", new=new) if trouble == "failed" else Standing(phase="away")
+
+
 def _failed_result(outcome: Failed) -> WorkerResult:
     state: State = "unreachable" if is_away(outcome.error) else "failed"
-    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error))
+    return WorkerResult(worker=outcome.worker, state=state, error=explain(outcome.error), stage=stage_of(outcome.error))

@@ -53,11 +53,23 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
         return worker not in self.not_attempted and (not self.only or worker in self.only)
 
 
+class Reverted(Struct, frozen=True, kw_only=True):
+    """What an automatic revert did about a workflow: `by` is the deployment that has its jobs as deployment `to` had.
+
+    `to` is 0 where none of its deployments ever went well, and its jobs were taken out.
+    """
+
+    by: int
+    to: int
+    reason: str
+
+
 class RolloutNote(Struct, frozen=True, kw_only=True):
-    """The note on a deployment's commit, oldest rollout first."""
+    """The note on a deployment's commit, oldest rollout first. `reverted`: workflow -> what was done about it."""
 
     format: int = 1
     rollouts: tuple[RolloutRecord, ...] = ()
+    reverted: dict[str, Reverted] = field(default_factory=dict)
 
 
 def record_rollout(

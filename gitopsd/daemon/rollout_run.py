@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from gitopsd.daemon.converge import State, WorkerResult
 from gitopsd.daemon.crew import Crew, Done
 from gitopsd.daemon.errors import explain
-from gitopsd.daemon.fleet_access import is_away
+from gitopsd.daemon.fleet_access import is_away, stage_of
 from gitopsd.daemon.rollout_reporter import RolloutReporter
-from gitopsd.daemon.rollout_summary import Rollout, workflow_of
+from gitopsd.daemon.rollout_summary import Rollout, jobs_that_failed, workflow_of
 from gitopsd.daemon.worker_run import Checking, Differs
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.fanout import THREADS
@@ -25,6 +26,8 @@ _STEP_SECONDS: Mapping[Step, float] = {"look": 150.0, "change": 480.0, "check": 
 _TICK_SECONDS = 0.2
 _ENDING_SECONDS = {"interrupted": 10.0, "superseded": 30.0}
 """How long those that are being changed are waited for: so that they are confirmed, and not undone again."""
+
+_NOBODY: Mapping[str, Standing] = MappingProxyType({})
 
 _FAILED_ON_TRIAL = Standing(phase="failed", new=True)
 
@@ -53,17 +56,24 @@ class _Task:
 
 
 class RolloutRun:
-    """`workers` has the run of each worker of the groups. `find_newer`: the number of a newer deployment, if any."""
+    """`workers` has the run of each worker of the groups. `find_newer`: the number of a newer deployment, if any.
+
+    `left_out`: the workers that aren't tried in this run, with how they stood the last time; they count all the same.
+    """
 
     def __init__(
-        self, groups: Sequence[RolloutGroup], reporter: RolloutReporter, find_newer: Callable[..., int | None]
+        self,
+        groups: Sequence[RolloutGroup],
+        reporter: RolloutReporter,
+        find_newer: Callable[..., int | None],
+        left_out: Mapping[str, Standing] = _NOBODY,
     ) -> None:
         self.workers: Mapping[str, WorkerSteps] = {}
         self._groups = groups
         self._settings = {name: group.settings for group in groups for name in group.workers}
         self._reporter = reporter
         self._find_newer = find_newer
-        self._standings = {name: Standing() for group in groups for name in group.workers}
+        self._standings = {name: left_out.get(name, Standing()) for group in groups for name in group.workers}
         self._results: dict[str, WorkerResult] = {}
         self._tasks: dict[int, _Task] = {}
         self._crew: Crew[WorkerResult | Differs | Checking] = Crew(THREADS)
@@ -79,7 +89,7 @@ class RolloutRun:
     def results(self) -> Iterator[WorkerResult]:
         """Until all is over, or it ends early."""
         try:
-            for name in self._standings:
+            for name in self.workers:
                 self._give(name, "look")
             while not self._is_over():
                 for result in self._step():
@@ -96,7 +106,7 @@ class RolloutRun:
         missing = sorted(set(workers) - set(self._results))
         failed = {name: found for name, found in self._results.items() if found.state in {"failed", "rolled-back"}}
         at_fault = {name: self._jobs_at_fault(name, result) for name, result in self._results.items()}
-        on_trial = sorted(name for name, known in self._standings.items() if known == _FAILED_ON_TRIAL)
+        on_trial = sorted(name for name in self._results if self._standings[name] == _FAILED_ON_TRIAL)
         return Rollout(
             results=tuple(self._results.values()),
             not_attempted=tuple(name for name in missing if name not in begun),
@@ -105,7 +115,7 @@ class RolloutRun:
             superseded_by=self._superseded_by,
             interrupted=self._interrupted,
             failed=tuple(on_trial),
-            failed_jobs={name: tuple(found.failures) for name, found in failed.items() if found.failures},
+            failed_jobs={name: jobs for name, found in failed.items() if (jobs := jobs_that_failed(found))},
             failed_workflows=_workflows(at_fault[name] for name in failed),
             to_revert=_workflows(
                 at_fault[name] for name in on_trial if self._settings[name].auto_revert and not self.is_ending
@@ -172,7 +182,7 @@ class RolloutRun:
 
     def _failed(self, name: str, error: Exception) -> WorkerResult:
         state: State = "unreachable" if is_away(error) else "failed"
-        result = WorkerResult(worker=name, state=state, error=explain(error))
+        result = WorkerResult(worker=name, state=state, error=explain(error), stage=stage_of(error))
         self._stand(name, self._phase(name, result))
         return result
 

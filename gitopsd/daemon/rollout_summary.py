@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.planner.drift import DRIFT_OF_JOBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,16 @@ class Rollout:
     def is_complete(self) -> bool:
         """Whether the end of every worker was seen."""
         return not self.not_attempted and not self.unfinished
+
+
+def jobs_that_failed(result: WorkerResult) -> tuple[str, ...]:
+    """The jobs that kept a worker from being well; none where it failed as a whole, or is well."""
+    if not result.failures:
+        return ()
+    remaining = result.drift if result.error else ()
+    if any(one.kind not in DRIFT_OF_JOBS for one in remaining):
+        return ()
+    return tuple(dict.fromkeys((*result.failures, *(one.subject for one in remaining))))
 
 
 def workflow_of(job: str) -> str:

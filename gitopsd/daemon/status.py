@@ -7,24 +7,37 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.control import KnownCordon, KnownPause, known_cordons, known_pause
+from gitopsd.daemon.attempts import Remembered, attempts_of
+from gitopsd.daemon.control import (
+    KnownCordon,
+    KnownPause,
+    KnownQuarantine,
+    known_cordons,
+    known_pause,
+    known_quarantines,
+)
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
+from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
+from gitopsd.daemon.lost import lost_workers
 from gitopsd.daemon.planning import branch_of
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
 from gitopsd.daemon.secrets.resolve import Resolved, resolve_secrets
+from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.switch_status import RolledBack, Unconfirmed, rolled_back, unconfirmed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
-from gitopsd.model.artifacts import WORKERS_FOLDER
-from gitopsd.model.facts import Observation
+from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
+from gitopsd.model.facts import Observation, UnitState
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
-from gitopsd.planner.drift import find_drift
+from gitopsd.planner.drift import failed_runs, find_drift
+from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
 
@@ -43,8 +56,11 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs. `pause` is the environment's, and so the same for all workers. `unknown_secrets` are
+    for a worker that takes jobs. `pause` and `quarantines`, by workflow, are the environment's, and so the same for all
+    workers. `unknown_secrets` are
     those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
+    `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
+    `failed_runs` are scheduled jobs whose last run failed, which is no drift.
     """
 
     worker: str
@@ -60,10 +76,22 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     cordon: KnownCordon | None
     pause: KnownPause | None
     unknown_secrets: tuple[str, ...] = ()
+    tried: TriedInVain | None = None
+    seen: str = ""
+    lost: LostWorker | None = None
+    lost_after: int = 0
+    unconfirmed: Unconfirmed | None = None
+    rolled_back: RolledBack | None = None
+    quarantines: Mapping[str, KnownQuarantine] = {}
+    failed_runs: tuple[str, ...] = ()
 
 
 class Workload(Struct, frozen=True, kw_only=True):
-    """A job as observed on its worker; `since` is seconds since the epoch by the worker's clock."""
+    """A job as observed on its worker; times are seconds since the epoch by the worker's clock.
+
+    `next_run` and `last_run` are those of a scheduled job, and `state` what became of its last run: `waiting` where
+    that went well, or there was none yet.
+    """
 
     worker: str
     job: str
@@ -72,6 +100,8 @@ class Workload(Struct, frozen=True, kw_only=True):
     restarts: int
     since: float | None
     current: bool
+    next_run: float | None = None
+    last_run: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +185,7 @@ def worker_statuses(workspace: Workspace, deployed: Deployed) -> list[WorkerStat
         return []
     attempts = _Attempts(workspace, deployed.branch, deployed.head)
     secrets = deployed_secrets(workspace, deployed.head)
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=secrets.problems,
-    )
+    shown = _shown(workspace, deployed.branch, deployed.head, secrets.problems)
     return sorted(
         (_status(observed, attempts, shown) for observed in observe_fleet(workspace, deployed, secrets.values)),
         key=lambda status: status.worker,
@@ -170,11 +196,8 @@ def status_of(workspace: Workspace, deployed: Deployed, observed: Observed) -> W
     """The status of one worker that was observed. `deployed` has a head."""
     if deployed.head is None:
         raise ValueError("nothing is deployed")
-    shown = _Shown(
-        cordons=known_cordons(workspace.repository, deployed.head),
-        pause=known_pause(workspace.repository, deployed.head),
-        unknown=deployed_secrets(workspace, deployed.head).problems,
-    )
+    unknown = deployed_secrets(workspace, deployed.head).problems
+    shown = _shown(workspace, deployed.branch, deployed.head, unknown)
     return _status(observed, _Attempts(workspace, deployed.branch, deployed.head), shown)
 
 
@@ -199,21 +222,36 @@ def workloads(observed: Observed) -> list[Workload]:
     found = []
     for unit, state in seen.units.items():
         name = by_unit.get(unit, unit.removeprefix("gitopsd-").rsplit(".", 1)[0])
+        if unit.endswith(".timer") and f"gitopsd-{name}.service" in seen.units:
+            continue  # told with the job that it starts
+        timer = seen.units.get(f"gitopsd-{name}.timer")
         digest = jobs[name].digest if name in jobs else ""
-        word = "completed" if name in seen.completed else "running" if state.active == "active" else state.active
         found.append(
             Workload(
                 worker=observed.desired.worker,
                 job=name,
-                state=word,
+                state=_word(state, timer, completed=name in seen.completed),
                 main_pid=state.main_pid,
                 restarts=state.restarts,
                 since=state.since,
                 current=bool(digest) and seen.applied.get(name) == digest,
+                next_run=timer.next_run if timer else None,
+                last_run=timer.last_run if timer else None,
             )
         )
     missing = [_unseen(observed, name, "missing") for name, job in jobs.items() if job.unit not in seen.units]
     return sorted([*found, *missing], key=lambda workload: workload.job)
+
+
+def _word(unit: UnitState, timer: UnitState | None, *, completed: bool) -> str:
+    """The state of a job, in a word."""
+    rules = (
+        (completed, "completed"),
+        (unit.active == "active" or (timer is not None and unit.active == "activating"), "running"),
+        (unit.active == "inactive" and timer is not None and timer.active == "active", "waiting"),
+        (True, unit.active),
+    )
+    return next(word for applies, word in rules if applies)
 
 
 def _unseen(observed: Observed, job: str, state: str) -> Workload:
@@ -228,7 +266,28 @@ class _Shown:
 
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
+    quarantines: Mapping[str, KnownQuarantine]
     unknown: Mapping[str, str]
+    remembered: Mapping[str, Remembered]
+    lost: Mapping[str, LostWorker]
+    fleet: Mapping[str, PlacedWorker]
+    deployment: int
+    now: Instant
+
+
+def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unknown: Mapping[str, str]) -> _Shown:
+    attempts = attempts_of(workspace, branch)
+    return _Shown(
+        cordons=known_cordons(workspace.repository, head),
+        pause=known_pause(workspace.repository, head),
+        quarantines=known_quarantines(workspace.repository, head),
+        unknown=unknown,
+        remembered=attempts.known(),
+        lost=lost_workers(workspace.repository, head),
+        fleet=read_fleet(workspace.repository, head.commit.tree),
+        deployment=number_of(head),
+        now=attempts.now(),
+    )
 
 
 def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerStatus:
@@ -237,6 +296,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
     fingerprints = observed.secrets.fingerprints if observed.secrets else None
     drift = () if seen is None else find_drift(observed.desired, seen, observed.service_manager, fingerprints)
     attempt, good = attempts.of(worker)
+    remembered = shown.remembered.get(worker)
     return WorkerStatus(
         worker=worker,
         group=observed.group,
@@ -250,11 +310,21 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         leaving=observed.leaving,
         cordon=shown.cordons.get(worker),
         pause=shown.pause,
+        quarantines=shown.quarantines,
         unknown_secrets=tuple(
             f"`{name}`: {shown.unknown[name]}"
             for name in sorted(secret_names(observed.desired))
             if name in shown.unknown
         ),
+        tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now),
+        seen=utc(remembered.seen) if remembered and remembered.seen else "",
+        lost=shown.lost.get(worker),
+        unconfirmed=unconfirmed(seen),
+        rolled_back=rolled_back(seen, observed.desired.id),
+        lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
+        failed_runs=()
+        if seen is None
+        else tuple(f"{job}: its last run failed ({how})" for job, how in failed_runs(observed.desired, seen).items()),
     )
 
 
@@ -290,7 +360,16 @@ def age(seconds_since_epoch: float | None, now: datetime | None = None) -> str:
     """How long ago, in words of at most two units; empty when not known."""
     if not seconds_since_epoch:
         return ""
-    seconds = max(0, int((now or datetime.now(UTC)).timestamp() - seconds_since_epoch))
+    return _rounded(max(0, int((now or datetime.now(UTC)).timestamp() - seconds_since_epoch)))
+
+
+def time_left(seconds_since_epoch: float, now: datetime | None = None) -> str:
+    """How long until then; `now` is for what is due."""
+    seconds = int(seconds_since_epoch - (now or datetime.now(UTC)).timestamp())
+    return f"in {_rounded(seconds)}" if seconds > 0 else "now"
+
+
+def _rounded(seconds: int) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{seconds // size}{unit}"

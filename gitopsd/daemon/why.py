@@ -4,9 +4,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.next_action import next_action, next_attempt
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.status import (
-    Deployed,
     Observed,
     WorkerStatus,
     Workload,
@@ -15,6 +15,7 @@ from gitopsd.daemon.status import (
     status_of,
     workloads,
 )
+from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.names import did_you_mean
@@ -37,13 +38,17 @@ class Cause(Struct, frozen=True, kw_only=True):
 
 
 class Why(Struct, frozen=True, kw_only=True):
-    """The chain of a worker. Where a job was asked for, `workload` is what runs of it, and drift what concerns it."""
+    """The chain of a worker. Where a job was asked for, `workload` is what runs of it, and drift what concerns it.
+
+    `next` is what a person has to do, `next_attempt` what is tried without one, and when; empty where nothing is.
+    """
 
     status: WorkerStatus
     cause: Cause | None
     job: str | None = None
     workload: Workload | None = None
     next: str
+    next_attempt: str = ""
 
 
 def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
@@ -59,14 +64,17 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
         raise ControllerError(f"no job `{job}` is deployed to {worker}", did_you_mean(job, jobs))
     (observed,) = observe_fleet(workspace, deployed, only=frozenset({worker}))
     drift = _drift(observed, job)
-    status = replace(status_of(workspace, deployed, observed), drift=tuple(map(str, drift)))
+    status = status_of(workspace, deployed, observed)
+    failed_runs = tuple(one for one in status.failed_runs if job is None or one.startswith(f"{job}: "))
+    status = replace(status, drift=tuple(map(str, drift)), failed_runs=failed_runs)
     workload = next((one for one in workloads(observed) if one.job == job), None)
     return Why(
         status=status,
         cause=_cause(workspace.repository, deployed.head, worker, job),
         job=job,
         workload=workload,
-        next=_next(status, drift, _number(deployed)),
+        next=next_action(status, drift, number_of(deployed.head)),
+        next_attempt=next_attempt(status, drift),
     )
 
 
@@ -109,31 +117,3 @@ def _identity(repository: Repository, tree: str, worker: str, job: str | None) -
         return release.id if release else None
     found = desired_releases(repository, tree)[worker].record.jobs.get(job)
     return found.digest if found else None
-
-
-def _number(deployed: Deployed) -> int:
-    trailers = deployed.head.deployment.trailers if deployed.head and deployed.head.deployment else None
-    return trailers.deployment if trailers else 0
-
-
-def _next(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> str:
-    """Who has to do what; the first that fits."""
-    kinds = {one.kind for one in drift}
-    attempt = status.last_attempted
-    failed_now = attempt is not None and bool(attempt.error) and attempt.deployment == newest
-    heal = f"`gitopsd reconcile {status.worker}`"
-    rules = (
-        (not status.reachable, f"bring the worker back, or put right how it is reached; then {heal} makes it catch up"),
-        (bool(status.error), f"do what the worker's refusal says; then run {heal}"),
-        (not drift, "nothing: it is as it should be"),
-        (
-            "interrupted" in kinds and any("under way" in one.detail for one in drift),
-            "wait: another run is at work on it; then ask again",
-        ),
-        (
-            failed_now,
-            f"read what failed, and `gitopsd logs JOB`; then change the source and apply, or run {heal}",
-        ),
-        (True, f"run {heal}, which puts it right; nothing does so by itself"),
-    )
-    return next(text for applies, text in rules if applies)

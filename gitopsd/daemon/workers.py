@@ -108,7 +108,7 @@ def job_log(workspace: Workspace, name: str, job: str, lines: int) -> tuple[str,
         return verbs.logs(connection, job, lines).lines
 
 
-def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str) -> TornDown:
+def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str, *, with_copies: bool = False) -> TornDown:
     """Raises WorkerError, or ControllerError for a worker that isn't known or can't be ours."""
     target = known.target(name)
     if known.root_commit is None:
@@ -117,4 +117,4 @@ def teardown_worker(workspace: Workspace, known: KnownWorkers, name: str) -> Tor
             "tear it down from the repository that deployed to it",
         )
     with host_lock(workspace.identity, known.environment), reach(workspace, target) as connection:
-        return verbs.teardown(connection)
+        return verbs.teardown(connection, with_copies=with_copies)

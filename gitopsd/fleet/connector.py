@@ -76,6 +76,7 @@ class Connector:
                 refusal_message(target, where, pinned, refused.offered),
                 expected=None if pinned is None else pinned.fingerprint,
                 offered=refused.offered.fingerprint,
+                offered_key=refused.offered.line,
             ) from None
         except (paramiko.SSHException, EOFError, OSError, ValueError) as error:
             _abandon(connection, sock)

@@ -37,12 +37,18 @@ class Stopped(WorkerUnreachable):
 
 
 class HostKeyMismatch(WorkerUnreachable):
-    """The host key is unknown or another than the fleet file's; nothing was sent. Fingerprints as `SHA256:…`."""
+    """The host key is unknown or another than the fleet file's; nothing was sent. Fingerprints as `SHA256:…`.
 
-    def __init__(self, worker: str, message: str, *, expected: str | None, offered: str | None) -> None:
+    offered_key is the whole key that was offered, as a fleet file has it; empty when it didn't come to that.
+    """
+
+    def __init__(
+        self, worker: str, message: str, *, expected: str | None, offered: str | None, offered_key: str = ""
+    ) -> None:
         super().__init__(worker, "host-key", message)
         self.expected = expected
         self.offered = offered
+        self.offered_key = offered_key
 
 
 class WorkerRefused(WorkerError):  # noqa: N818

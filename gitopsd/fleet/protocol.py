@@ -8,7 +8,7 @@ import msgspec
 
 from gitopsd.fleet.errors import WorkerRefused
 from gitopsd.fleet.wire import excerpt
-from gitopsd.model.facts import Observation, Owner  # noqa: TC001 -- msgspec reads the annotations at run time
+from gitopsd.model.facts import Observation, Owner, UnitState  # noqa: TC001 -- msgspec reads the annotations at run time
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +110,62 @@ class ShownFile(msgspec.Struct, frozen=True, kw_only=True):
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[ShownFile, ...]
+
+
+class Ownership(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a worker belongs to, None for nobody, and the newest deployment that it was activated for, 0 for none.
+
+    activated: when it last was, in seconds since the epoch by the worker's clock.
+    """
+
+    owner: Owner | None
+    deployment: int = 0
+    activated: float | None = None
+
+
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """changed is False where the worker had this owner already, and was activated for no deployment yet."""
+
+    owner: Owner
+    changed: bool
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """An unmanaged copy of a job. `job` and `release` are what it was made from, empty where its record is damaged;
+    `state` is None where the service manager doesn't know it. made: seconds by the worker's clock.
+    """
+
+    name: str
+    unit: str
+    directory: str
+    job: str
+    release: str
+    made: float | None = None
+    secrets: tuple[str, ...] = ()
+    state: UnitState | None = None
+
+
+class Copies(msgspec.Struct, frozen=True, kw_only=True):
+    copies: tuple[Copy, ...]
+
+
+class Cloned(msgspec.Struct, frozen=True, kw_only=True):
+    """log: the last lines that the copy printed, where it was started."""
+
+    copy: Copy
+    log: tuple[str, ...] = ()
+
+
+class RemovedCopy(msgspec.Struct, frozen=True, kw_only=True):
+    removed: tuple[str, ...]
+
+
+class Fed(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events were handed to the input `port` of a copy, and how many of them it has acknowledged."""
+
+    port: str
+    events: int
+    acknowledged: int
 
 
 _T = TypeVar("_T")

@@ -9,6 +9,7 @@ from gitopsd.fleet.layout import SYSTEM_ROOT
 
 PYTHON = "/usr/bin/python3"  # the one that units run with
 AGENT_MISSING = 91
+BY_HAND = ("adopt", "copies", "clone", "remove-copy", "feed")  # what people do besides deploying
 VERBS = (
     "probe",
     "observe",
@@ -22,6 +23,7 @@ VERBS = (
     "follow",
     "show",
     "serve",
+    *BY_HAND,
 )
 _AGENTS = f"{SYSTEM_ROOT}/agent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -142,9 +142,12 @@ def prune(connection: WorkerConnection, keep: Iterable[str]) -> Pruned:
     return decode(connection.target.name, "prune", answer, Pruned)
 
 
-def teardown(connection: WorkerConnection) -> TornDown:
-    """Stop and remove all that gitopsd has on the worker; what jobs wrote elsewhere stays."""
-    request = {"owner": _root_commit(connection), "deadline": _TEARDOWN_SECONDS}
+def teardown(connection: WorkerConnection, *, with_copies: bool = False) -> TornDown:
+    """Stop and remove all that gitopsd has on the worker; what jobs wrote elsewhere stays.
+
+    WorkerRefused `has-copies` with details["copies"], unless those go too.
+    """
+    request = {"owner": _root_commit(connection), "deadline": _TEARDOWN_SECONDS, "with_copies": with_copies}
     answer = connection.call("teardown", request, timeout=_TEARDOWN_SECONDS + _GRACE_SECONDS)
     return decode(connection.target.name, "teardown", answer, TornDown)
 

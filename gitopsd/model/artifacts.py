@@ -24,7 +24,7 @@ FACTS_FILE = "facts.json"
 class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker as `fleet.json` records it: all that converging needs, so that the source branch isn't needed for it.
 
-    `name` is empty in the record, where it is the key.
+    `name` is empty in the record, where it is the key. `lost_after`: seconds, 0 where it is never given up as lost.
     """
 
     name: str = ""
@@ -40,6 +40,7 @@ class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: tuple[str, ...] = ()
     mounts: dict[str, str] = struct_field(default_factory=dict)
     leaving: bool = False
+    lost_after: int = 0
 
     @property
     def machine(self) -> tuple[str, ...]:
@@ -93,11 +94,23 @@ class WorkerFacts(Struct, frozen=True, kw_only=True):
     features: dict[str, str] = struct_field(default_factory=dict)
 
 
+class LostWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker that was given up as lost: it takes no jobs until it is seen again.
+
+    `since` is a moment as `control.json` has them: of the first attempt that didn't reach it. `seen`, where that is
+    known, is when it answered last.
+    """
+
+    since: str
+    seen: str = ""
+
+
 class FactsRecord(Struct, frozen=True, kw_only=True):
-    """`facts.json`."""
+    """`facts.json`: what was found on workers, and which of them were given up as lost."""
 
     format: int = 1
     workers: dict[Name, WorkerFacts] = struct_field(default_factory=dict)
+    lost: dict[Name, LostWorker] = struct_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +119,7 @@ class ArtifactState:
 
     `placement`: job -> worker, over all workflows. `fleet`: worker name -> worker. `cordoned`: names of workers that
     take no new jobs; `drained`: those of them that keep none either. `facts`: worker name -> probed feature -> version.
-    `policy` is None where none was published.
+    `lost`: names of workers that were given up as lost. `policy` is None where none was published.
     """
 
     placement: Mapping[str, str] = field(default_factory=dict)
@@ -114,4 +127,5 @@ class ArtifactState:
     cordoned: frozenset[str] = frozenset()
     drained: frozenset[str] = frozenset()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
     policy: PolicyRecord | None = None

@@ -55,7 +55,13 @@ class ReadyCheck(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a blueprint yields: an `exec` of its own, or a role of the runner."""
 
-    kind: Annotated[str, Meta(description="service: kept running; once: run to its end, once")] = "service"
+    kind: Annotated[
+        str,
+        Meta(description="service: kept running; once: run to its end, once; schedule: run to its end at set times"),
+    ] = "service"
+    schedule: Annotated[
+        str | UnsetType, Meta(description="of kind `schedule`: when it runs, a calendar event of systemd.time(7)")
+    ] = UNSET
     exec: Annotated[
         list[str] | str | UnsetType, Meta(description="the program and its arguments; no shell reads it")
     ] = UNSET

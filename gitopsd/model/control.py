@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from gitopsd.model.names import END
+from gitopsd.model.names import END, Name
 
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 
@@ -13,6 +13,9 @@ Moment = Annotated[str, Meta(pattern=f"^{_MOMENT}{END}")]
 
 Expiry = Annotated[str, Meta(pattern=f"^({_MOMENT})?{END}")]
 """A moment, or empty for what lasts until somebody ends it."""
+
+
+Digest = Annotated[str, Meta(pattern=f"^[0-9a-f]{{40}}{END}")]
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,11 +41,28 @@ class Pause(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """An environment to which nothing is applied."""
 
 
+class Quarantine(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """A form of a workflow that isn't to run: `compiled` is its digest before placement.
+
+    While a version compiles the workflow to that, the jobs of deployment `returns_to` stand in for its own; 0: none
+    of its deployments ever went well, so it has none. `failed` is the deployment whose rollout failed, 0 where a
+    person decided.
+    """
+
+    compiled: Digest
+    failed: Annotated[int, Meta(ge=0)] = 0
+    returns_to: Annotated[int, Meta(ge=0)] = 0
+
+
 class ControlRecord(Struct, frozen=True, kw_only=True):
-    """`control.json`, as far as this version knows it: worker -> its cordon, and the environment's pause."""
+    """`control.json`, as far as this version knows it.
+
+    Worker -> its cordon; workflow -> its quarantine; and the environment's pause.
+    """
 
     format: int = 1
     cordons: dict[str, Cordon] = field(default_factory=dict)
+    quarantines: dict[Name, Quarantine] = field(default_factory=dict)
     pause: Pause | None = None
 
     @property

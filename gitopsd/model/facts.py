@@ -14,6 +14,7 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """One unit in systemd's words; since is seconds since the epoch by the worker's clock, blob its file's Git id.
 
     drop_ins are the files that override parts of it (`systemctl edit`): a hot edit that activation removes.
+    next_run and last_run are a timer's, in seconds since the epoch: when it starts its job, and when it last did.
     Under supervisor blob is None and enabled True for every job that its configuration has.
     """
 
@@ -26,6 +27,8 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
     blob: str | None = None
     drop_ins: tuple[str, ...] = ()
+    next_run: float | None = None
+    last_run: float | None = None
 
 
 class ObservedFile(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +70,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     files is empty unless tree differs from release. busy: an activation was under way, so the picture may be mixed.
     credentials: job -> secret -> fingerprint of what lies on the worker, made with the key that came with the question.
+    copies: names of the unmanaged copies there, which are nobody's drift.
     switch: an activation waits for its confirmation. rolled_back: the last one was undone; there until the next
     activation succeeds. deployment: the highest number of a deployment that it was activated for, 0 for none.
     """
@@ -82,6 +86,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ObservedFile, ...] = ()
     busy: bool = False
     credentials: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    copies: tuple[str, ...] = ()
     switch: Switch | None = None
     rolled_back: RolledBackTo | None = None
     deployment: int = 0

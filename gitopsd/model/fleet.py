@@ -71,6 +71,10 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = field(default_factory=dict)
     rollout: Annotated[Rollout | UnsetType, Meta(description="how a new deployment comes to the workers")] = UNSET
     workers: Annotated[dict[Name, Worker], Meta(description="the machines")] = field(default_factory=dict)
+    lost_after: Annotated[
+        Duration | UnsetType,
+        Meta(description="what runs on a worker that nobody reached for so long is placed elsewhere; at least 30s"),
+    ] = UNSET
 
     @property
     def rollout_settings(self) -> Rollout:

@@ -29,7 +29,8 @@ class FileChange(Struct, frozen=True, kw_only=True):
 class JobChange(Struct, frozen=True, kw_only=True):
     """What happens to one job on one worker, why, and what it does to what runs there and to data in flight.
 
-    Of a job that is held, everything says what would happen if it were confirmed.
+    A job is held where a person must confirm that it goes: then everything says what would happen. Or where its
+    workflow is quarantined and the job stays as an earlier deployment has it: then its effect is `none`.
     """
 
     worker: str
@@ -57,10 +58,24 @@ class PlanInputs(Struct, frozen=True, kw_only=True):
     pinned: str = ""
 
 
+class QuarantinedWorkflow(Struct, frozen=True, kw_only=True):
+    """A workflow that this version compiles to what is quarantined: it isn't run.
+
+    `returns_to` is the deployment whose jobs stand in for this version's; 0 where none of its deployments ever went
+    well, and it has no jobs. `left_out`: job of that deployment -> why it can't be had back.
+    """
+
+    workflow: str
+    returns_to: int
+    reason: str
+    left_out: dict[str, str] = {}
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """What applying a version would change; `tree` is the artifact tree that applying it commits.
 
     `changed_workers` are those whose releases change. `held` says why it must be confirmed; it is empty for most.
+    `quarantined` are the workflows whose jobs are not this version's.
     """
 
     format: int = PLAN_FORMAT
@@ -71,6 +86,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     held: str = ""
     changed_workers: tuple[str, ...]
     changes: tuple[JobChange, ...]
+    quarantined: tuple[QuarantinedWorkflow, ...] = ()
 
     @property
     def is_empty(self) -> bool:

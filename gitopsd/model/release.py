@@ -22,6 +22,22 @@ class ReleaseJob(Struct, frozen=True, kw_only=True):
     user: str = ""
     directories: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    schedule: str = ""
+
+    @property
+    def timer(self) -> UnitName | None:
+        """The unit that starts a job of kind `schedule`; None for the other kinds."""
+        return f"{self.unit.removesuffix('.service')}.timer" if self.kind == "schedule" else None
+
+    @property
+    def units(self) -> tuple[UnitName, ...]:
+        """All its units on the worker."""
+        return (self.unit, self.timer) if self.timer else (self.unit,)
+
+    @property
+    def kept_unit(self) -> UnitName:
+        """The unit that must be active and start at boot: a scheduled job's timer, else the job's service."""
+        return self.timer or self.unit
 
 
 class ReleaseRecord(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,11 @@ DriftKind = Literal[
     "not-applied", "changed-secret", "orphan", "interrupted",
 ]  # fmt: skip
 
+DRIFT_OF_JOBS: frozenset[DriftKind] = frozenset(
+    {"changed-unit", "not-enabled", "not-running", "failed", "not-applied", "changed-secret"}
+)
+"""The kinds whose subject is a job."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
@@ -111,7 +116,6 @@ def _changed_file(path: str, found: tuple[str, str], wanted: tuple[str, str]) ->
 
 def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: str) -> Iterator[Drift]:
     for name, job in desired.record.jobs.items():
-        unit = observed.units.get(job.unit)
         if observed.applied.get(name) != job.digest:
             yield Drift(
                 kind="not-applied",
@@ -121,27 +125,12 @@ def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: 
                 observed=observed.applied.get(name, ""),
                 desired=job.digest,
             )
-        if unit is None:
-            yield Drift(
-                kind="not-running", subject=name, detail="its unit is not there", field="unit", desired=job.unit
-            )
+        for unit in job.units:
+            yield from _unit_drift(name, unit, desired, observed, service_manager)
+        kept = observed.units.get(job.kept_unit)
+        if kept is None:
             continue
-        wanted = desired.files.get(f"units/{job.unit}")
-        if service_manager == "systemd" and wanted is not None and unit.blob != wanted[1]:
-            detail = "its unit file was changed on the worker" if unit.blob else "its unit file is gone, or not a file"
-            yield Drift(
-                kind="changed-unit",
-                subject=name,
-                detail=detail,
-                field="unit file",
-                observed=unit.blob or "",
-                desired=wanted[1],
-            )
-        if unit.drop_ins:
-            names = ", ".join(unit.drop_ins)
-            detail = f"its unit is overridden by {names}"
-            yield Drift(kind="changed-unit", subject=name, detail=detail, field="drop-ins", observed=names)
-        if not unit.enabled:
+        if not kept.enabled:
             yield Drift(
                 kind="not-enabled",
                 subject=name,
@@ -150,7 +139,43 @@ def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: 
                 observed="no",
                 desired="yes",
             )
-        yield from _state_drift(name, job, unit, completed=name in observed.completed)
+        yield from _state_drift(name, job, kept, completed=name in observed.completed)
+
+
+def _unit_drift(
+    name: str, unit: str, desired: DesiredRelease, observed: Observation, service_manager: str
+) -> Iterator[Drift]:
+    """A unit of a job that isn't there, or not as it was rendered."""
+    found = observed.units.get(unit)
+    its = "its timer" if unit.endswith(".timer") else "its unit"
+    if found is None:
+        yield Drift(kind="not-running", subject=name, detail=f"{its} is not there", field="unit", desired=unit)
+        return
+    wanted = desired.files.get(f"units/{unit}")
+    if service_manager == "systemd" and wanted is not None and found.blob != wanted[1]:
+        what = f"{its} file" if its == "its unit" else its
+        detail = f"{what} was changed on the worker" if found.blob else f"{what} is gone, or not a file"
+        yield Drift(
+            kind="changed-unit",
+            subject=name,
+            detail=detail,
+            field="unit file",
+            observed=found.blob or "",
+            desired=wanted[1],
+        )
+    if found.drop_ins:
+        names = ", ".join(found.drop_ins)
+        detail = f"{its} is overridden by {names}"
+        yield Drift(kind="changed-unit", subject=name, detail=detail, field="drop-ins", observed=names)
+
+
+def failed_runs(desired: DesiredRelease, observed: Observation) -> dict[str, str]:
+    """Scheduled jobs whose last run failed, with systemd's word for how.
+
+    That is no drift: the worker is as it should be, and running them again out of schedule is nobody's to decide.
+    """
+    units = {name: observed.units.get(job.unit) for name, job in desired.record.jobs.items() if job.timer}
+    return {name: unit.result for name, unit in units.items() if unit is not None and unit.active == "failed"}
 
 
 def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:
@@ -161,7 +186,8 @@ def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool
         if not completed and unit.active not in {"active", "activating"}:
             yield _state("not-running", name, "it has neither completed nor is it running", found, "completed")
     elif unit.active not in {"active", "reloading"}:
-        yield _state("not-running", name, f"it is {found}", found, "active")
+        what = "its timer" if job.kind == "schedule" else "it"
+        yield _state("not-running", name, f"{what} is {found}", found, "active")
 
 
 def _state(kind: DriftKind, job: str, detail: str, observed: str, desired: str) -> Drift:
@@ -184,7 +210,7 @@ def _secret_drift(
 
 
 def _orphans(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
-    known = {job.unit for job in desired.record.jobs.values()}
+    known = {unit for job in desired.record.jobs.values() for unit in job.units}
     for unit in sorted(set(observed.units) - known):
         yield Drift(
             kind="orphan",

@@ -10,7 +10,7 @@ import pygit2
 from gitopsd.model.trees import TREE, TreeEntry, parse_tree
 from gitopsd.repo.errors import RepositoryError, UnknownDeploymentError
 from gitopsd.repo.repository import Repository, unreadable_object
-from gitopsd.repo.trailers import DeploymentTrailers, compiled_in, parse_deployment
+from gitopsd.repo.trailers import DeploymentTrailers, compiled_in, parse_deployment, source_commit_in
 
 _MOST_ENTRIES = 100_000
 _LARGEST_RECORD = 64 << 20
@@ -38,7 +38,7 @@ class ArtifactCommit:
     """One commit of an artifact branch. `trailers` is None where it is no deployment (a cordon, say).
 
     `subject` is the first line of its message, `author` as `Name <email>`, `time` in UTC. `compiled` tells what the
-    version that it is of came to before it was placed; empty where it is of none.
+    version that it is of came to before it was placed, `source_commit` which one that is; empty where it is of none.
     """
 
     id: str
@@ -49,6 +49,7 @@ class ArtifactCommit:
     time: datetime
     trailers: DeploymentTrailers | None
     compiled: str = ""
+    source_commit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ def read_artifact_commit(repository: Repository, commit: str) -> ArtifactCommit:
             time=datetime.fromtimestamp(found.commit_time, UTC),
             trailers=parse_deployment(message),
             compiled=compiled_in(message),
+            source_commit=source_commit_in(message),
         )
     except (KeyError, ValueError, OverflowError, pygit2.GitError) as error:
         raise unreadable_object(commit, str(error).strip("'\"")) from None

@@ -106,5 +106,14 @@ def records_message(subject: str, *, source_commit: str, compiled: str) -> str:
 
 def compiled_in(message: str) -> str:
     """What `Compiled` says, of a deployment or of records; empty where that isn't 40 hex digits."""
-    found = parse_trailers(message).get(_COMPILED, "")
+    return _object_id(message, _COMPILED)
+
+
+def source_commit_in(message: str) -> str:
+    """The same for `Source-Commit`."""
+    return _object_id(message, "Source-Commit")
+
+
+def _object_id(message: str, name: str) -> str:
+    found = parse_trailers(message).get(name, "")
     return found if _OBJECT_ID.fullmatch(found) else ""

@@ -34,8 +34,10 @@ print("starting", job, settings["version"], flush=True)
 if settings.get("exit") is not None:
     print("last words of", job, flush=True)
     sys.exit(settings["exit"])
-if settings["kind"] == "once":
+if settings["kind"] in ("once", "schedule"):
     time.sleep(settings.get("seconds", 0))
+    if settings["kind"] == "schedule":
+        sys.exit(0)
     (state / "completed").write_text(job)
     sys.exit(0)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -94,34 +96,39 @@ class TestJob:
     settings: dict[str, Any] = field(default_factory=dict)
     unit_lines: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    schedule: str = ""
 
     @property
     def unit(self) -> str:
         return f"gitopsd-{self.name}.service"
 
     def unit_text(self) -> str:
-        once = self.kind == "once"
+        once, scheduled = self.kind == "once", self.kind == "schedule"
         lines = [
             "[Unit]",
             f"Description=gitopsd job {self.name}",
             *([f"ConditionPathExists=!/var/lib/gitopsd/state/{self.name}/completed"] if once else []),
             "[Service]",
             f"ExecStart=/usr/bin/python3 -IB /var/lib/gitopsd/current/runtime/launch.py {self.name}",
-            f"Type={'oneshot' if once else 'notify' if self.ready['kind'] == 'notify' else 'exec'}",
+            f"Type={'oneshot' if once or scheduled else 'notify' if self.ready['kind'] == 'notify' else 'exec'}",
             *(["ExecReload=/bin/kill -HUP $MAINPID"] if self.on_change == "reload" else []),
             "NotifyAccess=main",
             f"User={self.user}",
             f"StateDirectory=gitopsd/state/{self.name}",
             "RuntimeDirectory=gitopsd/s",
             "RuntimeDirectoryPreserve=yes",
-            *([] if once else ["Restart=always", "RestartSec=200ms"]),
+            *([] if once or scheduled else ["Restart=always", "RestartSec=200ms"]),
             *(f"LoadCredential={name}:{_CREDENTIALS}/{self.name}/{name}" for name in self.secrets),
             *self.unit_lines,
-            "[Install]",
-            "WantedBy=multi-user.target",
+            *([] if scheduled else ["[Install]", "WantedBy=multi-user.target"]),
             "",
         ]
         return "\n".join(lines)
+
+    def timer_text(self) -> str:
+        return (
+            f"[Timer]\nOnCalendar={self.schedule}\nPersistent=yes\nAccuracySec=1s\n[Install]\nWantedBy=timers.target\n"
+        )
 
 
 @dataclass(frozen=True)
@@ -161,9 +168,13 @@ def release_of(*jobs: TestJob, extra: dict[str, bytes] | None = None) -> TestRel
         settings = {"format": 1, "job": job.name, "kind": job.kind, "version": job.version, **job.settings}
         files[f"jobs/{job.name}/job.json"] = ("100644", _json(settings))
         files[f"units/{job.unit}"] = ("100644", job.unit_text().encode())
+        if job.schedule:
+            files[f"units/gitopsd-{job.name}.timer"] = ("100644", job.timer_text().encode())
         described[job.name] = {
             "kind": job.kind,
-            "digest": hashlib.sha1(_json(settings) + job.unit_text().encode(), usedforsecurity=False).hexdigest(),
+            "digest": hashlib.sha1(
+                _json(settings) + (job.unit_text() + job.schedule).encode(), usedforsecurity=False
+            ).hexdigest(),
             "unit": job.unit,
             "on_change": job.on_change,
             "ready": job.ready,

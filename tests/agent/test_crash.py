@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tests.crash.points
 from tests.agent.releases import TestJob, activation, release_of
 
 if TYPE_CHECKING:
     from tests.agent.releases import TestRelease
     from tests.agent.worker import Worker
 
-CRASH = str(Path(__file__).with_name("crash.py"))
+CRASH = tests.crash.points.__file__
 STAYS, CHANGES, LEAVES, COMES = "orders.stays.0", "orders.changes.0", "orders.leaves.0", "orders.comes.0"
 # a stride that meets every phase in a run of the suite; the real machines' test takes every point
 STRIDE = 9

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitopsd.agent.decide import decide
+from gitopsd.agent.decide import Decision, decide
 from gitopsd.agent.release import Job, Release, job_of_unit
 from gitopsd.agent.services import NOT_THERE, Difference, Unit
 
@@ -120,3 +120,51 @@ def test_units_of_no_job_of_the_release_are_orphans_and_other_units_are_not_ours
 )
 def test_the_units_of_jobs_are_told_by_their_names(unit: str, job: str | None) -> None:
     assert job_of_unit(unit) == job
+
+
+TIMER = f"gitopsd-{JOB}.timer"
+WAITING = NOT_THERE._replace(active="active", sub="waiting")
+UNDER_WAY = NOT_THERE._replace(active="activating", sub="start", main_pid=9)
+
+
+def scheduled(units: dict[str, Unit], **facts: bool) -> Decision:
+    job = Job(JOB, "schedule", "new", TIMER, "restart", "gitopsd-job", (), secrets=("token",))
+    release = Release("0" * 40, {JOB: job}, {UNIT: b"", TIMER: b""})
+    content = frozenset([TIMER] if facts.get("timer") else []) | frozenset([UNIT] if facts.get("service") else [])
+    applied = {JOB: "old" if facts.get("changed") else "new"}
+    rekeyed = [JOB] if facts.get("rekeyed") else []
+    return decide(release, applied, units, NOTHING._replace(content=content), [], rekeyed=rekeyed)
+
+
+@pytest.mark.parametrize(
+    ("units", "facts", "expected"),
+    [
+        ({}, {}, "start"),
+        ({UNIT: NOT_THERE, TIMER: NOT_THERE}, {"changed": True}, "start"),
+        ({UNIT: NOT_THERE, TIMER: WAITING}, {}, "unchanged"),
+        ({UNIT: NOT_THERE, TIMER: WAITING}, {"changed": True}, "record"),
+        ({UNIT: UNDER_WAY, TIMER: WAITING}, {"changed": True, "service": True}, "record"),
+        ({UNIT: UNDER_WAY, TIMER: WAITING}, {"rekeyed": True}, "unchanged"),
+        ({UNIT: NOT_THERE, TIMER: WAITING}, {"changed": True, "timer": True}, "restart"),
+        ({UNIT: FAILED, TIMER: WAITING}, {}, "unchanged"),
+    ],
+)
+def test_of_a_scheduled_job_only_the_timer_is_touched(
+    units: dict[str, Unit], facts: dict[str, bool], expected: str
+) -> None:
+    decision = scheduled(units, **facts)
+    assert decision.actions == {JOB: expected}
+    assert decision.orphans == ()
+
+
+def test_a_service_that_is_to_be_scheduled_is_stopped_first_and_a_run_under_way_is_not() -> None:
+    assert scheduled({UNIT: RUNNING}, changed=True).orphans == (UNIT,)
+    assert scheduled({UNIT: UNDER_WAY, TIMER: NOT_THERE}, changed=True).orphans == ()
+
+
+def test_the_timer_of_a_job_that_is_scheduled_no_more_is_an_orphan() -> None:
+    job = Job(JOB, "service", "new", UNIT, "restart", "gitopsd-job", ())
+    release = Release("0" * 40, {JOB: job}, {UNIT: b""})
+    decision = decide(release, {}, {UNIT: UNDER_WAY, TIMER: WAITING}, NOTHING, [])
+    assert decision.orphans == (TIMER,)
+    assert decision.actions == {JOB: "restart"}

@@ -99,5 +99,5 @@ class Worker:
         return path.read_text().split() if path.exists() else []
 
     def close(self) -> None:
-        self.call("teardown", {"owner": None})
+        self.call("teardown", {"owner": None, "with_copies": True})
         shutil.rmtree(self._run, ignore_errors=True)

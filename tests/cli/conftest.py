@@ -13,4 +13,4 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
     yield operator
     if operator.git("branch", "--list", "rendered/local"):
         operator.git("checkout", "--quiet", "--force", "main")
-        operator.run("worker", "teardown", "local-1", "--yes", expect=None)
+        operator.run("worker", "teardown", "local-1", "--yes", "--with-copies", expect=None)

@@ -90,3 +90,15 @@ def test_people_read_it_as_text_and_a_misspelt_step_is_helped(operator: Operator
     assert "local-1" in ran.stdout
     assert "did you mean `deliver`?" in operator.run("explain", "roundtrip.delivr", expect=1).stderr
     assert "roundtrip" in operator.run("explain", "deliver", expect=1).stderr
+
+
+def test_a_scheduled_step_says_when_it_runs(operator: Operator) -> None:
+    explained(operator, "orders.collect")
+    workflow = "workflow: nightly\nsteps: {tidy: {use: blueprints/tidy, place: {group: core}}}\n"
+    tidy = "blueprint: tidy\njob: {kind: schedule, schedule: 'Mon..Fri 02:00', exec: [tidy]}\n"
+    operator.write({"workflows/nightly.yaml": workflow, "blueprints/tidy.yaml": tidy})
+    assert "Scheduled: Mon..Fri 02:00, by the clock of its worker" in operator.run("explain", "nightly.tidy").stdout
+    found = json.loads(operator.run("explain", "nightly.tidy", "--json").stdout)
+    assert found["schedules"] == {"nightly.tidy.0": "Mon..Fri 02:00"}
+    assert "at Mon..Fri 02:00" in operator.run("graph", "nightly").stdout
+    assert "Scheduled" not in operator.run("explain", "orders.collect").stdout

@@ -25,8 +25,8 @@ Files = dict[str, tuple[bytes, bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`case.json` may hold: environment, cordoned, drained, placement, policy, facts, max_bytes, and `repeat`, which is
-    {path, line, times}.
+    """`case.json` may hold: environment, cordoned, drained, lost, placement, policy, facts, max_bytes, and `repeat`,
+    which is {path, line, times}.
 
     And `pin`, what the repository has that the pin of the only environment may mean: {tags} or {branch}.
     """
@@ -71,6 +71,7 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
         cordoned=frozenset(given.get("cordoned", ())),
         drained=frozenset(given.get("drained", ())),
         facts=given.get("facts", {}),
+        lost=frozenset(given.get("lost", ())),
         policy=msgspec.convert(given["policy"], PolicyRecord) if "policy" in given else None,
         fleet=msgspec.convert(given.get("fleet", {}), dict[str, PlacedWorker]),
     )

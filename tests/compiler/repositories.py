@@ -119,10 +119,11 @@ def try_to_place(
     *,
     cordoned: frozenset[str] = frozenset(),
     drained: frozenset[str] = frozenset(),
+    lost: frozenset[str] = frozenset(),
 ) -> tuple[Placement | None, list[Diagnostic]]:
     front = compile_front(in_memory(repository.source()), None)
     assert front.linked is not None, front.diagnostics
     assert not front.diagnostics, front.diagnostics
     summaries = [flow.summary for flow in front.flows if flow.summary]
-    state = ArtifactState(placement=before or {}, cordoned=cordoned, drained=drained)
+    state = ArtifactState(placement=before or {}, cordoned=cordoned, drained=drained, lost=lost)
     return place(front.linked, fleet_workers(front.linked), summaries, state)

@@ -1,6 +1,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -93,22 +94,23 @@ def test_a_cordoned_worker_keeps_what_it_has_and_gets_nothing_new(repository: Re
     assert not cordoned & set(placed(repository, cordoned=cordoned).values())
 
 
+@pytest.mark.parametrize(("decision", "said"), [("drained", "is being drained"), ("lost", "is lost")])
 @given(repository=REPOSITORIES, data=st.data())
-def test_draining_a_worker_moves_only_its_own_jobs_and_ending_that_moves_nothing(
-    repository: Repository, data: st.DataObject
+def test_draining_or_losing_a_worker_moves_only_its_own_jobs_and_ending_that_moves_nothing(
+    repository: Repository, data: st.DataObject, decision: str, said: str
 ) -> None:
     before = placed(repository)
     worker = data.draw(st.sampled_from(sorted(repository.workers)))
     others = {where for name, where in repository.workers.items() if name != worker}
     assume(others == {"eu", "us"})
-    drained = frozenset({worker})
-    placement, _ = try_to_place(repository, before, drained=drained)
+    decided = {decision: frozenset({worker})}
+    placement, _ = try_to_place(repository, before, **decided)
     assert placement is not None
     after = dict(placement.jobs)
     moved = {job for job in before if after[job] != before[job]}
     assert moved == {job for job, where in before.items() if where == worker}
-    assert {placement.moved[job] for job in moved} <= {f"`{worker}` is being drained"}
-    assert placed(repository, after, drained=drained) == after
+    assert {placement.moved[job] for job in moved} <= {f"`{worker}` {said}"}
+    assert placed(repository, after, **decided) == after
     assert placed(repository, after) == after
 
 

@@ -104,10 +104,10 @@ def test_what_has_expired_counts_until_a_commit_removes_it(repository: Deploymen
 def test_what_a_later_version_keeps_in_the_file_stays_there(repository: Deployments) -> None:
     repository.repo.git("checkout", "-q", "--orphan", "rendered/production")
     repository.repo.git("rm", "-rqf", ".")
-    repository.commit({"control.json": '{"format": 1, "quarantines": {"orders": {"digest": "x"}}, "cordons": {}}'})
+    repository.commit({"control.json": '{"format": 1, "windows": {"orders": {"allow": "x"}}, "cordons": {}}'})
     repository.repo.git("checkout", "-q", "main")
     cordon_worker(repository.workspace(), "edge-1", reason="x", until="", drained=False)
-    assert record(repository)["quarantines"] == {"orders": {"digest": "x"}}
+    assert record(repository)["windows"] == {"orders": {"allow": "x"}}
 
 
 def test_two_clones_that_cordon_at_once_both_count(repository: Deployments, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gitopsd.daemon.committed_jobs import committed_workflow
 from gitopsd.model.trees import EXECUTABLE, SYMLINK, Graft, TreeFile, build_tree
 from gitopsd.repo.artifacts import artifact_branch, list_folder, read_head
 from gitopsd.repo.commit import write_commit
@@ -67,6 +68,8 @@ JOB = {"kind": "service", "digest": "d", "unit": "gitopsd-x.a.0.service", "on_ch
         {"fleet.json": TreeFile(b'{"workers": {"../..": {}}}')},
         {"policy.json": TreeFile(b'{"max_delete": -5}')},
         {"control.json": Graft(id="e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", mode=SYMLINK)},
+        {"control.json": TreeFile(b'{"quarantines": {"../x": {}}}')},
+        {"control.json": TreeFile(b'{"quarantines": {"orders": {"owner": "a", "reason": "b", "compiled": "c"}}}')},
         {"placement/orders.json": TreeFile(b'{"jobs": {"orders.read.0": "../x"}}')},
     ],
 )
@@ -86,3 +89,28 @@ def test_an_executable_record_is_read_all_the_same(deployed: Deployments) -> Non
     blob = deployed.workspace().repository.git.create_blob(b"{}")
     tamper(deployed, {"control.json": Graft(id=str(blob), mode=EXECUTABLE)})
     assert deployed.plan().plan.is_empty
+
+
+def quarantine(deployed: Deployments, returns_to: int) -> dict[str, TreeFile | Graft]:
+    """A quarantine of what is deployed of `orders`."""
+    compiled = deployed.deployed()["placement/orders.json"]["compiled"]
+    known = {"owner": "Eve", "reason": "x", "since": "2026-01-01T00:00:00Z", "compiled": compiled}
+    record = {"quarantines": {"orders": {**known, "returns_to": returns_to}}}
+    return {"control.json": TreeFile(json.dumps(record).encode())}
+
+
+def test_a_quarantine_that_returns_to_no_deployment_is_refused_with_the_way_out(deployed: Deployments) -> None:
+    tamper(deployed, quarantine(deployed, 9))
+    with pytest.raises(RepositoryError, match="none of that number has it") as refusal:
+        deployed.plan()
+    assert "gitopsd quarantine release orders" in refusal.value.hint
+
+
+@pytest.mark.parametrize("name", ["alerts.read.0", "orders.read.7"])
+def test_a_quarantine_brings_in_no_jobs_but_those_that_were_rendered(deployed: Deployments, name: str) -> None:
+    placement = deployed.deployed()["placement/orders.json"]
+    placement["jobs"][name] = "edge-1"
+    tamper(deployed, {"placement/orders.json": TreeFile(json.dumps(placement).encode())})
+    repository = deployed.workspace().repository
+    with pytest.raises(RepositoryError, match="can't be used"):
+        committed_workflow(repository, deployed.repo.git("rev-parse", "rendered/production^{tree}"), "orders")

@@ -1,7 +1,7 @@
 """The driver of a rollout, over workers that are told what becomes of them."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitopsd.daemon.converge import State, WorkerResult
@@ -11,6 +11,7 @@ from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.worker_run import Checking, Differs
 from gitopsd.fleet.errors import HostKeyMismatch, WorkerError, WorkerRefused, WorkerUnreachable
 from gitopsd.model.artifacts import GroupRecord
+from gitopsd.planner.rollout.decide import Standing
 from gitopsd.planner.rollout.groups import RolloutGroup
 
 
@@ -68,11 +69,12 @@ def rolled_out(
     reporter: QuietReporter | None = None,
     newer: Callable[..., int | None] = lambda **_: None,
     settings: GroupRecord | None = None,
+    left_out: Mapping[str, Standing] | None = None,
 ) -> tuple[Rollout, dict[str, str]]:
     """All in one group; the summary, and what became of each that came to an end."""
     known = {worker.name: worker for worker in workers}
-    group = RolloutGroup(name="edge", settings=settings or GroupRecord(), workers=tuple(known))
-    run = RolloutRun((group,), reporter or QuietReporter(), newer)
+    group = RolloutGroup(name="edge", settings=settings or GroupRecord(), workers=(*(left_out or {}), *known))
+    run = RolloutRun((group,), reporter or QuietReporter(), newer, left_out or {})
     run.workers = known
     states = {result.worker: result.state for result in run.results()}
     return run.summary(known), {name: str(state) for name, state in states.items()}
@@ -113,6 +115,22 @@ def test_a_canary_that_fails_leaves_the_others_as_they_were() -> None:
     assert rollout.failed == ("a",)
     assert rollout.failed_jobs == {"a": ("orders.collect.0",)}
     assert rollout.failed_workflows == rollout.to_revert == ("orders",)
+
+
+def test_a_worker_that_is_left_out_counts_as_what_became_of_it_the_last_time() -> None:
+    failed, away = Standing(phase="failed", new=True), Standing(phase="away")
+    other = Worker("b")
+    rollout, states = rolled_out([other], settings=GroupRecord(canary=1, auto_revert=True), left_out={"a": failed})
+    assert states == {}, "the next one is no canary in its place"
+    assert other.steps == ["look"]
+    assert rollout.stopped == {"edge": "its canary a failed"}
+    assert rollout.not_attempted == ("b",)
+    assert (rollout.failed, rollout.to_revert) == ((), ()), "it was told when it happened"
+    _, states = rolled_out([Worker("b")], settings=GroupRecord(max_unreachable=0), left_out={"a": away})
+    assert states == {}
+    rollout, states = rolled_out([Worker("b")], left_out={"a": away})
+    assert states == {"b": "converged"}
+    assert rollout.is_complete
 
 
 def test_a_worker_that_failed_as_a_whole_names_all_workflows_that_it_was_to_take() -> None:

@@ -103,7 +103,9 @@ def test_workers_md_shows_the_hardening_of_units() -> None:
     unit = unit_text("orders.collect.0", kind="service", notifies=True, directories=(), settings={}).splitlines()
     assert shown == sorted(shown)
     assert set(shown) <= set(unit)
-    hardening = re.compile(r"(Capability|Lock|Memory|NoNew|Private|Protect|Remove|Restrict|System|UMask|User)")
+    hardening = re.compile(
+        r"(Capability|Limit|Lock|Memory|NoNew|OOM|Private|Protect|Remove|Restrict[A-Z]|System|Tasks|UMask|User)"
+    )
     assert {line for line in unit if hardening.match(line)} == set(shown)
 
 

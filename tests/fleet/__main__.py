@@ -27,7 +27,9 @@ def main() -> int:
     up.add_argument("--name", action="append", default=[], help="a name in place of worker-N; repeat for more machines")
     up.add_argument("--shared", action="append", default=[], metavar="INSIDE=FOLDER", help="a directory all see as one")
     up.add_argument("--data-size", help="/var/lib/gitopsd as a disk of its own, of this size: 16m")
-    commands.add_parser("image", help="make the base image and print its folder")
+    image = commands.add_parser("image", help="make the base image and print its folder")
+    for command in (up, image):
+        command.add_argument("--suite", help="another release than this machine runs, from the same mirror: trixie")
     commands.add_parser("sweep", help="remove what killed owners left behind")
     arguments = parser.parse_args()
     reason = missing()
@@ -38,7 +40,7 @@ def main() -> int:
         case "up":
             stay_up(arguments)
         case "image":
-            sys.stdout.write(f"{base_image()}\n")
+            sys.stdout.write(f"{base_image(arguments.suite)}\n")
         case "sweep":
             sys.stdout.write(f"cleared slots: {sweep() or 'none'}\n")
     return 0
@@ -48,7 +50,9 @@ def stay_up(arguments: argparse.Namespace) -> None:
     shared = {
         inside: Path(folder).resolve() for inside, _, folder in (pair.partition("=") for pair in arguments.shared)
     }
-    with Fleet.start(arguments.count, names=arguments.name, shared=shared, data_size=arguments.data_size) as fleet:
+    with Fleet.start(
+        arguments.count, names=arguments.name, shared=shared, data_size=arguments.data_size, suite=arguments.suite
+    ) as fleet:
         sys.stdout.write(json.dumps([described(machine) for machine in fleet.values()], indent=2) + "\n")
         sys.stdout.flush()
         try:

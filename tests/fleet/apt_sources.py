@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 APT_FOLDER = Path("/etc/apt")
@@ -59,6 +59,12 @@ def choose(sources: Iterable[Source], codename: str) -> Source:
     raise NoSourceError(
         f"no apt source offers suite {codename!r} with component 'main'; add one in /etc/apt to make machines of"
     )
+
+
+def source_of(suite: str | None = None) -> Source:
+    """Where a release is had from: the one that this machine runs, or another one from the same mirror."""
+    own = own_source()
+    return own if suite is None else replace(own, suite=suite)
 
 
 def own_source() -> Source:

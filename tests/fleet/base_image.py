@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fleet.apt_sources import Source, own_source
+from tests.fleet.apt_sources import Source, source_of
 from tests.fleet.commands import execute
 from tests.fleet.mounts import unmount_below
 
@@ -51,9 +51,12 @@ def image_key(suite: str) -> str:
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
-def base_image() -> Path:
-    """The image's folder, built first if need be (about a minute); safe against interruption and parallel callers."""
-    source = own_source()
+def base_image(suite: str | None = None) -> Path:
+    """The image's folder, built first if need be (about a minute); safe against interruption and parallel callers.
+
+    `suite` is a release other than the one that this machine runs; CommandError where its mirror doesn't have that.
+    """
+    source = source_of(suite)
     image = cache_folder() / image_key(source.suite)
     if image.is_dir():
         return image

@@ -26,6 +26,7 @@ class StartFleet(Protocol):
         names: Sequence[str] = (),
         shared: Mapping[str, Path] | None = None,
         data_size: str | None = None,
+        suite: str | None = None,
     ) -> Fleet: ...
 
 
@@ -40,8 +41,10 @@ def fleet() -> Iterator[StartFleet]:
             names: Sequence[str] = (),
             shared: Mapping[str, Path] | None = None,
             data_size: str | None = None,
+            suite: str | None = None,
         ) -> Fleet:
-            return started.enter_context(Fleet.start(count, names=names, shared=shared, data_size=data_size))
+            machines = Fleet.start(count, names=names, shared=shared, data_size=data_size, suite=suite)
+            return started.enter_context(machines)
 
         yield start
 

@@ -36,19 +36,21 @@ class Fleet(Mapping[str, Machine]):
         names: Sequence[str] = (),
         shared: Mapping[str, Path] | None = None,
         data_size: str | None = None,
+        suite: str | None = None,
         timeout: float = BOOT_DEADLINE,
     ) -> Self:
         """Boot `count` machines `worker-1` ..., or those of `names`; on return all are up, or none is left.
 
         `shared` maps paths inside to directories here that all the machines see as one. `data_size` ("16m") makes
-        /var/lib/gitopsd a disk of its own of that size. Raises BootError, with the units that failed.
+        /var/lib/gitopsd a disk of its own of that size; `suite` is the release that they run, another one than this
+        machine's. Raises BootError, with the units that failed.
         """
         wanted = tuple(names) or tuple(f"worker-{number}" for number in range(1, count + 1))
         if len(set(wanted)) != len(wanted):
             raise ValueError(f"machine names must differ: {', '.join(wanted)}")
         if not 1 <= len(wanted) <= MOST:
             raise ValueError(f"a fleet has 1 to {MOST} machines, not {len(wanted)}")
-        image = base_image()
+        image = base_image(suite)
         inotify.raise_limit()
         fleet = cls(claim())
         interruption.on_exit(fleet.stop)

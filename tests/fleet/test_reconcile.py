@@ -307,4 +307,4 @@ def test_what_is_not_healed_and_what_is_away_have_codes_of_their_own(
         assert "edge-1: failed" in operator.run("reconcile", expect=1).stdout
     finally:
         machine.make_writable("/var/lib/gitopsd")
-    assert "1 converged" in operator.run("reconcile").stdout
+    assert "1 converged" in operator.run("reconcile", "--now").stdout

@@ -3,7 +3,7 @@ import pytest
 
 from gitopsd.model.facts import Observation, ObservedFile, UnitState
 from gitopsd.model.release import DesiredRelease, ReleaseJob, ReleaseRecord
-from gitopsd.planner.drift import find_drift
+from gitopsd.planner.drift import failed_runs, find_drift
 
 JOB, UNIT, ID = "orders.collect.0", "gitopsd-orders.collect.0.service", "1" * 40
 FILES = {
@@ -122,3 +122,51 @@ def test_a_worker_that_holds_nothing_and_should_run_nothing_is_in_sync() -> None
     )
     assert find_drift(empty, nothing, "systemd") == ()
     assert find_drift(desired(), nothing, "systemd") != ()
+
+
+TIMER = "gitopsd-orders.collect.0.timer"
+WAITING = msgspec.structs.replace(RUNNING, sub="waiting", main_pid=0, blob="d" * 40)
+IDLE = msgspec.structs.replace(RUNNING, active="inactive", sub="dead", main_pid=0, enabled=False)
+
+
+def scheduled(timer: UnitState | None = WAITING, service: UnitState | None = IDLE) -> tuple[list[str], dict[str, str]]:
+    """What differs of a scheduled job with these units, and whose runs failed."""
+    units = {name: state for name, state in ((UNIT, service), (TIMER, timer)) if state is not None}
+    release = msgspec.structs.replace(
+        desired(kind="schedule", schedule="daily"), files={**FILES, f"units/{TIMER}": ("100644", "d" * 40)}
+    )
+    observed = msgspec.structs.replace(IN_SYNC, units=units)
+    return [str(one) for one in find_drift(release, observed, "systemd")], failed_runs(release, observed)
+
+
+def test_a_scheduled_job_is_in_sync_while_its_timer_waits_whatever_its_service_does() -> None:
+    under_way = msgspec.structs.replace(IDLE, active="activating", sub="start", main_pid=9)
+    assert scheduled() == ([], {})
+    assert scheduled(service=under_way) == ([], {})
+
+
+def test_a_run_that_failed_is_no_drift_and_is_told() -> None:
+    failed = msgspec.structs.replace(IDLE, active="failed", sub="failed", result="exit-code")
+    assert scheduled(service=failed) == ([], {JOB: "exit-code"})
+
+
+@pytest.mark.parametrize(
+    ("timer", "service", "found"),
+    [
+        (None, IDLE, f"not-running: {JOB}: its timer is not there"),
+        (WAITING, None, f"not-running: {JOB}: its unit is not there"),
+        (msgspec.structs.replace(WAITING, active="inactive", sub="dead"), IDLE,
+         f"not-running: {JOB}: its timer is inactive (dead)"),
+        (msgspec.structs.replace(WAITING, enabled=False), IDLE, f"not-enabled: {JOB}: it would not start at boot"),
+        (msgspec.structs.replace(WAITING, blob="e" * 40), IDLE,
+         f"changed-unit: {JOB}: its timer was changed on the worker"),
+        (WAITING, msgspec.structs.replace(IDLE, blob="e" * 40),
+         f"changed-unit: {JOB}: its unit file was changed on the worker"),
+        (msgspec.structs.replace(WAITING, drop_ins=("/x.conf",)), IDLE,
+         f"changed-unit: {JOB}: its timer is overridden by /x.conf"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_the_timer_of_a_scheduled_job(
+    timer: UnitState | None, service: UnitState | None, found: str
+) -> None:
+    assert scheduled(timer, service)[0] == [found]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from msgspec import UNSET, UnsetType
 
+from gitopsd.compiler.checks.schedule import check_schedule
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.expressions.texts import expression_mistakes, has_expression
 from gitopsd.compiler.load import missing_path
@@ -18,7 +19,7 @@ from gitopsd.model.blueprint import Blueprint, Job, ReadyCheck, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.names import did_you_mean
 
-KINDS = ("service", "once")
+KINDS = ("service", "once", "schedule")
 SCOPE = frozenset({"params", "worker", "step", "job", "environment"})
 """Names that expressions under `job:` may use."""
 
@@ -32,8 +33,9 @@ def check_blueprint(declared: Declared[Blueprint], shipped: Collection[str]) -> 
     yield from _check_kind(job, document)
     yield from _check_unit(job, document)
     yield from _check_files(job, document, shipped)
-    written = {"kind": job.kind, "exec": job.exec, "with": job.with_, "writes": job.writes, "unit": job.unit}
-    for error in expression_mistakes({**written, "files": job.files}, SCOPE):
+    yield from check_schedule(declared.value, document)
+    written = {"kind": job.kind, "schedule": job.schedule, "exec": job.exec, "with": job.with_}
+    for error in expression_mistakes({**written, "writes": job.writes, "unit": job.unit, "files": job.files}, SCOPE):
         yield expression_diagnostic(error, document, ("job",))
 
 

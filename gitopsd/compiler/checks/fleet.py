@@ -11,8 +11,12 @@ from gitopsd.compiler.parse import Declared
 from gitopsd.compiler.paths import is_plain_absolute, not_absolute
 from gitopsd.compiler.placement.features import is_feature
 from gitopsd.compiler.yaml.places import Pointer
+from gitopsd.model.amounts import seconds
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.fleet import Fleet, Worker
+
+_SHORTEST_LOST_AFTER = 30.0
+"""Seconds. A worker that reboots is away for about that long, and should find its jobs where they were."""
 
 _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
@@ -27,6 +31,15 @@ def check_fleet(fleet: Declared[Fleet]) -> list[Diagnostic]:
                 diagnostics.append(not_absolute("a mount", mount, place))
         diagnostics += _check_features(fleet, ("groups", group_name, "features"), group.features)
         diagnostics += check_rollout(fleet, ("groups", group_name, "rollout"), group.rollout_settings)
+        if isinstance(group.lost_after, str) and seconds(group.lost_after) < _SHORTEST_LOST_AFTER:
+            diagnostics.append(
+                Diagnostic(
+                    code="wrong-value",
+                    message=f"a worker can't count as lost after {group.lost_after}: that is less than a reboot takes",
+                    location=fleet.document.locate("groups", group_name, "lost_after"),
+                    hint=f"write {_SHORTEST_LOST_AFTER:g}s or more, such as `10m`; leave it out to have nothing moved",
+                )
+            )
         for name, worker in group.workers.items():
             way = ("groups", group_name, "workers", name)
             if name in first_way:

@@ -15,8 +15,9 @@ class Eligibility:
     """Answers by group and wish, each worked out once: thousands of steps wish for the same."""
 
     def __init__(self, workers: Mapping[str, PlacedWorker], state: ArtifactState) -> None:
-        self._drained = state.drained
-        self._cordoned = state.cordoned | state.drained
+        self._lost = state.lost
+        self._drained = state.drained | state.lost
+        self._cordoned = state.cordoned | self._drained
         self._facts = state.facts
         self._groups: dict[str, list[PlacedWorker]] = {}
         for worker in workers.values():
@@ -29,7 +30,7 @@ class Eligibility:
     def fitting(self, company: Company) -> frozenset[str]:
         """The workers that every step of the company may run on, cordoned ones included: what is there may stay.
 
-        Not those that are drained: nothing stays there.
+        Not those that are drained or lost: nothing stays there.
         """
         if company.wish not in self._fitting:
             self._fitting[company.wish] = self._able(company) - self._drained
@@ -42,7 +43,7 @@ class Eligibility:
         return self._open[company.wish]
 
     def closed(self, company: Company) -> tuple[str, ...]:
-        """Those that only a cordon or a drain keeps from taking new jobs, in the order of their names."""
+        """Those that only a cordon, a drain or being lost keeps from taking new jobs, in the order of their names."""
         if not self._cordoned:
             return ()
         if company.wish not in self._closed:
@@ -51,6 +52,8 @@ class Eligibility:
 
     def closed_because(self, worker: str) -> str:
         """Why a worker takes no new jobs although it could; empty where it does."""
+        if worker in self._lost:
+            return "it is lost"
         if worker in self._drained:
             return "it is being drained"
         return "it is cordoned" if worker in self._cordoned else ""

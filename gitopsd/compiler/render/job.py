@@ -15,7 +15,8 @@ from gitopsd.compiler.parse import Library
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
 from gitopsd.compiler.render.actions import check_actions
 from gitopsd.compiler.render.job_error import JobError
-from gitopsd.compiler.render.unit import unit_name, unit_text
+from gitopsd.compiler.render.schedule import check_scheduled, schedule_of
+from gitopsd.compiler.render.unit import timer_name, timer_text, unit_name, unit_text
 from gitopsd.compiler.render.unit_settings import UnitValueError, setting_text
 from gitopsd.compiler.route import RoutedJob
 from gitopsd.compiler.words import short, word_for
@@ -36,11 +37,14 @@ _ADAPTER = Job()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContent:
-    """What a job comes to. `entry` is its part of `release.json`, still without the digest."""
+    """What a job comes to: `units` are the texts of its unit files by name.
+
+    `entry` is its part of `release.json`, still without the digest.
+    """
 
     document: Mapping[str, Any]
     files: Mapping[str, TreeFile]
-    unit: str
+    units: Mapping[str, str]
     entry: dict[str, Any]
     uses_runner: bool
 
@@ -51,6 +55,7 @@ class _Evaluated:
 
     kind: str
     role: str
+    schedule: str = ""
     argv: list[str] | None = None
     with_: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, TreeFile] = field(default_factory=dict)
@@ -81,7 +86,10 @@ class JobRenderer:
         if routed.step is None:
             return _content(routed, _ADAPTER, (), _Evaluated(kind="service", role="relay"))
         blueprint = routed.step.blueprint
-        return _content(routed, blueprint.job, blueprint.secrets, self._evaluated(routed, routed.step))
+        evaluated = self._evaluated(routed, routed.step)
+        if evaluated.kind == "schedule":
+            check_scheduled(routed)
+        return _content(routed, blueprint.job, blueprint.secrets, evaluated)
 
     def _evaluated(self, routed: RoutedJob, step: BoundStep) -> _Evaluated:
         if step.name in self._common:
@@ -100,9 +108,9 @@ class JobRenderer:
         job = step.blueprint.job
         kind = _text(job.kind, scope, "kind")
         if kind not in KINDS:
-            raise JobError(
-                "wrong-value", f"a job's kind can't be `{kind[:40]}`", ("kind",), "write `service` or `once`"
-            )
+            hint = "write `service`, `once` or `schedule`"
+            raise JobError("wrong-value", f"a job's kind can't be `{kind[:40]}`", ("kind",), hint)
+        given = "" if isinstance(job.schedule, UnsetType) else _text(job.schedule, scope, "schedule")
         argv = _argv(job, scope)
         role = str(job.runner) if argv is None else "exec" if _is_filter(step.blueprint) else ""
         with_ = _evaluated(job.with_, scope, "with") if argv is None else {"command": argv}
@@ -113,6 +121,7 @@ class JobRenderer:
         return _Evaluated(
             kind=kind,
             role=role,
+            schedule=schedule_of(kind, given),
             argv=argv,
             with_=with_,
             files=self._files(step, scope),
@@ -160,9 +169,10 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         document["channels"] = {"inputs": routed.inputs, "outputs": routed.outputs}
     directories = sorted({*routed.directories, *evaluated.writes})
     _check_home_of_root(routed, directories)
-    ready = _ready(job, by_runner=uses_runner)
+    ready = {"kind": "none"} if evaluated.schedule else _ready(job, by_runner=uses_runner)
     needed = sorted({*secrets, *routed.secrets})
-    unit = unit_text(
+    units = {}
+    units[unit_name(routed.name)] = unit_text(
         routed.name,
         kind=evaluated.kind,
         notifies=ready["kind"] == "notify",
@@ -171,6 +181,8 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         on_change=job.on_change,
         secrets=needed,
     )
+    if evaluated.schedule:
+        units[timer_name(routed.name)] = timer_text(routed.name, evaluated.schedule)
     entry = {
         "kind": evaluated.kind,
         "unit": unit_name(routed.name),
@@ -179,8 +191,9 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         "user": evaluated.settings.get("User", DEFAULT_USER),
         "directories": directories,
         "secrets": needed,
+        **({"schedule": evaluated.schedule} if evaluated.schedule else {}),
     }
-    return JobContent(document=document, files=evaluated.files, unit=unit, entry=entry, uses_runner=uses_runner)
+    return JobContent(document=document, files=evaluated.files, units=units, entry=entry, uses_runner=uses_runner)
 
 
 def _is_filter(blueprint: Blueprint) -> bool:
@@ -190,7 +203,7 @@ def _is_filter(blueprint: Blueprint) -> bool:
 
 def _names(job: Job) -> frozenset[str]:
     templates = [content for content in job.files.values() if isinstance(content, str)]
-    return names_used([job.kind, job.exec, job.with_, job.unit, job.writes, templates])
+    return names_used([job.kind, job.schedule, job.exec, job.with_, job.unit, job.writes, templates])
 
 
 def _scope(routed: RoutedJob, step: BoundStep, environment: str, spending: Spending) -> _Names:

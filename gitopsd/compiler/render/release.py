@@ -5,7 +5,7 @@ for it: because its worker's release changed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gitopsd.compiler.checks.machines import without_live_machines
 from gitopsd.compiler.place import Placement
+from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.workflow import (
     JobFiles,
     RenderedJob,
@@ -81,7 +82,8 @@ class RenderedRelease:
 class Rendering:
     """The rendered tree: `id` is that of its root, `releases` are by worker, `runtime` is the same for all of them.
 
-    `workers` are those of the fleet and those that are leaving it.
+    `workers` are those of the fleet and those that are leaving it. `held` are the workflows whose jobs are not this
+    version's.
     """
 
     id: str
@@ -91,12 +93,18 @@ class Rendering:
     workers: Mapping[str, PlacedWorker]
     workflows: Mapping[str, CompiledWorkflow]
     records: Mapping[str, TreeFile | Graft]
+    held: Mapping[str, HeldWorkflow] = field(default_factory=dict)
 
     @cached_property
     def adapters(self) -> Mapping[str, str]:
         """Why each adapter job is there, by its name."""
         jobs = (job for workflow in self.workflows.values() for job in workflow.rendered.jobs)
         return {job.name: job.reason for job in jobs if job.reason}
+
+    def schedules(self, workflow: str | None = None) -> dict[str, str]:
+        """When each scheduled job runs, of one workflow or of all."""
+        jobs = (job for release in self.releases.values() for job in release.jobs if workflow in {None, job.workflow})
+        return {job.name: str(job.record["schedule"]) for job in jobs if len(job.units) > 1}
 
     def files(self, job: RenderedJob) -> JobFiles:
         """The files of a job by path in its release."""
@@ -119,7 +127,7 @@ class Rendering:
             for job in release.jobs:
                 for path, file in self._job_entries(job, jobs, units):
                     files[prefix + path] = file
-            files |= {prefix + path: file for path, file in _release_files(self.environment, release, self.runtime)}
+            files |= {prefix + path: file for path, file in release_files(self.environment, release, self.runtime.id)}
         tree = build_tree(files)
         # the runtime is shared by all releases, so it is grafted into each and added once
         return BuiltTree(
@@ -132,10 +140,11 @@ class Rendering:
     def _job_entries(
         self, job: RenderedJob, jobs: Mapping[str, TreeEntry], units: Mapping[str, TreeEntry]
     ) -> Iterator[tuple[str, TreeFile | Graft]]:
-        unit = f"units/{job.unit}"
-        if jobs.get(job.name) == (TREE, job.tree) and units.get(job.unit) == (FILE, job.unit_blob):
+        has_units = all(units.get(name) == (FILE, blob) for name, blob in job.units)
+        if jobs.get(job.name) == (TREE, job.tree) and has_units:
             yield f"jobs/{job.name}", Graft(id=job.tree)
-            yield unit, Graft(id=job.unit_blob, mode=FILE)
+            for name, blob in job.units:
+                yield f"units/{name}", Graft(id=blob, mode=FILE)
         else:
             yield from self.files(job).items()
 
@@ -150,8 +159,9 @@ def assemble(
     runtime: BuiltTree,
     kept: Kept,
     memory: Memory,
+    held: Mapping[str, HeldWorkflow],
 ) -> Rendering:
-    """Every worker's release, and the tree of all of them with the records."""
+    """Every worker's release, and the tree of all of them with the records. `held` are among the workflows."""
     workers = _workers_with_leaving(placement, state)
     jobs: dict[str, list[tuple[RenderedJob, str]]] = {name: [] for name in workers}
     for workflow in workflows:
@@ -174,6 +184,7 @@ def assemble(
         workers=workers,
         workflows={workflow.name: workflow for workflow in workflows},
         records=files,
+        held=held,
     )
 
 
@@ -186,29 +197,33 @@ def _release(
     key = memory_key("release", environment, worker, runtime.id, names, keys)
     known = memory.recall(key, _ReleaseId)
     if known is None:
-        files: dict[str, TreeFile | Graft] = dict(_release_files(environment, release, runtime))
-        for job in release.jobs:
-            files[f"jobs/{job.name}"] = Graft(id=job.tree)
-            files[f"units/{job.unit}"] = Graft(id=job.unit_blob, mode=FILE)
-        known = _ReleaseId(build_tree(files).id)
+        known = _ReleaseId(build_tree(grafted_release(environment, release, runtime.id)).id)
         memory.keep(key, known)
     return RenderedRelease(worker=worker, id=known.id, jobs=release.jobs)
 
 
-def _release_files(
-    environment: str, release: RenderedRelease, runtime: BuiltTree
-) -> Iterator[tuple[str, TreeFile | Graft]]:
-    """What a release holds besides its jobs."""
+def grafted_release(environment: str, release: RenderedRelease, runtime: str) -> dict[str, TreeFile | Graft]:
+    """A release whose jobs, units and runtime the repository holds already, path by path."""
+    files: dict[str, TreeFile | Graft] = dict(release_files(environment, release, runtime))
+    for job in release.jobs:
+        files[f"jobs/{job.name}"] = Graft(id=job.tree)
+        for unit, blob in job.units:
+            files[f"units/{unit}"] = Graft(id=blob, mode=FILE)
+    return files
+
+
+def release_files(environment: str, release: RenderedRelease, runtime: str) -> Iterator[tuple[str, TreeFile | Graft]]:
+    """What a release holds besides its jobs. `runtime` is the id of the runner's folder."""
     record = {
         "format": 1,
         "worker": release.worker,
         "environment": environment,
-        "runtime": runtime.id if release.jobs else None,
+        "runtime": runtime if release.jobs else None,
         "jobs": {job.name: Raw(job.entry) for job in release.jobs},
     }
     yield RELEASE_FILE, json_file(record)
     if release.jobs:
-        yield "runtime", Graft(id=runtime.id)
+        yield "runtime", Graft(id=runtime)
 
 
 def _placement_path(workflow: str) -> str:

@@ -1,7 +1,8 @@
 """The systemd unit of a job.
 
 Its text depends on the kind, the readiness, the unit settings and the directories only: files and arguments of a job
-can change without it, so that such a deployment needs no `daemon-reload`.
+can change without it, so that such a deployment needs no `daemon-reload`. A scheduled job has a timer besides, and is
+started by nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ _HARDENING = {
     "MemoryDenyWriteExecute": "yes",
     "NoNewPrivileges": "yes",
     "PrivateDevices": "yes",
+    "PrivateMounts": "yes",
     "PrivateTmp": "yes",
     "ProtectClock": "yes",
     "ProtectControlGroups": "yes",
@@ -35,8 +37,23 @@ _HARDENING = {
     "RestrictRealtime": "yes",
     "RestrictSUIDSGID": "yes",
     "SystemCallArchitectures": "native",
+    # what is left out below fails as it does without privileges, rather than end the program
+    "SystemCallErrorNumber": "EPERM",
     "SystemCallFilter": "@system-service",
     "UMask": "0027",
+}
+
+_DENIED_CALLS = "~@privileged @resources"
+"""Taken from `@system-service` again; a job that was given capabilities may need them."""
+
+_LIMITS = {
+    # a core would hold the values of secrets
+    "LimitCORE": "0",
+    "LimitNOFILE": "65536:524288",
+    # one job must leave room for sshd, the agent and the others
+    "MemoryMax": "75%",
+    "OOMScoreAdjust": "200",
+    "TasksMax": "1024",
 }
 
 _CAPABILITIES = {"AmbientCapabilities", "CapabilityBoundingSet"}  # worth nothing in a user namespace
@@ -44,6 +61,23 @@ _CAPABILITIES = {"AmbientCapabilities", "CapabilityBoundingSet"}  # worth nothin
 
 def unit_name(job: str) -> str:
     return f"gitopsd-{job}.service"
+
+
+def timer_name(job: str) -> str:
+    return f"gitopsd-{job}.timer"
+
+
+def timer_text(job: str, calendar: str) -> str:
+    """The timer of a scheduled job. `calendar` has been checked (compiler/calendar.py)."""
+    return _unit_file({
+        "Unit": [("Description", f"schedule of gitopsd job {job}")],
+        "Timer": [
+            ("AccuracySec", "1s"),  # systemd's own default is a minute
+            ("OnCalendar", calendar),
+            ("Persistent", "yes"),  # a run that was missed while the worker was off is made up for
+        ],
+        "Install": [("WantedBy", "timers.target")],
+    })  # fmt: skip
 
 
 def unit_text(
@@ -57,9 +91,10 @@ def unit_text(
     secrets: Sequence[str] = (),
 ) -> str:
     """The unit file. Raises UnitValueError for a setting that isn't allowed or can't be written."""
+    is_service = kind == "service"
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
-        "Type": "oneshot" if kind == "once" else "notify" if notifies else "exec",
+        "Type": "notify" if is_service and notifies else "exec" if is_service else "oneshot",
         "User": DEFAULT_USER,
         "StateDirectory": f"gitopsd/state/{job}",
         "RuntimeDirectory": "gitopsd/s",
@@ -69,21 +104,20 @@ def unit_text(
         "KillMode": "mixed",
         "TimeoutStopSec": "20s",
         **_HARDENING,
+        **_LIMITS,
     }
-    if kind != "once":
+    if is_service:
         service |= {"Restart": "always", "RestartSec": "2s", "TimeoutStartSec": "60s"}
     else:
-        service |= {
-            "Restart": "on-failure",
-            "RestartSec": "5s",
-            "RemainAfterExit": "yes",
-            "TimeoutStartSec": "infinity",
-        }
+        service["TimeoutStartSec"] = "infinity"
+    if kind == "once":
+        service |= {"Restart": "on-failure", "RestartSec": "5s", "RemainAfterExit": "yes"}
     if on_change == "reload":
         service["ExecReload"] = "/bin/kill -HUP $MAINPID"
-    if notifies and kind != "once":
+    if notifies and is_service:
         service["NotifyAccess"] = "main"
-    if secrets and not _CAPABILITIES & settings.keys():
+    has_capabilities = bool(_CAPABILITIES & settings.keys())
+    if secrets and not has_capabilities:
         # jobs share an account: without a user namespace another one could read these in /proc/PID/root
         service["PrivateUsers"] = "yes"
     if directories:
@@ -95,13 +129,19 @@ def unit_text(
         unit["ConditionPathExists"] = f"!{ROOT}/state/{job}/completed"
     if directories:
         unit["RequiresMountsFor"] = path_list(directories)
+    denied = [] if has_capabilities else [("SystemCallFilter", _DENIED_CALLS)]
     # the path stays the same whatever the value is: another value is no other unit
     credentials = [("LoadCredential", f"{name}:{ROOT}/credentials/current/{job}/{name}") for name in secrets]
     sections = {
         "Unit": list(unit.items()),
-        "Service": sorted([*service.items(), *credentials]),
-        "Install": [("WantedBy", "multi-user.target")],
+        "Service": sorted([*service.items(), *credentials, *denied]),
     }
+    if kind != "schedule":
+        sections["Install"] = [("WantedBy", "multi-user.target")]
+    return _unit_file(sections)
+
+
+def _unit_file(sections: Mapping[str, Sequence[tuple[str, str]]]) -> str:
     return "\n".join(
         "".join([f"[{section}]\n", *(f"{key}={value}\n" for key, value in entries)])
         for section, entries in sections.items()

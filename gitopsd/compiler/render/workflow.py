@@ -28,7 +28,7 @@ JobFiles = Mapping[str, TreeFile]
 class RenderedJob(Struct, frozen=True, array_like=True, kw_only=True):
     """One job: `entry` is its part of `release.json` as sorted JSON, `tree` the id of its folder below `jobs/`.
 
-    `unit` and `unit_blob` are its unit file's name and blob id. `reason` says why an adapter is there.
+    `units` are the names of its unit files with their blob ids. `reason` says why an adapter is there.
     """
 
     name: str
@@ -36,8 +36,7 @@ class RenderedJob(Struct, frozen=True, array_like=True, kw_only=True):
     worker: str
     entry: str
     tree: str
-    unit: str
-    unit_blob: str
+    units: tuple[tuple[str, str], ...]
     reason: str = ""
 
     @property
@@ -122,7 +121,7 @@ def job_files(job: str, content: JobContent) -> dict[str, TreeFile]:
     return {
         f"jobs/{job}/job.json": json_file(content.document),
         **{f"jobs/{job}/files/{name}": file for name, file in content.files.items()},
-        f"units/{content.entry['unit']}": TreeFile(content.unit.encode()),
+        **{f"units/{name}": TreeFile(text.encode()) for name, text in content.units.items()},
     }
 
 
@@ -132,17 +131,16 @@ def too_much(size: int, limit: int) -> JobError:
 
 
 def _rendered(job: RoutedJob, content: JobContent, files: JobFiles, runtime: BuiltTree) -> RenderedJob:
-    unit = f"units/{content.entry['unit']}"
-    folder = build_tree({path.removeprefix(f"jobs/{job.name}/"): file for path, file in files.items() if path != unit})
+    folder = f"jobs/{job.name}/"
+    own = build_tree({path.removeprefix(folder): file for path, file in files.items() if path.startswith(folder)})
     entry = {**content.entry, "digest": _digest(content, files, runtime)}
     return RenderedJob(
         name=job.name,
         workflow=job.workflow,
         worker=job.worker.name,
         entry=msgspec.json.encode(entry, order="sorted").decode(),
-        tree=folder.id,
-        unit=content.entry["unit"],
-        unit_blob=object_id("blob", files[unit].data),
+        tree=own.id,
+        units=tuple((name, object_id("blob", text.encode())) for name, text in content.units.items()),
         reason=job.reason,
     )
 

@@ -3,17 +3,15 @@
 Everything that goes wrong with it is noted for `--debug` and otherwise passed over: no command fails for a cache.
 """
 
-import errno
 import os
-import stat
 import time
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gitopsd.daemon.memory.sqlite_file import is_damaged, make_private, note, set_aside
 from gitopsd.repo.errors import RepositoryError
-from gitopsd.repo.private_folder import make_private_folder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,14 +30,6 @@ _SET_UP = (
     "CREATE INDEX IF NOT EXISTS by_day ON memory (day)",
 )
 _FORGET_OLDEST = "DELETE FROM memory WHERE rowid IN (SELECT rowid FROM memory ORDER BY day, rowid LIMIT 16)"
-_DAMAGED = {1, 11, 26}  # SQLITE_ERROR: tables of another shape; SQLITE_CORRUPT; SQLITE_NOTADB
-
-
-def note(what: str, error: Exception) -> None:
-    """For `--debug`."""
-    import logging  # noqa: PLC0415 - 4 ms for what is seldom said
-
-    logging.getLogger(__name__).debug("cache: %s: %s", what, error)
 
 
 def cache_file() -> Path:
@@ -69,13 +59,13 @@ class MemoryFile:
 
         for last_try in (False, True):
             try:
-                _make_private(path)
+                make_private(path, way_out="set XDG_CACHE_HOME to a folder of your own")
                 return cls(path, _connect(path), max_bytes=max_bytes)
             except sqlite3.DatabaseError as error:
                 note(f"{path} can't be used", error)
-                if last_try or not _is_damaged(error):
+                if last_try or not is_damaged(error):
                     return None
-                _set_aside(path)
+                set_aside(path)
             except (OSError, RepositoryError, RuntimeError) as error:  # RuntimeError: no home
                 note(f"{path} can't be used", error)
                 return None
@@ -135,10 +125,10 @@ class MemoryFile:
             return work(self._connection)
         except sqlite3.Error as error:
             note(f"{self._path} isn't used", error)
-            if _is_damaged(error):
+            if is_damaged(error):
                 self._connection.close()
                 self._connection = None
-                _set_aside(self._path)
+                set_aside(self._path)
             return None
 
 
@@ -153,39 +143,6 @@ def _connect(path: Path) -> "sqlite3.Connection":
         connection.close()
         raise
     return connection
-
-
-def _make_private(path: Path) -> None:
-    """Makes the folder and the file for this user alone.
-
-    Raises RepositoryError or OSError where either is a link or somebody else's.
-    """
-    make_private_folder(path.parent, way_out="set XDG_CACHE_HOME to a folder of your own")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    try:
-        file = os.fstat(descriptor)
-        if file.st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "belongs to another user", str(path))
-        if not stat.S_ISREG(file.st_mode) or file.st_nlink != 1:
-            raise OSError(errno.EINVAL, "is not a plain file", str(path))
-        if file.st_mode & 0o077:
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-
-
-def _set_aside(path: Path) -> None:
-    try:
-        path.replace(path.with_name(path.name + ".damaged"))
-        for suffix in ("-journal", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-    except OSError as error:
-        note(f"{path} can't be set aside", error)
-
-
-def _is_damaged(error: "sqlite3.Error") -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _DAMAGED
 
 
 def _used_bytes(connection: "sqlite3.Connection") -> int:

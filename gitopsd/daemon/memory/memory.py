@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from gitopsd.daemon.memory.file import MemoryFile, cache_file, note
+from gitopsd.daemon.memory.file import MemoryFile, cache_file
 from gitopsd.daemon.memory.salt import code_fingerprint
+from gitopsd.daemon.memory.sqlite_file import note
 
 T = TypeVar("T")
 

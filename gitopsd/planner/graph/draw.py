@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
+from types import MappingProxyType
 
 from gitopsd.compiler.route import adapter_step
 from gitopsd.model.plan import JobChange
@@ -42,17 +43,19 @@ class GraphStep:
     group: str = ""
     replicas: int = 0
     workers: tuple[str, ...] = ()
+    schedule: str = ""
     change: Change = Change()
 
     @property
     def place(self) -> str:
-        """`edge (3 replicas): edge-1, edge-2 +1`."""
+        """`edge (3 replicas): edge-1, edge-2 +1`, and `, at hourly` of a scheduled step."""
         if not self.group:
             return ""
         replicas = f" ({self.replicas} replicas)" if self.replicas > 1 else ""
         more = f" +{len(self.workers) - _WORKERS_NAMED}" if len(self.workers) > _WORKERS_NAMED else ""
         named = ", ".join(self.workers[:_WORKERS_NAMED])
-        return f"{self.group}{replicas}" + (f": {named}{more}" if named else "")
+        at = f", at {self.schedule}" if self.schedule else ""
+        return f"{self.group}{replicas}" + (f": {named}{more}" if named else "") + at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +124,19 @@ def draw_graph(
     placed: Mapping[str, str],
     adapters: Collection[str],
     changes: Sequence[JobChange] | None,
+    *,
+    schedules: Mapping[str, str] = MappingProxyType({}),
 ) -> Graph:
     """What is to be seen of these workflows.
 
-    `placed`: job -> worker. `adapters`: the names of the adapter jobs. `changes`: those of a plan that are about these
-    workflows; None without a plan. Steps, and whole workflows, that leave with the plan are part of the picture.
+    `placed`: job -> worker. `schedules`: scheduled job -> when it runs. `adapters`: the names of the adapter jobs.
+    `changes`: those of a plan that are about these workflows; None without a plan. Steps, and whole workflows, that
+    leave with the plan are part of the picture.
     """
     by_step = _changes_by_step(changes or ())
     workflows = []
     for system in systems:
-        drawing = _Drawing(system, placed, frozenset(adapters), by_step.pop(system.workflow, {}))
+        drawing = _Drawing(system, placed, schedules, frozenset(adapters), by_step.pop(system.workflow, {}))
         workflows.append(drawing.graph())
     workflows += [WorkflowGraph(workflow=name, steps=_removed(steps)) for name, steps in sorted(by_step.items())]
     return Graph(environment=environment, workflows=tuple(workflows))
@@ -200,10 +206,16 @@ def _removed(changes: Mapping[str, Change]) -> tuple[GraphStep, ...]:
 
 class _Drawing:
     def __init__(
-        self, system: System, placed: Mapping[str, str], adapters: frozenset[str], changes: Mapping[str, Change]
+        self,
+        system: System,
+        placed: Mapping[str, str],
+        schedules: Mapping[str, str],
+        adapters: frozenset[str],
+        changes: Mapping[str, Change],
     ) -> None:
         self._system = system
         self._placed = placed
+        self._schedules = schedules
         self._adapters = adapters
         self._changes = dict(changes)
 
@@ -215,7 +227,7 @@ class _Drawing:
         )  # fmt: skip
 
     def _step(self, step: BoundStep) -> GraphStep:
-        jobs = (job_name(self._system.workflow, step.name, replica) for replica in range(step.place.replicas))
+        jobs = [job_name(self._system.workflow, step.name, replica) for replica in range(step.place.replicas)]
         workers = {self._placed[job] for job in jobs if job in self._placed}
         return GraphStep(
             name=step.name,
@@ -223,6 +235,7 @@ class _Drawing:
             group=step.place.group,
             replicas=step.place.replicas,
             workers=tuple(sorted(workers)),
+            schedule=" and ".join(dict.fromkeys(self._schedules[job] for job in jobs if job in self._schedules)),
             change=self._changes.pop(step.name, Change()),
         )
 

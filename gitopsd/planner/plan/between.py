@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.plan import JobChange
-from gitopsd.planner.plan.compare import Comparison, unchanged
+from gitopsd.planner.plan.compare import Comparison
 from gitopsd.planner.plan.diff import ReleaseReader
 from gitopsd.planner.plan.sides import Side, no_side, side_of
 
@@ -33,11 +33,12 @@ def changes_between(before: Committed, after: Committed) -> tuple[tuple[str, ...
         moved_because={},
         kept_away={},
         returns=False,
+        held={},
     )
     changes: list[JobChange] = []
     for worker in workers:
         if worker in same:
-            changes += [unchanged(worker, job) for job in sorted(same[worker])]
+            changes += [comparison.same(worker, job) for job in sorted(same[worker])]
         else:
             changes += comparison.changes(worker, gone="delete")
     return changed, tuple(changes)

@@ -6,11 +6,13 @@ from functools import cached_property
 from itertools import chain
 from typing import Literal, cast
 
+from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.plan import Action, Effect, FileChange, JobChange
 from gitopsd.planner.plan.data_effects import data_effect
 from gitopsd.planner.plan.fates import Fate, Stores, same_machine, sees_same, stores
 from gitopsd.planner.plan.job_document import JobDocument
+from gitopsd.planner.plan.quarantined import held_workflow, stays, why_returned
 from gitopsd.planner.plan.reasons import (
     Census,
     adapted_step,
@@ -32,7 +34,7 @@ class Comparison:
 
     The fleets are the workers by name, before and in this version. `moved_because` is what placing says of jobs that
     are elsewhere now, `kept_away` of those that a cordon keeps from a worker; `returns`, whether it started from where
-    an earlier deployment had them.
+    an earlier deployment had them. `held` are the workflows whose jobs are not this version's.
     """
 
     old: Mapping[str, Side]
@@ -43,6 +45,7 @@ class Comparison:
     moved_because: Mapping[str, str]
     kept_away: Mapping[str, str]
     returns: bool
+    held: Mapping[str, HeldWorkflow]
 
     @cached_property
     def was_on(self) -> Mapping[str, str]:
@@ -76,9 +79,16 @@ class Comparison:
             if job not in new.jobs and job in self.will_be_on:
                 continue
             if job in old.jobs and job in new.jobs and old.jobs[job] == new.jobs[job]:
-                yield unchanged(worker, job)
+                yield self.same(worker, job)
             else:
                 yield self._change(self._fates[job], old, new, gone)
+
+    def same(self, worker: str, job: str) -> JobChange:
+        """Of a job that is in place as it is to be."""
+        workflow = held_workflow(self.held, job)
+        if workflow is not None:
+            return stays(worker, job, workflow)
+        return JobChange(worker=worker, job=job, action="unchanged", effect="none", reason=_UNCHANGED)
 
     def _change(self, fate: Fate, old: Side, new: Side, gone: Action) -> JobChange:
         job = fate.job
@@ -98,6 +108,9 @@ class Comparison:
                 reason = why_updated(job, old, new, paths, (fate.before, fate.after))
         if arrives and job in self.kept_away:
             reason += f"; {self.kept_away[job]}"
+        workflow = held_workflow(self.held, job)
+        if workflow is not None:
+            reason = why_returned(job, workflow, fate.action, reason)
         return JobChange(
             worker=fate.worker,
             job=job,
@@ -173,10 +186,6 @@ class Comparison:
     @cached_property
     def _stores(self) -> Stores:
         return stores(list(self._fates.values()))
-
-
-def unchanged(worker: str, job: str) -> JobChange:
-    return JobChange(worker=worker, job=job, action="unchanged", effect="none", reason=_UNCHANGED)
 
 
 def _update(job: str, worker: str, old: Side, new: Side) -> Fate:

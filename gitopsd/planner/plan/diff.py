@@ -12,8 +12,9 @@ from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.plan import JobChange, Plan, PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import EXECUTABLE, FILE, TreeEntry, object_id
-from gitopsd.planner.plan.compare import Comparison, unchanged
+from gitopsd.planner.plan.compare import Comparison
 from gitopsd.planner.plan.delete_guard import why_held
+from gitopsd.planner.plan.quarantined import quarantined
 from gitopsd.planner.plan.sides import Side, no_side, side_of
 
 
@@ -64,6 +65,7 @@ def make_plan(
         moved_because=moved_because or {},
         kept_away=kept_away or {},
         returns=returns,
+        held=rendering.held,
     )
     held = _why_held(comparison, state.policy or PolicyRecord())
     changes: list[JobChange] = []
@@ -71,7 +73,7 @@ def make_plan(
         if worker in differs:
             changes += comparison.changes(worker, gone="held" if held else "delete")
         else:
-            changes += [unchanged(worker, job.name) for job in rendering.releases[worker].jobs]
+            changes += [comparison.same(worker, job.name) for job in rendering.releases[worker].jobs]
     return Plan(
         inputs=inputs,
         tree=rendering.id,
@@ -80,6 +82,7 @@ def make_plan(
         held=held,
         changed_workers=changed,
         changes=tuple(changes),
+        quarantined=quarantined(rendering.held),
     )
 
 

@@ -45,6 +45,11 @@ class JobDocument:
         """The `worker` channels it is joined to, by their names on the wire."""
         return frozenset(end.channel for end in (*self.inputs, *self.outputs) if end.transport == "worker")
 
+    @property
+    def stores(self) -> frozenset[str]:
+        """The directories of the `file-store` channels that it is joined to."""
+        return frozenset(end.path for end in (*self.inputs, *self.outputs) if end.path)
+
     def setting(self, name: str) -> str:
         """A setting that is text; empty where there is none."""
         value = self.settings.get(name)

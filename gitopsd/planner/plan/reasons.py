@@ -87,8 +87,10 @@ def why_updated(
         return "what the release says of it changed"
     reason = f"changed: {', '.join(parts)}"
     was, will_be = old.jobs[job], new.jobs[job]
-    if was["digest"] != will_be["digest"] and will_be["on_change"] == "none" and will_be["kind"] != "once":
+    if was["digest"] != will_be["digest"] and will_be["on_change"] == "none" and will_be["kind"] == "service":
         reason += "; by its `on_change: none` that counts from its next start"
+    if was["digest"] != will_be["digest"] and was["kind"] == will_be["kind"] == "schedule":
+        reason += "; a run that is under way ends as it began"
     return reason
 
 
@@ -99,6 +101,8 @@ def _parts_that_differ(
     for path in paths:
         if path == document:
             yield from _described_parts(*documents)
+        elif path.endswith(".timer") and path.startswith("units/"):
+            yield from _schedule_parts(old.jobs[job], new.jobs[job])
         elif path.startswith("units/"):
             yield _unit_parts(job, old, new)
         else:
@@ -107,7 +111,7 @@ def _parts_that_differ(
     has_another_runner = old.runtime != new.runtime and bool(documents[1].role)
     if was["digest"] != will_be["digest"] and (has_another_runner or not paths):
         yield "the runner that comes with gitopsd"
-    keys = sorted(key for key in {*was, *will_be} - {"digest"} if was.get(key) != will_be.get(key))
+    keys = sorted(key for key in {*was, *will_be} - {"digest", "schedule"} if was.get(key) != will_be.get(key))
     if keys:
         yield f"how it is looked after ({', '.join(keys)})"
 
@@ -139,6 +143,15 @@ def _described_parts(was: JobDocument, will_be: JobDocument) -> Iterator[str]:
 def _other_channels(was: Sequence[End], will_be: Sequence[End]) -> set[str]:
     told, will_be_told = ({(end.channel_name, end.told) for end in ends} for ends in (was, will_be))
     return {channel for channel, _ in told ^ will_be_told}
+
+
+def _schedule_parts(was: JobEntry, will_be: JobEntry) -> Iterator[str]:
+    """Where only one of the two has a schedule, the kind tells."""
+    before, now = was.get("schedule", ""), will_be.get("schedule", "")
+    if before and now and before != now:
+        yield f"its schedule, `{before}` before and `{now}` now"
+    elif before == now:
+        yield "its timer"
 
 
 def _unit_parts(job: str, old: Side, new: Side) -> str:
@@ -204,6 +217,8 @@ def entry_effect(was: JobEntry, will_be: JobEntry, *, unit_differs: bool) -> str
     """What a change does to the process, by the agent's rules: it restarts only for another digest."""
     rules = (
         (was["digest"] == will_be["digest"], "none"),
+        (was["kind"] == will_be["kind"] == "schedule", "none"),
+        ("schedule" in (was["kind"], will_be["kind"]), "restart"),
         (will_be["kind"] == "once", "restart"),
         (will_be["on_change"] == "reload" and unit_differs, "restart"),
         (True, str(will_be["on_change"])),

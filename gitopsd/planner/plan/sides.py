@@ -51,21 +51,21 @@ def _nothing_to_read(blob: str) -> bytes:
 def side_of(
     entries: Mapping[str, TreeEntry], blob: Callable[[str], bytes], adapters: Mapping[str, str] | None = None
 ) -> Side:
-    """From the files of a release by path. A job's are `jobs/<job>/…`, and the unit that `release.json` names.
+    """From the files of a release by path. A job's are `jobs/<job>/…`, and the units that `release.json` names.
 
     Raises msgspec.DecodeError for a `release.json` that isn't one.
     """
-    record = entries.get(RELEASE_FILE)
+    found = entries.get(RELEASE_FILE)
     content: dict[str, Any] = {}
-    if record:
-        data = blob(record.id)
-        msgspec.json.decode(data, type=ReleaseRecord)
+    files: dict[str, dict[str, TreeEntry]] = {}
+    if found:
+        data = blob(found.id)
+        record = msgspec.json.decode(data, type=ReleaseRecord)  # first: by a type it isn't read however deep it goes
         content = msgspec.json.decode(data)
+        for job, known in record.jobs.items():
+            units = [f"units/{unit}" for unit in known.units]
+            files[job] = {path: entries[path] for path in units if path in entries}
     jobs: dict[str, JobEntry] = content.get("jobs", {})
-    files: dict[str, dict[str, TreeEntry]] = {
-        job: {path: entries[path] for path in [f"units/{entry['unit']}"] if path in entries}
-        for job, entry in jobs.items()
-    }
     for path, entry in entries.items():
         if path.startswith("jobs/"):
             job = path.split("/", 2)[1]

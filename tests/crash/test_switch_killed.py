@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import tests.agent.crash
+import tests.crash.points
 from gitopsd.agent.bundle import agent_script
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
@@ -38,7 +38,7 @@ STRIDE = 1 if os.environ.get("GITOPSD_FULL_MATRIX", "") == "1" else 19
 def machine(fleet: StartFleet) -> Machine:
     machine = fleet(1)["worker-1"]
     for name, content in (
-        ("crash.py", Path(tests.agent.crash.__file__).read_bytes()),
+        ("points.py", Path(tests.crash.points.__file__).read_bytes()),
         ("agent.py", agent_script().content),
     ):
         machine.run(["sh", "-c", f"cat > /opt/{name}"], input=content)
@@ -64,7 +64,7 @@ def killed_at(machine: Machine, point: int, verb: str, request: dict[str, object
     """Run a verb that is killed before its point-th change; False when it ended before that."""
     layout = layout_of(target_of(machine)).as_json()
     stdin = json.dumps({"protocol": 1, "layout": layout, **request}).encode() + b"\n" + payload
-    command = ["sh", "-c", f'/usr/bin/python3 -IB /opt/crash.py {point} /opt/agent.py {verb}; exit "$?"']
+    command = ["sh", "-c", f'/usr/bin/python3 -IB /opt/points.py {point} /opt/agent.py {verb}; exit "$?"']
     done = machine.run(command, input=stdin, check=False)
     assert done.returncode in (0, KILLED), done.stderr
     return done.returncode == KILLED

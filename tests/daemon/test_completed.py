@@ -1,0 +1,83 @@
+"""Which deployment went well for a workflow, by the notes."""
+
+from pathlib import Path
+
+import pytest
+
+from gitopsd.daemon.completed import Record
+from tests.daemon.deployments import Deployments, workflow
+from tests.daemon.three_machines import BRANCH
+from tests.daemon.two_workflows import head_of, two_workflows, went
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Deployments:
+    found = two_workflows(tmp_path / "repository")
+    found.deploy()
+    return found
+
+
+def completed(repository: Deployments, name: str = "orders") -> list[int]:
+    record = Record(repository.workspace().repository, BRANCH, head_of(repository))
+    return [one.number for one in record.completed(name)]
+
+
+def change(repository: Deployments, name: str, path: str) -> None:
+    repository.commit({f"workflows/{name}.yaml": workflow(name, 4, path=path)})
+    repository.deploy()
+
+
+def test_what_nobody_saw_is_not_completed(repository: Deployments) -> None:
+    assert completed(repository) == []
+    went(repository)
+    assert completed(repository) == [1]
+    assert completed(repository, "unknown") == []
+
+
+def test_a_failed_job_counts_against_its_own_workflow_alone(repository: Deployments) -> None:
+    worker = repository.placement()["orders.read.0"]
+    went(repository, failed={worker: ["orders.read.0"]})
+    assert completed(repository, "orders") == []
+    assert completed(repository, "alerts") == [1]
+
+
+def test_a_worker_that_failed_as_a_whole_counts_against_all_that_it_has(repository: Deployments) -> None:
+    went(repository, failed={repository.placement()["orders.read.0"]: []})
+    assert completed(repository, "orders") == []
+
+
+def test_a_worker_out_of_reach_counts_against_all_that_it_has_until_it_was_seen_well(repository: Deployments) -> None:
+    went(repository, away=["edge-1"])
+    assert completed(repository) == []
+    went(repository, only=["edge-1"])
+    assert completed(repository) == [1]
+
+
+def test_the_last_that_was_seen_counts(repository: Deployments) -> None:
+    went(repository)
+    went(repository, failed={repository.placement()["orders.read.0"]: ["orders.read.0"]})
+    assert completed(repository) == []
+
+
+def test_the_newest_comes_first_and_those_that_failed_are_passed_over(repository: Deployments) -> None:
+    went(repository)
+    change(repository, "orders", "second")
+    went(repository)
+    change(repository, "orders", "third")
+    went(repository, failed={"edge-1": [], "edge-2": [], "edge-3": []})
+    assert completed(repository) == [2, 1]
+
+
+def test_what_was_seen_of_a_release_counts_as_long_as_the_release_is_the_same(repository: Deployments) -> None:
+    """As after an automatic revert, which comes to the workers that it changes and to no others."""
+    went(repository)
+    before = repository.placement()
+    repository.commit({"workflows/alerts.yaml": workflow("alerts", 1, path="one")})
+    planned = repository.deploy()
+    touched = planned.plan.changed_workers
+    untouched = {worker for job, worker in before.items() if worker not in touched}
+    went(repository, only=list(touched))
+    assert completed(repository) == [2, 1], untouched
+    change(repository, "orders", "second")
+    went(repository, only=["edge-1"])
+    assert completed(repository) == [2, 1], "its release on edge-2 and edge-3 was never seen"
