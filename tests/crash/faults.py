@@ -63,6 +63,7 @@ def _link_cut(scene: Scene, apply: Command, go: Callable[[], None]) -> Iterator[
         yield
     finally:
         scene.machine.restore_link()
+        scene.machine.wait_until_up()  # a route that failed for long takes a moment to come back
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -40,14 +41,17 @@ jump of the clock must not even keep the apply from ending well.
 
 
 def all_trials(points: Mapping[str, Sequence[str]]) -> list[Trial]:
-    """Every trial of the full matrix: first one of each cell, then the second of each, and so on."""
+    """Every trial of the full matrix: first one of each cell, mixed, then the second of each, and so on."""
     cells = [
         [Trial(side=side, point=point, fault=fault) for point in (_of_each_kind(row) if fault.full else _ends(row))]
         for fault in FAULTS
         for side in fault.sides
         for row in _rows(side, points[side]).values()
     ]
-    return [trial for turn in zip_longest(*cells) for trial in turn if trial is not None]
+    turns = [[trial for trial in turn if trial is not None] for turn in zip_longest(*cells)]
+    for turn in turns:
+        random.Random(0).shuffle(turn)  # noqa: S311 -- so that whatever there is time for is spread over all cells
+    return [trial for turn in turns for trial in turn]
 
 
 def sample(points: Mapping[str, Sequence[str]]) -> list[Trial]:
