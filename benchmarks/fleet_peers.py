@@ -91,7 +91,7 @@ def kept_connections(work: Work, sockets: Path) -> Iterator[OpenSsh]:
         opened.masters.clear()
         for name, command in commands.items():
             master = stack.enter_context(subprocess.Popen([command[0], "-M", "-N", *command[1:]]))
-            stack.callback(master.terminate)
+            stack.callback(master.kill)  # terminated, it may wait for one more event first
             opened.masters[name] = master.pid
         end = time.monotonic() + 120
         while not all((sockets / name).exists() for name in commands):

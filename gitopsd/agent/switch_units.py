@@ -1,7 +1,7 @@
 """The units that undo what nobody confirmed. Their text is the same for every release: systemd reads it once.
 
 The timer fires a few seconds after an activation was armed: by then most are confirmed, and nothing is run at all. It
-is enabled, and so fires after each boot too.
+is enabled, and so fires after each boot too. However the service ends, it is started anew as long as there is a marker.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ Type=exec
 ExecStart=/usr/bin/python3 -IB {_text(layout.agents / LINK)} switch
 StandardInput=data
 StandardInputText={_text(json.dumps(request))}
-Restart=on-failure
-RestartSec=1s
+Restart=always
+RestartSec=2s
 """
     timer = """\
 [Unit]

@@ -58,7 +58,7 @@ class Reporter(RolloutText):
         return [(f"    put right: {one.subject + ': ' if one.subject else ''}{one.detail}", None) for one in shown]
 
     def summary(self, results: list[WorkerResult]) -> None:
-        click.echo(f"{self._title()}: {counted(results)}")
+        click.echo(f"{self._title()}: {counted(results, self.rollout)}")
 
     def as_json(self, results: list[WorkerResult]) -> dict[str, Any]:
         applied = self._applied

@@ -58,6 +58,9 @@ class Reporter(RolloutText):
             lines: list[tuple[str, str | None]] = [(f"  {name}: {verb}: silent since {one.since}", "yellow")]
             lines += [(f"    {job} moves to {to}", None) for job, (origin, to) in found.moves.items() if origin == name]
             self._say_all(lines)
+        self._say_all(
+            [(f"    {job} stays there: its workflow is held as it was deployed", None) for job in found.staying]
+        )
         if found.deployment and not self._dry_run:
             self._say(f"deployment {found.deployment} places what ran there elsewhere")
 
@@ -91,7 +94,7 @@ class Reporter(RolloutText):
 
     def summary(self, results: list[WorkerResult]) -> None:
         left_out = "" if self._dry_run or not self._left_out else f", {len(self._left_out)} left out for now"
-        self._say(f"{self._title()}: {counted(results)}{left_out}")
+        self._say(f"{self._title()}: {counted(results, self.rollout)}{left_out}")
         if any(result.state == "drift" for result in results):
             self._say("nothing was touched: without --dry-run, `gitopsd reconcile` puts this right")
 
@@ -109,6 +112,7 @@ class Reporter(RolloutText):
             "left_out": [msgspec.to_builtins(one) for one in self._left_out],
             "lost": {name: msgspec.to_builtins(one) for name, one in (given_up.workers if given_up else {}).items()},
             "moves": {job: {"from": origin, "to": to} for job, (origin, to) in moves.items()},
+            "staying": list(given_up.staying) if given_up else [],
             "not_moved": self._not_given_up,
             "returned": self._returned,
             "workers": [msgspec.to_builtins(result) for result in sorted(results, key=lambda one: one.worker)],

@@ -146,7 +146,7 @@ def _end_lines(rollout: Rollout) -> Iterator[tuple[str, str | None]]:
         yield f"  the rollout stopped in {group}: {why}", "red"
     if rollout.superseded_by is not None:
         number = rollout.superseded_by
-        yield f"  deployment {number} is newer, so this one ends here: `gitopsd apply` of that one goes on", "yellow"
+        yield f"  deployment {number} is newer, so this one ends here: the apply of that one goes on", "yellow"
     if rollout.unfinished:
         yield f"  begun, and the end not waited for: {_names(rollout.unfinished)}", None
     if rollout.not_attempted:
@@ -186,10 +186,15 @@ def _short(value: str) -> str:
     return value[:12] if len(value) == 40 else value
 
 
-def counted(results: Iterable[WorkerResult]) -> str:
-    """How many workers ended how."""
+def counted(results: Iterable[WorkerResult], rollout: Rollout | None = None) -> str:
+    """How many workers ended how, and how many of the rollout didn't."""
     states = [result.state for result in results]
-    return ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states) or "no workers"
+    parts = [f"{states.count(state)} {state}" for state in STATES if state in states]
+    for names, what in (
+        ((rollout.unfinished, "unfinished"), (rollout.not_attempted, "not attempted")) if rollout else ()
+    ):
+        parts += [f"{len(names)} {what}"] * bool(names)
+    return ", ".join(parts) or "no workers"
 
 
 def rollout_json(rollout: Rollout | None) -> dict[str, Any]:

@@ -41,6 +41,7 @@ _FARTHEST = 500
 class GivenUp:
     """Workers that are lost from `head` on. `moves`: job -> (from, to); `deployment` is None where nothing had to move.
 
+    `staying` are jobs that the plan leaves there all the same, such as those of a workflow that is held as it was.
     In a dry run `head` is that of now, and `deployment` the one that it would be.
     """
 
@@ -49,6 +50,7 @@ class GivenUp:
     deployment: int | None
     head: ArtifactHead
     changed_workers: frozenset[str]
+    staying: tuple[str, ...] = ()
 
 
 def find_lost(
@@ -119,6 +121,12 @@ def describe(planned: Planned, head: ArtifactHead, lost: Mapping[str, LostWorker
         deployment=None if planned.plan.is_empty else number_of(head) + 1,
         head=head,
         changed_workers=frozenset(planned.plan.changed_workers) - lost.keys(),
+        staying=tuple(
+            job.name
+            for name in sorted(lost)
+            if name in planned.rendering.releases
+            for job in planned.rendering.releases[name].jobs
+        ),
     )
 
 

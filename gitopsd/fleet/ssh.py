@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from threading import Event
     from types import TracebackType
 
+    from paramiko import Channel
+
     from gitopsd.fleet.connector import Connector
     from gitopsd.fleet.pool import Pool
     from gitopsd.fleet.target import Target
 
 _COMMAND_NOT_FOUND = 127
 _OPEN_SECONDS = 30.0
+_END_SECONDS = 5.0  # for a server to notice that the agent has ended
+_MOST_ENDS = 2
 _LOOKING = frozenset({"observe", "health", "probe", "logs", "show"})  # may be asked twice
 
 
@@ -66,11 +70,7 @@ class SshWorker:
         command = agent_command(agent_script().sha256, "follow", session.rights)
         stdin = encode_request(self._layout, request)
         try:
-            try:
-                channel = begin(session.transport, command, stdin)
-            except NotStarted:
-                session.end_agent()  # some servers open one session at a time
-                channel = begin(session.transport, command, stdin)
+            channel = _begin_alone(session, command, stdin)
         except (NotStarted, CutOff) as error:
             self._end()
             name = self._target.name
@@ -111,14 +111,20 @@ class SshWorker:
 
     def _ask(self, verb: str, request: Mapping[str, Any], payload: bytes, deadline: float) -> Exchanged:
         """The answer of the agent that stays; a new one is asked where the one before certainly began nothing."""
-        done = self._ask_once(verb, request, payload, deadline)
-        if done.status == AGENT_MISSING and not done.stdout:
-            self._deliver(deadline)
+        sent, ended = False, 0
+        while True:
             done = self._ask_once(verb, request, payload, deadline)
-        if not done.stdout and (done.status == NOTHING_BEGUN or (done.status is None and verb in _LOOKING)):
-            done = self._ask_once(verb, request, payload, deadline)
-        if not done.stdout and done.status == NOTHING_BEGUN:  # nobody may stay there
-            return self._run_once(verb, request, payload, deadline)
+            if done.stdout:
+                break
+            if done.status == AGENT_MISSING and not sent:
+                self._deliver(deadline)
+                sent = True
+            elif done.status == NOTHING_BEGUN or (done.status is None and verb in _LOOKING):
+                ended += 1
+                if ended == _MOST_ENDS:  # nobody may stay there
+                    return self._run_once(verb, request, payload, deadline)
+            else:
+                break
         self._require_started(done)
         return done
 
@@ -224,3 +230,19 @@ class SshWorker:
 
     def _where(self) -> str:
         return str(self._target.address) if self._session is None else self._session.where
+
+
+def _begin_alone(session: Session, command: str, stdin: bytes) -> Channel:
+    """A command beside the agent that stays; in its place where the server opens one session at a time."""
+    try:
+        return begin(session.transport, command, stdin)
+    except NotStarted:
+        session.end_agent()
+    end = time.monotonic() + _END_SECONDS
+    while True:
+        try:
+            return begin(session.transport, command, stdin)
+        except NotStarted:
+            if time.monotonic() >= end or not session.is_open:
+                raise
+            time.sleep(0.1)

@@ -24,7 +24,7 @@ def test_the_script_is_named_by_its_content_and_the_same_each_time() -> None:
 
 def test_the_script_is_the_agent_and_not_its_bundler() -> None:
     names = zipfile.ZipFile(io.BytesIO(agent_script().content)).namelist()
-    sent = {path.name for path in SOURCES} - {"bundle.py"}
+    sent = {path.name for path in SOURCES} - {"bundle.py", "prepare.py"}
     assert set(names) == {"__main__.py", *(f"{bundle.PACKAGE}/{name}" for name in sent)}
 
 

@@ -110,7 +110,7 @@ def test_a_newer_commit_takes_over_while_the_first_waits_for_health(operator: Op
     assert code == 3, first.said
     assert "deployment 2 is newer" in first.said
     assert "begun, and the end not waited for: local-1" in first.said
-    assert "deployment 1" in output
+    assert "deployment 1: 1 unfinished" in output
     assert (note(operator, 1)["superseded_by"], note(operator, 1)["not_attempted"]) == (2, ["local-1"])
     assert note(operator, 2)["counts"] == {"converged": 1}
     assert [result["state"] for result in operator.run("apply", "--json").json["workers"]] == ["in-sync"]

@@ -71,7 +71,7 @@ def test_what_ran_there_moves_by_a_deployment_that_says_so_and_nothing_else_does
     after = repository.placement()
     assert {job for job in before if before[job] != after[job]} == own == set(found.moves)
     assert "edge-2" not in after.values()
-    assert found.deployment == 2
+    assert (found.deployment, found.staying) == (2, ())
     message = repository.repo.git("log", "-1", "--format=%B", "rendered/production")
     assert message.startswith("Deployment 2: edge-2 lost")
     assert "Trigger: lost" in message

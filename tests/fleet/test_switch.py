@@ -41,7 +41,7 @@ BEFORE = release_of(TestJob(name=STAYS), TestJob(name=CHANGES, unit_lines=("Nice
 CONFIRM = 3.0
 # the timer's delay, the timeout, and what a busy machine takes for the rest
 UNDONE = 60.0
-TIMER = "gitopsd-switch.timer"
+SERVICE, TIMER = "gitopsd-switch.service", "gitopsd-switch.timer"
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +223,18 @@ def test_two_that_were_not_confirmed_are_undone_to_the_last_that_was(
     assert refused.value.code == "stale"
     until_undone(machine)
     require_before(machine, before, verbs.observe(worker), second.id)
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+def test_whoever_ends_the_switch_does_not_stop_it(machine: Machine, worker: WorkerConnection, signal: str) -> None:
+    before = activate(worker, BEFORE).observation
+    wanted = after()
+    activate(worker, wanted, BEFORE, confirm_timeout=12)
+    until(lambda: lines(machine, "systemctl", "is-active", SERVICE) == ["active"])
+    machine.run(["systemctl", "kill", f"--signal={signal}", SERVICE])
+    until_undone(machine)
+    require_before(machine, before, verbs.observe(worker), wanted.id)
+    until(lambda: lines(machine, "systemctl", "show", "-p", "SubState", SERVICE) == ["SubState=dead"])
 
 
 def test_the_controller_can_order_it_at_once(machine: Machine, worker: WorkerConnection) -> None:

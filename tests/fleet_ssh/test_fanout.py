@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
+from gitopsd.fleet.errors import Stopped, WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.fanout import Failed, Succeeded, fan_out
 from gitopsd.fleet.target import Target
 
@@ -96,6 +96,43 @@ def test_leaving_early_starts_nothing_more() -> None:
     go.set()
     assert begun <= 4
     assert len(started) <= begun + 1
+
+
+def test_a_stop_begins_nothing_more_and_says_what_was_begun() -> None:
+    stop, go = threading.Event(), threading.Event()
+    begun: list[str] = []
+
+    def call(target: Target) -> str:
+        begun.append(target.name)
+        if target.name == "edge-0":
+            return "done"
+        if target.name == "edge-1":
+            stop.set()
+            go.wait(20)
+            return "ended in time"
+        threading.Event().wait(60)
+        return "never"
+
+    outcomes = []
+    for outcome in fan_out(TARGETS, call, deadline=60, threads=3, stop=stop, grace=2.0):
+        outcomes.append(outcome)
+        if isinstance(outcome, Failed):
+            go.set()  # the first of those that were not begun is told while others are under way
+    done = {outcome.worker: outcome.result for outcome in outcomes if isinstance(outcome, Succeeded)}
+    assert done == {"edge-0": "done", "edge-1": "ended in time"}
+    failed = {outcome.worker: outcome for outcome in outcomes if isinstance(outcome, Failed)}
+    assert set(done) | set(failed) == {target.name for target in TARGETS}
+    assert {name for name, outcome in failed.items() if outcome.begun} == set(begun) - set(done)
+    for outcome in failed.values():
+        assert isinstance(outcome.error, Stopped)
+        assert outcome.error.begun == outcome.begun
+        assert ("was not begun" in str(outcome.error)) != outcome.begun
+
+
+def test_a_stop_that_never_comes_changes_nothing() -> None:
+    outcomes = list(fan_out(TARGETS, lambda target: target.name, deadline=30, stop=threading.Event()))
+    assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
+    assert len(outcomes) == len(TARGETS)
 
 
 @pytest.mark.parametrize("interrupt", [True, False])

@@ -60,8 +60,9 @@ def side_of(
     files: dict[str, dict[str, TreeEntry]] = {}
     if found:
         data = blob(found.id)
+        record = msgspec.json.decode(data, type=ReleaseRecord)  # first: by a type it isn't read however deep it goes
         content = msgspec.json.decode(data)
-        for job, known in msgspec.json.decode(data, type=ReleaseRecord).jobs.items():
+        for job, known in record.jobs.items():
             units = [f"units/{unit}" for unit in known.units]
             files[job] = {path: entries[path] for path in units if path in entries}
     jobs: dict[str, JobEntry] = content.get("jobs", {})
