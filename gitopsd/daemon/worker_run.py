@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gitopsd.daemon.activating import activate
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult
-from gitopsd.daemon.cut_off import Reached, RolledAway, short_id, wait_for
+from gitopsd.daemon.cut_off import NeverMade, Reached, RolledAway, short_id, wait_for
 from gitopsd.daemon.differences import Differences, find_differences
 from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.secrets.handover import Handover
@@ -265,6 +265,9 @@ class WorkerRun:
                 return Checking()
             case RolledAway():
                 return self._result("rolled-back", f"{why}; {found.what}")
+            case NeverMade():
+                self.touched = False
+                return self._result("unreachable", f"{why}; {found.what}")
             case str():
                 return self._result("unreachable", f"{why}; {found}")
 

@@ -248,9 +248,11 @@ def test_a_worker_that_undid_the_change_by_itself_is_said_to_have(run_of: RunOf)
 
 def test_what_a_worker_undid_earlier_is_not_taken_for_this_change(run_of: RunOf) -> None:
     fleet = Fleet({"observe": [observed(OLD, rolled_back=UNDONE)], "activate": [away()]})
-    outcome = result(changed(run_of(fleet)))
+    run = run_of(fleet)
+    outcome = result(changed(run))
     assert outcome.state == "unreachable"
     assert "the change was never made" in outcome.error
+    assert not run.touched, "a link that was cut is no failure of the version"
 
 
 def test_a_job_that_is_not_healthy_in_time_fails_with_its_reason_and_its_log(run_of: RunOf) -> None:
