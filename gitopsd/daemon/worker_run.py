@@ -35,10 +35,11 @@ _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 _NOT_SENT = frozenset({"connect", "host-key", "banner", "auth"})
 """Stages at which nothing was asked of the worker yet."""
 
-_UNTOUCHED = frozenset(
-    {"busy", "owned-by-another", "stale", "bad-payload", "protocol", "unsupported", "no-python", "no-sudo"}
-)
+_UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "unsupported", "no-python", "no-sudo"})
 """Codes with which a worker refuses before it changes anything."""
+
+_UNTOUCHED_UNLESS_ARMED = frozenset({"no-space", "protocol"})
+"""The disk is full, or came to be so; no answer that makes sense: the request was none, or the agent was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ class WorkerRun:
                 if self.touched and (undone := self._undo(connection, refused)):
                     return undone
                 # a switch is armed before anything that runs is touched
-                self.touched = self.touched and refused.code != "no-space"
+                self.touched = self.touched and refused.code not in _UNTOUCHED_UNLESS_ARMED
                 raise
             except WorkerUnreachable as error:
                 self.touched = error.stage not in _NOT_SENT
