@@ -217,7 +217,9 @@ class WorkerRun:
         """An activation that failed as a whole, rolled back at once where the worker is ready for that."""
         self._say("rolling-back")
         try:
-            undone = verbs.rollback(connection, f"the activation failed: {refused.message}"[:500])
+            # by now another controller's, of a later deployment, may wait there
+            reason = f"the activation failed: {refused.message}"[:500]
+            undone = verbs.rollback(connection, reason, release=self._desired.id)
         except WorkerError as error:
             if isinstance(error, WorkerRefused) and error.code == "not-armed":
                 return None

@@ -195,6 +195,7 @@ def test_an_activation_that_failed_as_a_whole_is_rolled_back_at_once(run_of: Run
     assert outcome.state == "rolled-back"
     assert outcome.error == "edge-1: the disk is broken; it was rolled back, and holds bbbbbbbbbbbb again"
     assert run.touched
+    assert fleet.requests[-1]["release"] == NEW, "and nothing that another controller activated since"
 
 
 def test_an_agent_that_was_killed_while_it_changed_the_worker_has_failed(run_of: RunOf) -> None:
