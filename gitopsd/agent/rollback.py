@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 
 
 def roll_back(
-    layout: Layout, manager: ServiceManager, reason: str, deadline: Deadline, token: str | None = None
+    layout: Layout,
+    manager: ServiceManager,
+    reason: str,
+    deadline: Deadline,
+    token: str | None = None,
+    *,
+    release: str | None = None,
 ) -> dict[str, Any]:
     """Undo the activation that waits for its confirmation; the result is that of the verb.
 
-    token: that activation only. AgentError `not-armed` where none waits; OSError or another AgentError where it could
-    not be done: the marker stays then.
+    token: that activation only. release: only one of that release.
+    AgentError `not-armed` where none waits; OSError or another AgentError where it could not be done: the marker stays
+    then.
     """
     if not layout.root.is_dir():
         raise _not_armed()
@@ -40,7 +47,7 @@ def roll_back(
     with exclusive(layout, deadline):
         with marker.guarded(layout):
             found = marker.read(layout)
-            if found is None or (token is not None and found.token != token):
+            if found is None or token not in (None, found.token) or release not in (None, found.release):
                 raise _not_armed()
             marker.claim(layout)
         previous = _previous(layout, found)

@@ -129,7 +129,7 @@ def _rollback(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
     manager = _service_manager(layout)
     manager.require()
     leave_session(layout)
-    return roll_back(layout, manager, reason, _deadline(request), token)
+    return roll_back(layout, manager, reason, _deadline(request), token, release=_optional_id(request, "release"))
 
 
 def _switch(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001

@@ -22,6 +22,13 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeverMade:
+    """It answers, holds another release, and undid nothing: what it was sent hasn't come to it; `what` says so."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolledAway:
     """It answers, and holds again what it held before; `what` says so."""
 
@@ -37,7 +44,7 @@ def wait_for(
     confirm_timeout: float,
     say: Callable[[str], None],
     stopping: Callable[[], bool],
-) -> Reached | RolledAway | str:
+) -> Reached | RolledAway | NeverMade | str:
     """What became of the worker; text where it is not known. Waits until the worker must have undone the change.
 
     `before`: what it said of an earlier change that it undid, before this one. Raises nothing of one try: what counts
@@ -68,7 +75,9 @@ def wait_for(
     )
 
 
-def _settled(seen: Observation, release: str, before: RolledBackTo | None) -> Reached | RolledAway | str | None:
+def _settled(
+    seen: Observation, release: str, before: RolledBackTo | None
+) -> Reached | RolledAway | NeverMade | str | None:
     """What an observation without a switch that can be confirmed comes to; None where it isn't over."""
     if seen.busy or (seen.switch is not None and seen.switch.phase != "activating"):
         return None
@@ -81,7 +90,7 @@ def _settled(seen: Observation, release: str, before: RolledBackTo | None) -> Re
         return "the change was cut short there, and is finished or undone by the next one"
     if seen.release == release:
         return Reached()  # nothing was armed, or it was confirmed by another
-    return f"it holds {short_id(seen.release)}: the change was never made"
+    return NeverMade(what=f"it holds {short_id(seen.release)}: the change was never made")
 
 
 def short_id(release: str | None) -> str:

@@ -74,8 +74,10 @@ def roll_out(
     blobs = PayloadSource(workspace.repository)
     newer = NewerDeployment(workspace, branch, head, alone=blobs.alone, warn=reporter.warn)
     with Workers(ssh_settings(workspace)) as workers:
-        standings = {name: _left_out(trouble, new=name in failed_before) for name, trouble in left_out.items()}
-        run = RolloutRun(groups, reporter, newer.find, standings)
+        standings = {
+            name: _left_out(trouble, failed_before=name in failed_before) for name, trouble in left_out.items()
+        }
+        run = RolloutRun(groups, reporter, newer.find, standings, failed_before)
         run.workers = {
             name: WorkerRun(
                 desired[name],
@@ -141,8 +143,10 @@ def compare_all(
         yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
 
 
-def _left_out(trouble: Trouble, *, new: bool) -> Standing:
-    return Standing(phase="failed", new=new) if trouble == "failed" else Standing(phase="away")
+def _left_out(trouble: Trouble, *, failed_before: bool) -> Standing:
+    """One on which this deployment failed still counts as that when it can't be reached since."""
+    failed = failed_before or trouble == "failed"
+    return Standing(phase="failed" if failed else "away", new=failed_before)
 
 
 def _failed_result(outcome: Failed) -> WorkerResult:

@@ -113,9 +113,22 @@ def record_rollout(
 
     def add(present: bytes | None) -> Any:
         note = parse_note(present)
-        return replace(note, rollouts=(*note.rollouts, record)[-_KEPT_ROLLOUTS:])
+        return replace(note, rollouts=_still_needed((*note.rollouts, record)))
 
     update_note(workspace.repository, branch, workspace.remote, head.deployment.id, add)
+
+
+def _still_needed(rollouts: Sequence[RolloutRecord]) -> tuple[RolloutRecord, ...]:
+    """The newest ones, and those before them that have the last word on a worker, or on all that are never named."""
+    names = {name for one in rollouts for name in (*one.only, *one.failed, *one.errors, *one.not_attempted)}
+    kept = list(rollouts[-_KEPT_ROLLOUTS:])
+    unknown = {name for name in names if not any(one.tried(name) for one in kept)}
+    for rollout in reversed(rollouts[:-_KEPT_ROLLOUTS]):
+        known = {name for name in unknown if rollout.tried(name)}
+        if known or (not rollout.only and all(one.only for one in kept)):
+            kept.insert(0, rollout)
+            unknown -= known
+    return tuple(kept)
 
 
 def failed_last(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Drives a rollout: asks who may be begun, has it done on other threads, and sees what comes of it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -21,7 +21,10 @@ from gitopsd.planner.rollout.groups import RolloutGroup
 Step = Literal["look", "change", "check"]
 
 _STEP_SECONDS: Mapping[Step, float] = {"look": 150.0, "change": 480.0, "check": 150.0}
-"""Each step has deadlines of its own, which add up to less: this is for a thread that none of them gets back."""
+"""Each step has deadlines of its own, which add up to less: this is for a thread that none of them gets back.
+
+A change may last its group's `confirm_timeout` longer, while the worker is cut off.
+"""
 
 _TICK_SECONDS = 0.2
 _ENDING_SECONDS = {"interrupted": 10.0, "superseded": 30.0}
@@ -59,6 +62,7 @@ class RolloutRun:
     """`workers` has the run of each worker of the groups. `find_newer`: the number of a newer deployment, if any.
 
     `left_out`: the workers that aren't tried in this run, with how they stood the last time; they count all the same.
+    `failed_before`: those on which this very deployment failed, which is so until they are seen well.
     """
 
     def __init__(
@@ -67,13 +71,19 @@ class RolloutRun:
         reporter: RolloutReporter,
         find_newer: Callable[..., int | None],
         left_out: Mapping[str, Standing] = _NOBODY,
+        failed_before: Collection[str] = (),
     ) -> None:
         self.workers: Mapping[str, WorkerSteps] = {}
         self._groups = groups
         self._settings = {name: group.settings for group in groups for name in group.workers}
         self._reporter = reporter
         self._find_newer = find_newer
-        self._standings = {name: left_out.get(name, Standing()) for group in groups for name in group.workers}
+        self._failed_before = frozenset(failed_before)
+        self._standings = {
+            name: left_out.get(name, Standing(new=name in self._failed_before))
+            for group in groups
+            for name in group.workers
+        }
         self._results: dict[str, WorkerResult] = {}
         self._tasks: dict[int, _Task] = {}
         self._crew: Crew[WorkerResult | Differs | Checking] = Crew(THREADS)
@@ -187,14 +197,17 @@ class RolloutRun:
         return result
 
     def _phase(self, name: str, result: WorkerResult) -> Phase:
-        """A worker that was touched and can't be reached since has failed, as far as the version is concerned."""
+        """A worker that was touched and can't be reached since has failed, as far as the version is concerned.
+
+        Whether it was touched in this run or in one before.
+        """
         match result.state:
             case "in-sync" | "drift":
                 return "in-sync"
             case "converged":
                 return "healthy"
             case "failed" | "rolled-back" | "unreachable":
-                return "failed" if self.workers[name].touched else "away"
+                return "failed" if self.workers[name].touched or name in self._failed_before else "away"
 
     def _overdue(self) -> Iterator[WorkerResult]:
         now = time.monotonic()
@@ -202,7 +215,9 @@ class RolloutRun:
             if now > task.end:
                 del self._tasks[number]
                 self._crew.give_up_one()
-                message = f"{task.worker}: had not ended after {_STEP_SECONDS[task.step]:g} s: run again for it"
+                message = (
+                    f"{task.worker}: had not ended after {self._seconds(task.worker, task.step):g} s: run again for it"
+                )
                 yield self._failed(task.worker, WorkerUnreachable(task.worker, "read", message))
 
     def _give(self, name: str, step: Step) -> None:
@@ -214,8 +229,11 @@ class RolloutRun:
         }[step]
         # tasks wait for a thread too: of many workers the last one's time hasn't begun yet
         rounds = 1 + len(self._tasks) // THREADS
-        end = time.monotonic() + rounds * _STEP_SECONDS[step]
+        end = time.monotonic() + rounds * self._seconds(name, step)
         self._tasks[self._crew.give(function)] = _Task(worker=name, step=step, end=end)
+
+    def _seconds(self, name: str, step: Step) -> float:
+        return _STEP_SECONDS[step] + (self._settings[name].confirm_timeout if step == "change" else 0.0)
 
     def _stand(self, name: str, phase: Phase) -> None:
         self._standings[name] = Standing(phase=phase, new=self._standings[name].new)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gitopsd.daemon.activating import activate
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult
-from gitopsd.daemon.cut_off import Reached, RolledAway, short_id, wait_for
+from gitopsd.daemon.cut_off import NeverMade, Reached, RolledAway, short_id, wait_for
 from gitopsd.daemon.differences import Differences, find_differences
 from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.secrets.handover import Handover
@@ -35,10 +35,11 @@ _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 _NOT_SENT = frozenset({"connect", "host-key", "banner", "auth"})
 """Stages at which nothing was asked of the worker yet."""
 
-_UNTOUCHED = frozenset(
-    {"busy", "owned-by-another", "stale", "bad-payload", "protocol", "unsupported", "no-python", "no-sudo"}
-)
+_UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "unsupported", "no-python", "no-sudo"})
 """Codes with which a worker refuses before it changes anything."""
+
+_UNTOUCHED_UNLESS_ARMED = frozenset({"no-space", "protocol"})
+"""The disk is full, or came to be so; no answer that makes sense: the request was none, or the agent was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ class WorkerRun:
                 if self.touched and (undone := self._undo(connection, refused)):
                     return undone
                 # a switch is armed before anything that runs is touched
-                self.touched = self.touched and refused.code != "no-space"
+                self.touched = self.touched and refused.code not in _UNTOUCHED_UNLESS_ARMED
                 raise
             except WorkerUnreachable as error:
                 self.touched = error.stage not in _NOT_SENT
@@ -216,7 +217,9 @@ class WorkerRun:
         """An activation that failed as a whole, rolled back at once where the worker is ready for that."""
         self._say("rolling-back")
         try:
-            undone = verbs.rollback(connection, f"the activation failed: {refused.message}"[:500])
+            # by now another controller's, of a later deployment, may wait there
+            reason = f"the activation failed: {refused.message}"[:500]
+            undone = verbs.rollback(connection, reason, release=self._desired.id)
         except WorkerError as error:
             if isinstance(error, WorkerRefused) and error.code == "not-armed":
                 return None
@@ -265,6 +268,9 @@ class WorkerRun:
                 return Checking()
             case RolledAway():
                 return self._result("rolled-back", f"{why}; {found.what}")
+            case NeverMade():
+                self.touched = False
+                return self._result("unreachable", f"{why}; {found.what}")
             case str():
                 return self._result("unreachable", f"{why}; {found}")
 

@@ -97,15 +97,19 @@ def confirm(connection: WorkerConnection, token: str, release: str) -> Confirmed
     return decode(connection.target.name, "confirm", answer, Confirmed)
 
 
-def rollback(connection: WorkerConnection, reason: str, *, token: str | None = None) -> RolledBack:
+def rollback(
+    connection: WorkerConnection, reason: str, *, token: str | None = None, release: str | None = None
+) -> RolledBack:
     """Undo the activation that waits for its confirmation, as the worker would at the end of its patience.
 
-    token: only the activation that this one was given for. WorkerRefused `not-armed` where none waits.
+    token: only the activation that this one was given for. release: only one of that release.
+    WorkerRefused `not-armed` where none waits.
     """
     request = {
         "owner": _root_commit(connection),
         "reason": reason,
         "token": token,
+        "release": release,
         "deadline": _ROLLBACK_SECONDS,
     }
     answer = connection.call("rollback", request, timeout=_ROLLBACK_SECONDS + _GRACE_SECONDS)

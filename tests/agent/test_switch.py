@@ -11,17 +11,19 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from gitopsd.agent import manager_bus, marker, records, reserve, unitfiles
 from gitopsd.agent.arm import process_started
 from gitopsd.agent.confirm import confirm
+from gitopsd.agent.deadline import Deadline
 from gitopsd.agent.errors import AgentError
 from gitopsd.agent.layout import Layout
 from gitopsd.agent.manager_bus import _Bytes, _message
 from gitopsd.agent.records import Owner
+from gitopsd.agent.rollback import roll_back
 from gitopsd.agent.scope import leave_session
 from gitopsd.agent.store import swap
 from gitopsd.agent.watch import Patience
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gitopsd.agent.services import ServiceManager
     from tests.agent.worker import Worker
 
 TOKEN, OTHER = "4be1", "7c02"
@@ -109,6 +112,15 @@ def test_once_it_is_claimed_it_is_too_late_whatever_is_killed_then(layout: Layou
     assert refused.value.code == "rolled-back"
     marker.claim(layout)
     assert marker.read(layout) == found
+
+
+def test_what_another_controller_has_activated_since_is_not_undone(layout: Layout) -> None:
+    waiting = armed(layout)
+    manager = cast("ServiceManager", None)  # nothing is asked of it
+    with pytest.raises(AgentError) as refused:
+        roll_back(layout, manager, "the activation failed", Deadline.after(5), release=OLD)
+    assert refused.value.code == "not-armed"
+    assert marker.read(layout) == waiting
 
 
 def test_an_activation_takes_the_place_of_a_rollback_that_was_cut_short(layout: Layout) -> None:

@@ -1,10 +1,14 @@
 """Which deployment went well for a workflow, by the notes."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gitopsd.daemon.completed import Record
+from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.rollout_note import failed_last, read_rollouts, record_rollout
+from gitopsd.daemon.rollout_summary import Rollout
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH
 from tests.daemon.two_workflows import head_of, two_workflows, went
@@ -81,3 +85,31 @@ def test_what_was_seen_of_a_release_counts_as_long_as_the_release_is_the_same(re
     change(repository, "orders", "second")
     went(repository, only=["edge-1"])
     assert completed(repository) == [2, 1], "its release on edge-2 and edge-3 was never seen"
+
+
+def test_what_became_of_a_worker_is_known_however_often_others_were_tried_since(repository: Deployments) -> None:
+    went(repository)
+    for _ in range(25):  # the one is tried again and again, and the others are left out meanwhile
+        went(repository, only=["edge-1"], away=["edge-1"])
+        went(repository, only=["edge-1"])
+    assert completed(repository) == [1]
+
+
+def test_a_canary_that_failed_stays_failed_however_often_others_were_looked_at_since(repository: Deployments) -> None:
+    head = head_of(repository)
+    workspace = repository.workspace()
+    canary = WorkerResult(worker="edge-1", state="failed", error="it died")
+
+    def record(rollout: Rollout, *workers: str) -> None:
+        record_rollout(
+            workspace, BRANCH, head, rollout, workers, started=datetime.now(UTC), overwritten={}, all_workers=False
+        )
+
+    record(Rollout(results=(canary,), not_attempted=("edge-2", "edge-3"), failed=("edge-1",)), "edge-1", "edge-2")
+    for _ in range(25):  # `reconcile`, while the canary is left out
+        record(Rollout(not_attempted=("edge-2", "edge-3")), "edge-2", "edge-3")
+    assert failed_last(workspace, BRANCH, head) == {"edge-1"}
+    assert head.deployment is not None
+    assert len(read_rollouts(workspace.repository, BRANCH, head.deployment).rollouts) == 21
+    record(Rollout(results=(WorkerResult(worker="edge-1", state="converged"),)), "edge-1")
+    assert failed_last(workspace, BRANCH, head) == frozenset()

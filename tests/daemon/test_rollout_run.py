@@ -1,8 +1,11 @@
 """The driver of a rollout, over workers that are told what becomes of them."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+
+import pytest
 
 from gitopsd.daemon.converge import State, WorkerResult
 from gitopsd.daemon.rollout_reporter import QuietReporter
@@ -24,6 +27,7 @@ class Worker:
     ends: State | WorkerError = "converged"
     checks: int = 0
     failures: tuple[str, ...] = ()
+    on_look: Callable[[], None] = lambda: None
     on_change: Callable[[], None] = lambda: None
     touched: bool = False
     steps: list[str] = field(default_factory=list)
@@ -31,6 +35,7 @@ class Worker:
 
     def look(self) -> WorkerResult | Differs:
         self.steps.append("look")
+        self.on_look()
         if isinstance(self.looks, Exception):
             raise self.looks
         return self.looks or WorkerResult(worker=self.name, state="in-sync")
@@ -70,11 +75,12 @@ def rolled_out(
     newer: Callable[..., int | None] = lambda **_: None,
     settings: GroupRecord | None = None,
     left_out: Mapping[str, Standing] | None = None,
+    failed_before: tuple[str, ...] = (),
 ) -> tuple[Rollout, dict[str, str]]:
     """All in one group; the summary, and what became of each that came to an end."""
     known = {worker.name: worker for worker in workers}
     group = RolloutGroup(name="edge", settings=settings or GroupRecord(), workers=(*(left_out or {}), *known))
-    run = RolloutRun((group,), reporter or QuietReporter(), newer, left_out or {})
+    run = RolloutRun((group,), reporter or QuietReporter(), newer, left_out or {}, failed_before)
     run.workers = known
     states = {result.worker: result.state for result in run.results()}
     return run.summary(known), {name: str(state) for name, state in states.items()}
@@ -152,6 +158,26 @@ def test_a_worker_that_is_lost_once_it_was_changed_spends_the_budget_of_failures
     assert states == {"a": "unreachable"}
     assert rollout.failed == ("a",)
     assert rollout.stopped == {"edge": "1 of 2 failed, and max_failed is 0"}
+
+
+@pytest.mark.parametrize("settings", [GroupRecord(canary=1), GroupRecord(max_parallel=1)])
+def test_a_worker_on_which_this_very_deployment_failed_is_no_better_for_being_out_of_reach(
+    settings: GroupRecord,
+) -> None:
+    canary, other = Worker("a", looks=away("a")), Worker("b")
+    canary.on_look = lambda: time.sleep(0.1)
+    rollout, states = rolled_out([canary, other], settings=settings, failed_before=("a",))
+    assert states == {"a": "unreachable"}
+    assert other.steps == ["look"], "the next one is no canary in its place"
+    assert (rollout.failed, list(rollout.stopped)) == (("a",), ["edge"])
+
+
+def test_a_change_may_last_for_its_groups_confirm_timeout_beside_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitopsd.daemon.rollout_run._STEP_SECONDS", {"look": 9.0, "change": 0.0, "check": 9.0})
+    cut_off = Worker("a", on_change=lambda: time.sleep(0.5))
+    rollout, states = rolled_out([cut_off], settings=GroupRecord(confirm_timeout=9.0))
+    assert states == {"a": "converged"}
+    assert not rollout.failed
 
 
 def test_a_newer_deployment_ends_it_between_workers() -> None:

@@ -11,6 +11,7 @@ from gitopsd.daemon.worker_run import Checking, Differs, WorkerRun
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import Stage, WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.target import Target
+from gitopsd.fleet.wire import decode_answer
 from gitopsd.model.artifacts import GroupRecord
 from gitopsd.model.facts import Owner
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
@@ -194,10 +195,28 @@ def test_an_activation_that_failed_as_a_whole_is_rolled_back_at_once(run_of: Run
     assert outcome.state == "rolled-back"
     assert outcome.error == "edge-1: the disk is broken; it was rolled back, and holds bbbbbbbbbbbb again"
     assert run.touched
+    assert fleet.requests[-1]["release"] == NEW, "and nothing that another controller activated since"
+
+
+def test_an_agent_that_was_killed_while_it_changed_the_worker_has_failed(run_of: RunOf) -> None:
+    killed = decoded(status=None, stdout=b"")
+    assert killed.code == "protocol"
+    fleet = Fleet(
+        {"observe": [observed(OLD)], "activate": [killed], "rollback": [{"release": OLD, "previous": NEW}]},
+    )
+    run = run_of(fleet)
+    assert result(changed(run)).state == "rolled-back"
+    assert run.touched, "the version may be what took all of the memory"
+
+
+def decoded(*, status: int | None, stdout: bytes) -> WorkerRefused:
+    with pytest.raises(WorkerRefused) as caught:
+        decode_answer("edge-1", "activate", status, stdout, b"")
+    return caught.value
 
 
 def test_a_worker_that_refused_before_anything_was_changed_was_not_touched(run_of: RunOf) -> None:
-    for code, tried in (("busy", False), ("no-space", True)):
+    for code, tried in (("busy", False), ("no-space", True), ("protocol", True)):
         fleet = Fleet(
             {
                 "observe": [observed(OLD)],
@@ -248,9 +267,11 @@ def test_a_worker_that_undid_the_change_by_itself_is_said_to_have(run_of: RunOf)
 
 def test_what_a_worker_undid_earlier_is_not_taken_for_this_change(run_of: RunOf) -> None:
     fleet = Fleet({"observe": [observed(OLD, rolled_back=UNDONE)], "activate": [away()]})
-    outcome = result(changed(run_of(fleet)))
+    run = run_of(fleet)
+    outcome = result(changed(run))
     assert outcome.state == "unreachable"
     assert "the change was never made" in outcome.error
+    assert not run.touched, "a link that was cut is no failure of the version"
 
 
 def test_a_job_that_is_not_healthy_in_time_fails_with_its_reason_and_its_log(run_of: RunOf) -> None:

@@ -7,7 +7,8 @@ their share of `max_parallel`, and nothing else holds for them, since a version 
 Rules for those that are new, in this order:
 
 - a group begins when every worker of the waves before it has come to its end, and none of their groups has stopped;
-- with a canary, or a budget for workers that can't be reached, it begins when each of its workers was looked at;
+- with a canary, or a budget for workers that can't be reached, it begins when each of its workers was looked at, and
+  else when those were on which this very deployment failed before;
 - until so many as the canary are healthy no more are begun than that, and a failure among them stops the group;
 - more workers that failed than `max_failed`, or that can't be reached than `max_unreachable`, stop the group;
 - a group that stopped stops the waves after it. What is under way goes on to its end.
@@ -130,7 +131,7 @@ class _Group:
     def _room_on_trial(self) -> int:
         """How many more that are new may be begun, as far as the canary and what isn't known yet are concerned."""
         away_matters = at_most(self._settings.max_unreachable, self._size) < self._size
-        if self._phases["unseen"] and (self._canary or away_matters):
+        if self._new["unseen"] or (self._phases["unseen"] and (self._canary or away_matters)):
             return 0
         if self._new["healthy"] < self._canary:
             return self._canary - self._new["healthy"] - self._new["changing"]
