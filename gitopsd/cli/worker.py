@@ -133,7 +133,7 @@ def teardown(session: Session, name: str, *, with_copies: bool, yes: bool) -> in
     removed = teardown_worker(workspace, known, name, with_copies=with_copies)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:
-        click.echo(f"{name}: removed {directory}")
+        click.echo(printable(f"{name}: removed {directory}"))
     return 0
 
 

@@ -42,6 +42,8 @@ def refused(stdout: bytes, stderr: bytes = b"", status: int | None = 0) -> Worke
         (b"Welcome to edge-1!\n", b"", 0),
         (b'motd\n{"ok": true}\n', b"", 0),
         (b'{"ok": true', b"", 0),
+        (b'{"ok": true, "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", b"", 0),
+        (b'{"ok": true, "x": "\xff"}', b"", 0),
         (b"[1, 2]", b"", 0),
         (b"null", b"", 0),
         (b"{}", b"", 0),
