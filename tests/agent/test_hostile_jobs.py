@@ -27,7 +27,9 @@ from gitopsd.agent.errors import AgentError
 from gitopsd.agent.feed import feed
 from gitopsd.agent.layout import Layout
 from gitopsd.agent.lock import exclusive
+from gitopsd.agent.ready import attempt
 from gitopsd.agent.records import completed_jobs
+from gitopsd.agent.release import Ready
 
 JOB = "orders.a.0"
 NOBODY = 65534
@@ -150,3 +152,23 @@ def test_a_link_in_place_of_a_socket_leads_to_no_other(place: CopyPlace, tmp_pat
             feed(place, None, zlib.compress(b"{}\n"), Deadline.after(1))
         with pytest.raises(TimeoutError):
             other.accept()
+
+
+def test_an_address_that_answers_without_end_is_left_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                for _ in range(200):
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        begun = time.monotonic()
+        attempt(Ready("http", port, f"http://127.0.0.1:{port}/", f"127.0.0.1:{port}", "/"), 0.5)
+        assert time.monotonic() - begun < 5
+        thread.join(20)

@@ -1,10 +1,10 @@
 """What workers say, on a person's terminal."""
 
-import click
-import pytest
-from click.testing import CliRunner
+import io
 
-from gitopsd.cli import confirm
+import pytest
+
+from gitopsd.cli.confirm import confirmed
 from gitopsd.cli.rollout_text import RolloutText
 from gitopsd.daemon.converge import WorkerResult
 
@@ -19,14 +19,13 @@ def test_no_line_of_a_workers_message_passes_for_another_workers(capsys: pytest.
     assert not any(line.lstrip().startswith("::") for line in said)
 
 
-def test_a_question_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    @click.command()
-    def ask() -> None:
-        confirm.confirmed("Remove /x\x1b[2K?", "it is not removed", yes=False)
+def test_a_question_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
 
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    with CliRunner().isolation(input="n\n") as streams:
-        monkeypatch.setattr(confirm.sys.stdin, "isatty", lambda: True, raising=False)
-        ask.main([], standalone_mode=False)
-        assert "\x1b" not in streams[1].getvalue().decode()
-        assert r"\x1b" in streams[1].getvalue().decode()
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert not confirmed("Remove /x\x1b[2K?", "it is not removed", yes=False)
+    said = "".join(capsys.readouterr())
+    assert "\x1b" not in said
+    assert r"/x\x1b[2K?" in said
