@@ -88,6 +88,8 @@ def test_an_observation_is_typed_and_fields_of_a_newer_agent_are_ignored() -> No
         {"files": [["only a path"]]},
         {"applied": {"a": 1}},
         {"interrupted": "no"},
+        {"rolled_back": {"release": "b" * 40, "to": None, "at": 1e308, "reason": ""}},
+        {"units": {"gitopsd-orders.a.0.service": {**UNIT, "since": -1e12}}},
         {"owner": "me"},
     ],
 )
