@@ -5,7 +5,6 @@ As root: `python -m benchmarks.deploy [--rounds N]`. Each round commits a change
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import environment
 from gitopsd.repo.initialise import commit_work_tree, initialise
 from tests.fleet.machine import Machine
 from tests.fleet.machines import Fleet
@@ -71,7 +71,7 @@ def apply(home: Path, repository: Path) -> dict[str, float]:
         [*command, "apply", "--json"],
         check=True,
         stdout=subprocess.PIPE,
-        env={**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home)},
+        env=environment(home),
     )
     whole = time.perf_counter() - started
     result = json.loads(done.stdout)

@@ -6,7 +6,6 @@ for the others under names and in a directory of their own (`bench-…`, /srv/be
 
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.processes import environment
 from gitopsd.repo.initialise import commit_work_tree, initialise
 from tests.fleet.machine import Machine
 
@@ -122,7 +122,7 @@ class Work:
             check=False,
             capture_output=True,
             text=True,
-            env={**os.environ, "HOME": str(self.home), "XDG_STATE_HOME": str(self.home / "state")},
+            env=environment(self.home),
         )
 
     def apply(self) -> None:

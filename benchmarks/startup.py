@@ -4,7 +4,6 @@ Byte code is cached, as it is where gitopsd is installed.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import environment
 from gitopsd.repo.initialise import initialise
 
 
@@ -23,8 +23,7 @@ def main() -> None:
         repository = Path(folder) / "repository"
         initialise(repository)
         gitopsd = [sys.executable, "-m", "gitopsd"]
-        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
-        environment = {**os.environ, **bytecode, "HOME": folder, "XDG_CACHE_HOME": f"{folder}/cache"}
+        variables = environment(Path(folder))
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
             "gitopsd --version": [*gitopsd, "--version"],
@@ -36,7 +35,7 @@ def main() -> None:
         for run in range(runs + 1):
             for name, command in commands.items():
                 started = time.perf_counter()
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=variables)
                 if run:  # the first one fills caches
                     took[name].append((time.perf_counter() - started) * 1000)
     print(f"{'command':28} {'median ms':>10} {'min':>8} {'max':>8}")

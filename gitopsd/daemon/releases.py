@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER, PlacedWorker
@@ -29,10 +30,12 @@ class Payload:
 
 def desired_releases(repository: Repository, tree: str) -> dict[str, DesiredRelease]:
     """Worker -> what it should hold, of one tree of the artifact branch."""
-    return {
+    found = {
         name: _desired(repository, name, entry.id)
         for name, entry in list_folder(repository, tree, WORKERS_FOLDER).items()
     }
+    placed = {unit: name for name, one in found.items() for job in one.record.jobs.values() for unit in job.units}
+    return {name: structs.replace(one, placed=placed) for name, one in found.items()}
 
 
 def desired_release(repository: Repository, tree: str, worker: str) -> DesiredRelease:

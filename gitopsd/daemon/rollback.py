@@ -113,6 +113,12 @@ def _target(workspace: Workspace, deployed: Deployed, name: str | None) -> Artif
 
 def _source_of(workspace: Workspace, target: ArtifactCommit) -> str:
     """The commit that the deployment's workflows came from: its pin's, where it had one."""
+    if target.trailers and target.trailers.trigger == "auto-revert":
+        raise ControllerError(
+            f"deployment {target.trailers.deployment} is an automatic revert: the source that it came from is the one "
+            "that failed",
+            "name the deployment that it returned to, which `gitopsd quarantine list` shows",
+        )
     commit = target.trailers.source_commit if target.trailers else ""
     if not workspace.repository.has(commit):
         raise ControllerError(

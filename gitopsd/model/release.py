@@ -51,9 +51,13 @@ class ReleaseRecord(Struct, frozen=True, kw_only=True):
 
 
 class DesiredRelease(Struct, frozen=True, kw_only=True):
-    """What one worker should hold: the release's id, its record, and path -> (mode, blob id) of all its files."""
+    """What one worker should hold: the release's id, its record, and path -> (mode, blob id) of all its files.
+
+    `placed` is unit -> worker of all jobs of the deployment, as far as they are known: one mapping for all releases.
+    """
 
     worker: str
     id: str
     record: ReleaseRecord
     files: Mapping[str, tuple[str, str]]
+    placed: Mapping[str, str] = {}

@@ -23,9 +23,10 @@ def takeover(desired: DesiredRelease, observed: Observation, service_manager: st
     drift = find_drift(desired, observed, service_manager)
     jobs = desired.record.jobs
     differs = {one.subject for one in drift if one.subject in jobs}
-    starts = {one.subject for one in drift if one.subject in jobs and one.kind in {"not-running", "failed"}}
+    down = {"not-running", "missing-replica", "failed"}
+    starts = {one.subject for one in drift if one.subject in jobs and one.kind in down}
     return Takeover(
-        stops=tuple(one.subject for one in drift if one.kind == "orphan"),
+        stops=tuple(one.subject for one in drift if one.kind in {"orphan", "changed-placement"}),
         starts=tuple(sorted(starts)),
         restarts=tuple(sorted(differs - starts)),
         stays=tuple(sorted(jobs.keys() - differs)),

@@ -9,11 +9,11 @@ from gitopsd.model.release import DesiredRelease, ReleaseJob
 
 DriftKind = Literal[
     "out-of-sync", "changed-file", "missing-file", "extra-file", "changed-unit", "not-enabled", "not-running", "failed",
-    "not-applied", "changed-secret", "orphan", "interrupted",
+    "not-applied", "changed-secret", "orphan", "missing-replica", "changed-placement", "interrupted",
 ]  # fmt: skip
 
 DRIFT_OF_JOBS: frozenset[DriftKind] = frozenset(
-    {"changed-unit", "not-enabled", "not-running", "failed", "not-applied", "changed-secret"}
+    {"changed-unit", "not-enabled", "not-running", "failed", "not-applied", "changed-secret", "missing-replica"}
 )
 """The kinds whose subject is a job."""
 
@@ -149,7 +149,7 @@ def _unit_drift(
     found = observed.units.get(unit)
     its = "its timer" if unit.endswith(".timer") else "its unit"
     if found is None:
-        yield Drift(kind="not-running", subject=name, detail=f"{its} is not there", field="unit", desired=unit)
+        yield Drift(kind="missing-replica", subject=name, detail=f"{its} is not there", field="unit", desired=unit)
         return
     wanted = desired.files.get(f"units/{unit}")
     if service_manager == "systemd" and wanted is not None and found.blob != wanted[1]:
@@ -212,6 +212,17 @@ def _secret_drift(
 def _orphans(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
     known = {unit for job in desired.record.jobs.values() for unit in job.units}
     for unit in sorted(set(observed.units) - known):
+        worker = desired.placed.get(unit, desired.worker)
+        if worker != desired.worker:
+            yield Drift(
+                kind="changed-placement",
+                subject=unit,
+                detail=f"its job is placed on {worker}, and is still here",
+                field="worker",
+                observed=desired.worker,
+                desired=worker,
+            )
+            continue
         yield Drift(
             kind="orphan",
             subject=unit,

@@ -38,6 +38,7 @@ _STEPS = {
         (r"call of (\w+)", "{}"),
         (r"connection|\| connect", "connect"),
         (r"update_note", "note"),
+        (r"attempts\.(note_down|record|_attempt)", "remember the attempt"),
         (r"write_objects", "write objects"),
         (r"remote\.push", "push"),
         (r"update_ref", "move the branch"),

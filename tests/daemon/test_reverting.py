@@ -9,7 +9,9 @@ import pytest
 
 from gitopsd.daemon.auto_revert import auto_revert, what_failed
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.revert_commit import Revert
+from gitopsd.daemon.rollback import prepare_rollback
 from gitopsd.daemon.rollout_reporter import QuietReporter
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.model.artifacts import GroupRecord
@@ -158,3 +160,14 @@ def test_what_went_wrong_is_said_of_the_workflow_itself() -> None:
     assert what_failed(Rollout(results=results), "orders") == "orders.x.0 on b: it hung"
     whole = WorkerResult(worker="c", state="rolled-back", error="c: no new connection came about")
     assert what_failed(Rollout(results=(whole,), failed=("c",)), "orders") == "c: no new connection came about"
+
+
+def test_rolling_back_passes_over_the_revert_whose_source_is_the_one_that_failed(
+    repository: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reverting(repository, monkeypatch, failed(on(repository, "orders.write.0"), "orders.write.0"))
+    with pytest.raises(ControllerError, match="deployment 3 is an automatic revert"):
+        prepare_rollback(repository.workspace(), "3", workflow=None, all_environments=True)
+    found = prepare_rollback(repository.workspace(), None, workflow=None, all_environments=True)
+    assert found.deployment == 1
+    assert found.planned.plan.quarantined == ()

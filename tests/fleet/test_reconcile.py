@@ -156,7 +156,7 @@ DAMAGE = {
     "a deleted unit": (f"rm {UNIT_FILE}", {("changed-unit", B), ("not-enabled", B)}),
     "a deleted unit that systemd has forgotten": (
         f"systemctl stop {_unit(B)}; rm {UNIT_FILE} {SYSTEM}/*.wants/{_unit(B)}; systemctl daemon-reload",
-        {("not-running", B)},
+        {("missing-replica", B)},
     ),
     "a masked unit": (
         f"ln -sf /dev/null {UNIT_FILE}; systemctl daemon-reload",

@@ -75,7 +75,7 @@ def test_secrets_are_compared_by_fingerprint(
         ({"release": "2" * 40}, "out-of-sync", ""),
         ({"release": None}, "out-of-sync", ""),
         ({"applied": {}}, "not-applied", JOB),
-        ({"units": {}}, "not-running", JOB),
+        ({"units": {}}, "missing-replica", JOB),
         ({"units": unit(enabled=False)}, "not-enabled", JOB),
         ({"units": unit(blob="f" * 40)}, "changed-unit", JOB),
         ({"units": unit(active="failed", result="exit-code")}, "failed", JOB),
@@ -153,8 +153,8 @@ def test_a_run_that_failed_is_no_drift_and_is_told() -> None:
 @pytest.mark.parametrize(
     ("timer", "service", "found"),
     [
-        (None, IDLE, f"not-running: {JOB}: its timer is not there"),
-        (WAITING, None, f"not-running: {JOB}: its unit is not there"),
+        (None, IDLE, f"missing-replica: {JOB}: its timer is not there"),
+        (WAITING, None, f"missing-replica: {JOB}: its unit is not there"),
         (msgspec.structs.replace(WAITING, active="inactive", sub="dead"), IDLE,
          f"not-running: {JOB}: its timer is inactive (dead)"),
         (msgspec.structs.replace(WAITING, enabled=False), IDLE, f"not-enabled: {JOB}: it would not start at boot"),
@@ -170,3 +170,14 @@ def test_what_is_wrong_with_the_timer_of_a_scheduled_job(
     timer: UnitState | None, service: UnitState | None, found: str
 ) -> None:
     assert scheduled(timer, service)[0] == [found]
+
+
+def test_a_job_that_is_placed_on_another_worker_is_told_apart_from_one_that_nobody_placed() -> None:
+    elsewhere = msgspec.structs.replace(desired(), placed={"gitopsd-x.y.0.service": "edge-2"})
+    found = find_drift(
+        elsewhere, msgspec.structs.replace(IN_SYNC, units={**unit(), "gitopsd-x.y.0.service": RUNNING}), "systemd"
+    )
+    assert [str(one) for one in found] == [
+        "changed-placement: gitopsd-x.y.0.service: its job is placed on edge-2, and is still here"
+    ]
+    assert (found[0].observed, found[0].desired) == ("edge-1", "edge-2")
