@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import zlib
@@ -13,6 +14,7 @@ from .errors import AgentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from .copy_place import CopyPlace
     from .deadline import Deadline
@@ -35,9 +37,9 @@ def feed(place: CopyPlace, port: str | None, payload: bytes, deadline: Deadline)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(max(0.1, deadline.remaining()))
         try:
-            connection.connect(str(place.sockets / str(end.get("socket"))))
+            _connect(connection, place.sockets / str(end.get("socket")))
             connection.sendall(f"gitopsd-channel/1 {end.get('channel')} feed\n".encode())
-            _greeted(connection)
+            _greeted(connection, deadline)
         except (FileNotFoundError, ConnectionError):
             raise AgentError(
                 "not-running", f"nobody listens at the input {name} of {place.name}: is the copy started?"
@@ -90,13 +92,19 @@ def _frames(lines: list[bytes]) -> Iterator[tuple[bytes, int]]:
         yield b"".join(batch), len(batch)
 
 
-def _greeted(connection: socket.socket) -> None:
+def _connect(connection: socket.socket, path: Path) -> None:
+    """To that very socket: jobs own its directory, and we are root, whom a link there could lead to any other one."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        connection.connect(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _greeted(connection: socket.socket, deadline: Deadline) -> None:
     answer = b""
     while not answer.endswith(b"\n") and len(answer) < _ANSWER_BYTES:
-        received = connection.recv(1)
-        if not received:
-            raise ConnectionResetError
-        answer += received
+        answer += _exactly(connection, 1, deadline)
     if answer != b"ok\n":
         raise AgentError("not-running", f"the copy refused: {answer.decode('utf-8', 'replace').strip()}")
 
@@ -110,16 +118,19 @@ def _send(connection: socket.socket, frames: list[tuple[bytes, int]], deadline: 
             connection.sendall(_HEADER.pack(len(lines), sequence) + lines)
             answered = 0
             while answered < sequence:
-                answered = _ACKNOWLEDGEMENT.unpack(_exactly(connection, _ACKNOWLEDGEMENT.size))[0]
+                answered = _ACKNOWLEDGEMENT.unpack(_exactly(connection, _ACKNOWLEDGEMENT.size, deadline))[0]
         except (socket.timeout, ConnectionError):
             return taken
         taken += count
     return taken
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, deadline: Deadline) -> bytes:
     received = b""
     while len(received) < size:
+        if deadline.passed:
+            raise socket.timeout  # another one than TimeoutError in Python 3.9
+        connection.settimeout(max(0.1, deadline.remaining()))
         more = connection.recv(size - len(received))
         if not more:
             raise ConnectionResetError

@@ -42,6 +42,11 @@ class Layout(NamedTuple):
         return self.root / "lock"
 
     @property
+    def guard(self) -> Path:
+        """Locked for moments, by whoever looks at `armed` to change it (marker.py)."""
+        return self.root / "guard"
+
+    @property
     def owner(self) -> Path:
         return self.root / "owner.json"
 

@@ -44,7 +44,9 @@ def is_held(layout: Layout) -> bool:
 
 def _acquire(layout: Layout, deadline: Deadline) -> int:
     while True:
-        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)  # whoever may open it for reading may lock it: a job could, and for ever
         if _try(descriptor, fcntl.LOCK_EX) and _still_there(layout, descriptor):
             return descriptor
         os.close(descriptor)

@@ -93,12 +93,13 @@ def clear(layout: Layout) -> None:
 @contextmanager
 def guarded(layout: Layout) -> Iterator[None]:
     """Keep the marker as it is while it is looked at and changed: for file operations only, no waiting inside."""
-    descriptor = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    # a file that nobody else may open, unlike the directory: a job could lock that, and would never be undone
+    descriptor = os.open(layout.guard, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         end = time.monotonic() + _GUARD_SECONDS
         while not _try(descriptor):
             if time.monotonic() >= end:
-                raise AgentError("busy", f"another agent holds {layout.root} for {_GUARD_SECONDS:.0f} s: retry")
+                raise AgentError("busy", f"another agent holds {layout.guard} for {_GUARD_SECONDS:.0f} s: retry")
             time.sleep(_POLL_SECONDS)
         yield
     finally:

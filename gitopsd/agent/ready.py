@@ -6,6 +6,7 @@ import http.client
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,14 +78,23 @@ def _connect(port: int, seconds: float) -> str | None:
 def _fetch(ready: Ready, seconds: float) -> str | None:
     # http.client follows no redirect and heeds no proxy: nothing but this machine is asked
     connection = http.client.HTTPConnection(ready.host.partition(":")[0], ready.port, timeout=seconds)
+    cut = threading.Timer(seconds, _cut, (connection,))  # the time limit of the connection is for each byte anew
+    cut.daemon = True
+    cut.start()
     try:
         connection.request("GET", ready.path, headers={"Host": ready.host, "Connection": "close"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return f"it does not answer on 127.0.0.1:{ready.port} ({ready.url})"
     finally:
+        cut.cancel()
         connection.close()
     return None if 200 <= status < 400 else f"it answers {ready.url} with status {status}"
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
+    with suppress(OSError, AttributeError):  # it has ended meanwhile
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _join(waits: Collection[_Wait], seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -158,7 +159,15 @@ def completed_jobs(layout: Layout) -> list[str]:
         found = sorted(path.name for path in layout.state.iterdir())
     except FileNotFoundError:
         return []
-    return [job for job in found if layout.completed(job).is_file()]
+    return [job for job in found if _is_plain_file(layout.completed(job))]
+
+
+def _is_plain_file(path: Path) -> bool:
+    """In a directory of a job's own: whatever it put there, even what can't be looked up, is at most not a file."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _read_json(path: Path) -> Any:

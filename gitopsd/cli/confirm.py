@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from gitopsd.model.excerpt import printable
+
 
 def confirmed(question: str, refusal: str, *, yes: bool) -> bool:
     """Whether a person says yes; `refusal` is for when nobody is there to be asked. Raises UsageError with it then."""
@@ -11,7 +13,7 @@ def confirmed(question: str, refusal: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise click.UsageError(f"{refusal} without being asked: add --yes")
-    if click.confirm(question, err=True):
+    if click.confirm(printable(question), err=True):
         return True
     click.echo("nothing was done", err=True)
     return False

@@ -126,7 +126,7 @@ def feed(session: Session, name: str, worker: str | None, port: str | None) -> i
     workspace = session.workspace()
     target, _ = copies.find_copy(workspace, name, worker)
     fed = copies.feed(workspace, target, name, port, events)
-    click.echo(f"{name}: {fed.acknowledged} of {fed.events} events acknowledged at its input {fed.port}")
+    click.echo(printable(f"{name}: {fed.acknowledged} of {fed.events} events acknowledged at its input {fed.port}"))
     if fed.acknowledged < fed.events:
         click.echo("it stopped taking events: `gitopsd job list` shows whether it runs; feed it the rest", err=True)
         return exit_codes.FAILED

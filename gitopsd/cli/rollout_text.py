@@ -125,11 +125,11 @@ class RolloutText:
             if not self._heard:
                 return
             if self._live is not None and (self._err or sys.stdout.isatty()):
-                self._live.print((part, colour) for text, colour in lines for part in text.split("\n"))
+                self._live.print((part, colour) for text, colour in lines for part in _parts(text))
                 return
             try:
                 for text, colour in lines:
-                    for line in text.split("\n"):
+                    for line in _parts(text):
                         click.secho(printable(line), fg=colour, err=self._err)
             except BrokenPipeError:
                 self._heard = False
@@ -138,6 +138,13 @@ class RolloutText:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def _parts(text: str) -> list[str]:
+    """Its lines, all but the first indented: none that a worker sent passes for one of ours."""
+    first, *more = text.split("\n")
+    indent = " " * (len(first) - len(first.lstrip()) + 2)
+    return [first, *(indent + line for line in more)]
 
 
 def _end_lines(rollout: Rollout) -> Iterator[tuple[str, str | None]]:

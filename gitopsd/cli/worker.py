@@ -106,7 +106,7 @@ def probe(session: Session, names: tuple[str, ...], *, commit: bool, as_json: bo
     if commit:
         recorded = record_facts(workspace, {one.worker: one.facts for one in found if one.facts is not None})
         for line in recorded.changes:
-            click.echo(f"facts of {line}", err=True)
+            click.echo(printable(f"facts of {line}"), err=True)
         committed = f"committed as {recorded.commit[:12]}: plans go by it from now on"
         click.echo(committed if recorded.commit else "nothing new was found: there is nothing to commit", err=True)
     return 1 if any(one.facts is None or one.facts.problems for one in found) else 0
@@ -133,7 +133,7 @@ def teardown(session: Session, name: str, *, with_copies: bool, yes: bool) -> in
     removed = teardown_worker(workspace, known, name, with_copies=with_copies)
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:
-        click.echo(f"{name}: removed {directory}")
+        click.echo(printable(f"{name}: removed {directory}"))
     return 0
 
 

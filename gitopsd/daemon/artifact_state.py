@@ -28,6 +28,7 @@ from gitopsd.model.artifacts import (
 from gitopsd.model.control import ControlRecord
 from gitopsd.model.memory import Forgetful, Memory, memory_key
 from gitopsd.model.names import NAME_PATTERN
+from gitopsd.model.not_json import NOT_JSON
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import TREE, Graft, TreeEntry, TreeFile, object_id
 from gitopsd.repo.artifacts import ArtifactHead, find_entry, list_files, list_folder, read_file
@@ -204,7 +205,7 @@ def _record(content: bytes | None, kind: type[T], path: str) -> T:
     """A record of the artifact branch; one that isn't there is empty."""
     try:
         return msgspec.json.decode(content or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise RepositoryError(
             f"{path} on the artifact branch can't be read: {error}", "`git log` of that branch says who changed it"
         ) from None

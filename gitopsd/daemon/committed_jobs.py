@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from gitopsd.compiler.render.workflow import RenderedJob, RenderedWorkflow, WorkflowText
 from gitopsd.daemon.artifact_state import read_placement_record
 from gitopsd.model.artifacts import PLACEMENT_FOLDER, RELEASE_FILE, WORKERS_FOLDER, PlacementRecord
+from gitopsd.model.not_json import NOT_JSON
 from gitopsd.model.release import ReleaseRecord
 from gitopsd.model.trees import EXECUTABLE, FILE, TREE, TreeFile
 from gitopsd.repo.artifacts import find_entry, list_files, list_folder, read_file
@@ -54,7 +55,7 @@ def committed_release(repository: Repository, tree: str, worker: str) -> Committ
     try:
         record = msgspec.json.decode(content, type=ReleaseRecord)
         entries = msgspec.json.decode(content).get("jobs", {})
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise _unusable(worker, f"its release.json can't be read: {error}") from None
     jobs, units = (list_folder(repository, release.id, folder) for folder in ("jobs", "units"))
     found = []

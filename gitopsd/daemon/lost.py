@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import msgspec
 from msgspec import structs
 
 from gitopsd import __version__
@@ -23,6 +22,7 @@ from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.superseding import number_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, LostWorker
+from gitopsd.model.not_json import NOT_JSON
 from gitopsd.planner.lost import Verdict, is_over, judge, local_spools
 from gitopsd.planner.plan.sides import side_of
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead, history, read_head
@@ -72,7 +72,7 @@ def find_lost(
         try:
             side = side_of(before.files(releases[name]), before.blob)
             held_back[name] = local_spools({job: side.document(job) for job in side.jobs}, fleet[name])
-        except (KeyError, msgspec.DecodeError) as error:
+        except (KeyError, *NOT_JSON) as error:
             held_back[name] = f"what it holds can't be known: its release can't be read: {error}"
     verdicts = judge(fleet, absences, read_facts(repository, head.commit.tree).lost, held_back)
     return tuple(verdict for verdict in verdicts if verdict.worker in over)

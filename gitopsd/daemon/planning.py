@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
 from msgspec import structs
 
 from gitopsd import __version__
@@ -25,6 +24,7 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import CONTROL_FILE, ArtifactState, FactsRecord
 from gitopsd.model.diagnostic import Diagnostic, Location, has_errors
 from gitopsd.model.memory import Memory
+from gitopsd.model.not_json import NOT_JSON
 from gitopsd.model.plan import Plan, PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.system import WorkflowSummary
@@ -219,7 +219,7 @@ def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord
             kept_away=compiled.kept_away,
             returns=version.returns,
         )
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise RepositoryError(
             f"a release.json on the artifact branch can't be read: {error}",
             "`git log` of that branch says who changed it",

@@ -10,6 +10,7 @@ from msgspec import structs
 from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import WORKERS_FOLDER, PlacedWorker
 from gitopsd.model.facts import Owner
+from gitopsd.model.not_json import NOT_JSON
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
 from gitopsd.repo.artifacts import find_entry, list_files, list_folder
 from gitopsd.repo.errors import RepositoryError
@@ -49,7 +50,7 @@ def _desired(repository: Repository, worker: str, release: str) -> DesiredReleas
     files = release_files(repository, release)
     try:
         record = msgspec.json.decode(repository.read(files["release.json"][1], "blob"), type=ReleaseRecord)
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, *NOT_JSON) as error:
         raise RepositoryError(
             f"the release of {worker} has no usable release.json: {error}", "`gitopsd apply` renders it anew"
         ) from None

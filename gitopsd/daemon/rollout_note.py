@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.not_json import NOT_JSON
 from gitopsd.planner.hot_edits import HotEdit
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead
 from gitopsd.repo.notes import read_note, update_note
@@ -150,7 +151,7 @@ def parse_note(content: bytes | None) -> RolloutNote:
     """The note; one that is not ours to read counts as empty, since anybody may write notes."""
     try:
         return msgspec.json.decode(content or b"{}", type=RolloutNote)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return RolloutNote()
 
 

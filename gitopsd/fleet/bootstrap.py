@@ -15,6 +15,7 @@ from gitopsd.fleet.exchange import CutOff, Exchanged, NotStarted, exchange
 from gitopsd.fleet.layout import SYSTEM_ROOT
 from gitopsd.fleet.shell import PYTHON, Rights
 from gitopsd.fleet.wire import excerpt
+from gitopsd.model.not_json import NOT_JSON
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -145,7 +146,7 @@ def _answer(name: str, user: str, where: str, done: Exchanged) -> Prepared:
     lines = done.stdout.splitlines()  # login scripts may print before it
     try:
         return msgspec.json.decode(lines[-1] if lines else b"", type=Prepared)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise WorkerRefused(
             name,
             "protocol",

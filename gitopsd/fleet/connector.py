@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from contextlib import suppress
@@ -36,6 +37,8 @@ _LOOK_SECONDS = 5.0
 # a peer that takes nothing any more, so that whoever sends to it doesn't wait without end
 _UNSENT_MILLISECONDS = 30_000
 _REKEY_SECONDS = 10.0
+_ADDRESS = re.compile(r"[A-Za-z0-9.:_%][A-Za-z0-9.:_%-]{0,252}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its warnings are for `--debug`, not for stderr
 
@@ -57,6 +60,7 @@ class Connector:
         """
         if not target.address:
             raise WorkerUnreachable(target.name, "connect", f"{target.name}: the fleet file has no address for it")
+        _require_plain(target)
         pinned = _pinned(target)
         connection = fabric.Connection(target.address, user=target.user, port=target.port, config=self._config)
         where = f"{connection.host}:{connection.port}"
@@ -192,6 +196,18 @@ def _transport_factory(pinned: HostKey | None) -> Callable[..., paramiko.Transpo
         return transport
 
     return make
+
+
+def _require_plain(target: Target) -> None:
+    """`Match exec` and ProxyCommand of ~/.ssh/config put both into commands, and `fleet.json` may be anybody's."""
+    for what, text, pattern in (("address", target.address or "", _ADDRESS), ("user", target.user or "x", _USER)):
+        if not pattern.fullmatch(text):
+            raise WorkerUnreachable(
+                target.name,
+                "connect",
+                f"{target.name}: {text[:60]!r} can't be its {what}, so nothing was tried: correct the fleet file, or "
+                "look who changed fleet.json on the artifact branch",
+            )
 
 
 def _pinned(target: Target) -> HostKey | None:

@@ -120,22 +120,23 @@ def receive(channel: Channel, stderr: bytearray, deadline: float) -> bytes:
     """What comes next on stdout, empty at its end; stderr is emptied meanwhile. Raises TimeoutError or CutOff."""
     while True:
         while channel.recv_stderr_ready():
-            stderr += channel.recv_stderr(CHUNK)
-            del stderr[:-_MOST_STDERR]
+            _take_stderr(channel, stderr, deadline)
         channel.settimeout(min(_TICK_SECONDS, left(deadline)))
         try:
-            return channel.recv(CHUNK)
+            received = channel.recv(CHUNK)
         except TimeoutError:
-            if time.monotonic() >= deadline:
-                raise
+            received = None
+        _require_time(deadline)  # also of one that never falls silent
+        if received is not None:
+            return received
 
 
 def ended(channel: Channel, stdout: bytes, stderr: bytearray, deadline: float) -> Exchanged:
     """A command that has closed its stdout. Raises TimeoutError or CutOff."""
-    channel.settimeout(left(deadline))
-    while chunk := channel.recv_stderr(CHUNK):
-        stderr += chunk
-        del stderr[:-_MOST_STDERR]
+    while True:
+        channel.settimeout(left(deadline))
+        if not _take_stderr(channel, stderr, deadline):
+            break
     # recv_exit_status() itself waits without end
     if not channel.status_event.wait(left(deadline)):
         raise CutOff("it closed its output but did not end in time")
@@ -144,6 +145,20 @@ def ended(channel: Channel, stdout: bytes, stderr: bytearray, deadline: float) -
     if status is None and (transport is None or not transport.is_active()):
         raise CutOff("the connection was lost")
     return Exchanged(status, stdout, bytes(stderr))
+
+
+def _take_stderr(channel: Channel, stderr: bytearray, deadline: float) -> bool:
+    """Whether there may be more. Raises TimeoutError."""
+    chunk = channel.recv_stderr(CHUNK)
+    stderr += chunk
+    del stderr[:-_MOST_STDERR]
+    _require_time(deadline)
+    return bool(chunk)
+
+
+def _require_time(deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise TimeoutError
 
 
 def left(deadline: float) -> float:

@@ -8,7 +8,7 @@ import msgspec
 
 from gitopsd.fleet.errors import WorkerRefused
 from gitopsd.fleet.wire import excerpt
-from gitopsd.model.facts import Observation, Owner, UnitState  # noqa: TC001 -- msgspec reads the annotations at run time
+from gitopsd.model.facts import Moment, Observation, Owner, UnitState  # noqa: TC001 -- msgspec reads the annotations at run time
 
 
 class JobFailure(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class Ownership(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: Owner | None
     deployment: int = 0
-    activated: float | None = None
+    activated: Moment | None = None
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +140,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     job: str
     release: str
-    made: float | None = None
+    made: Moment | None = None
     secrets: tuple[str, ...] = ()
     state: UnitState | None = None
 

@@ -13,6 +13,7 @@ import msgspec
 
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.wire import decode_answer
+from gitopsd.model.not_json import NOT_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _TICK_SECONDS = 0.2  # how soon somebody who wants to stop is heard
 _SILENCE_SECONDS = 40.0  # the agent's heartbeat is four times as often
 _CHUNK = 64 * 1024
+_LONGEST_LINE = 4 * 1024 * 1024
 _END_SECONDS = 5.0
 
 
@@ -110,16 +112,25 @@ def log_lines(worker: str, stream: Stream, stop: Event) -> Iterator[str]:
                 raise _cut_off(worker, "the connection ended")
             heard = time.monotonic()
             *answers, rest = (rest + read).split(b"\n")
+            if len(rest) > _LONGEST_LINE:
+                raise _cut_off(worker, f"it sent a line of more than {_LONGEST_LINE} bytes")
             for answer in answers:
                 if not begun:
                     decode_answer(worker, "follow", None, answer, b"")
                     begun = True
                     continue
-                line = msgspec.json.decode(answer, type=_Line).line
+                line = _line(worker, answer)
                 if line is not None:
                     yield line
     finally:
         stream.close()
+
+
+def _line(worker: str, answer: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(answer, type=_Line).line
+    except NOT_JSON:
+        raise _cut_off(worker, "what came makes no sense") from None
 
 
 def _cut_off(worker: str, reason: str) -> WorkerUnreachable:

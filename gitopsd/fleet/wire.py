@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gitopsd.fleet.errors import WorkerRefused
+from gitopsd.model.not_json import NOT_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 _EXCERPT = 300
+_EXCERPT_BYTES = 16 * _EXCERPT
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,7 +41,7 @@ def decode_answer(worker: str, verb: str, status: int | None, stdout: bytes, std
     """The agent's one line; WorkerRefused when it says no, or when what came back is no answer."""
     try:
         answer = msgspec.json.decode(stdout, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise _no_answer(worker, verb, status, stdout, stderr) from None
     if answer.pop("ok", None) is True:
         return answer
@@ -53,7 +55,7 @@ def decode_answer(worker: str, verb: str, status: int | None, stdout: bytes, std
 
 def excerpt(output: bytes) -> str:
     """The end of what a command printed, on one line, fit for a message."""
-    text = " ".join(output.decode("utf-8", "replace").split())
+    text = " ".join(output[-_EXCERPT_BYTES:].decode("utf-8", "replace").split())
     printable = "".join(character if character.isprintable() else "?" for character in text)
     return printable if len(printable) <= _EXCERPT else "…" + printable[-_EXCERPT:]
 

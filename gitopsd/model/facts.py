@@ -1,6 +1,11 @@
 """What is observed of a worker. Fields that a newer agent adds are ignored: either side may be updated first."""
 
+from typing import Annotated
+
 import msgspec
+
+Moment = Annotated[float, msgspec.Meta(ge=-62_135_596_800, le=253_402_300_799)]
+"""Seconds since the epoch by a worker's clock, of the years 1 to 9999: others can't be written as a date."""
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +29,11 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     main_pid: int
     restarts: int
     enabled: bool
-    since: float | None = None
+    since: Moment | None = None
     blob: str | None = None
     drop_ins: tuple[str, ...] = ()
-    next_run: float | None = None
-    last_run: float | None = None
+    next_run: Moment | None = None
+    last_run: Moment | None = None
 
 
 class ObservedFile(msgspec.Struct, frozen=True, array_like=True):
@@ -60,7 +65,7 @@ class RolledBackTo(msgspec.Struct, frozen=True, kw_only=True):
 
     release: str
     to: str | None
-    at: float
+    at: Moment
     reason: str
     token: str = ""
 

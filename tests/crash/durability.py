@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 ROOT = PurePosixPath("/var/lib/gitopsd")
 UNITS = PurePosixPath("/etc/systemd/system")
 RELEASES, CURRENT = ROOT / "releases", ROOT / "current"
-# what counts for a killed agent only: after a boot systemd has read everything anew, and nobody holds the lock
-NOT_SYNCED = {ROOT / "activating", ROOT / "lock"}
+# what counts for a killed agent only: after a boot systemd has read everything anew, and nobody holds a lock
+NOT_SYNCED = {ROOT / "activating", ROOT / "lock", ROOT / "guard"}
 TRACED = (
     "openat,fsync,fdatasync,fchmod,chmod,rename,renameat,renameat2,symlink,symlinkat,mkdir,mkdirat,unlink,unlinkat,"
     "rmdir,execve"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitopsd.daemon.committed_jobs import committed_workflow
+from gitopsd.daemon.rollout_note import RolloutNote, parse_note
 from gitopsd.model.trees import EXECUTABLE, SYMLINK, Graft, TreeFile, build_tree
 from gitopsd.repo.artifacts import artifact_branch, list_folder, read_head
 from gitopsd.repo.commit import write_commit
@@ -49,12 +50,18 @@ def release(jobs: object) -> TreeFile:
 JOB = {"kind": "service", "digest": "d", "unit": "gitopsd-x.a.0.service", "on_change": "restart"}
 
 
+DEEP = TreeFile(b'{"format": 1, "later": ' + b"[" * 50_000 + b"]" * 50_000 + b"}")
+
+
 @pytest.mark.parametrize(
     "files",
     [
         {"workers/edge-1/release.json": TreeFile(b"not json")},
         {"workers/edge-1/release.json": TreeFile(b"[]")},
         {"workers/edge-1/release.json": TreeFile(b"[" * 5_000)},
+        {"workers/edge-1/release.json": DEEP},
+        {"facts.json": DEEP},
+        {"control.json": DEEP},
         {"workers/edge-1/release.json": release({"x.a.0": {}})},
         {"workers/edge-1/release.json": release({"x.a.0": "text"})},
         {"workers/edge-1/release.json": release({"\x1b]0;pwn\x07.a.0": JOB})},
@@ -83,6 +90,11 @@ def test_what_is_no_record_is_refused_with_the_way_to_who_wrote_it(
         deployed.plan()
     assert "artifact branch" in refusal.value.message
     assert refusal.value.message.isprintable()
+
+
+def test_a_note_that_anybody_may_have_written_counts_as_none() -> None:
+    for content in (DEEP.data, b"[", b'{"rollouts": [{"started": "\xff"}]}', b'{"rollouts": 1}'):
+        assert parse_note(content) == RolloutNote()
 
 
 def test_an_executable_record_is_read_all_the_same(deployed: Deployments) -> None:

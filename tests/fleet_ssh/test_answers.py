@@ -42,6 +42,8 @@ def refused(stdout: bytes, stderr: bytes = b"", status: int | None = 0) -> Worke
         (b"Welcome to edge-1!\n", b"", 0),
         (b'motd\n{"ok": true}\n', b"", 0),
         (b'{"ok": true', b"", 0),
+        (b'{"ok": true, "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", b"", 0),
+        (b'{"ok": true, "x": "\xff"}', b"", 0),
         (b"[1, 2]", b"", 0),
         (b"null", b"", 0),
         (b"{}", b"", 0),
@@ -86,6 +88,8 @@ def test_an_observation_is_typed_and_fields_of_a_newer_agent_are_ignored() -> No
         {"files": [["only a path"]]},
         {"applied": {"a": 1}},
         {"interrupted": "no"},
+        {"rolled_back": {"release": "b" * 40, "to": None, "at": 1e308, "reason": ""}},
+        {"units": {"gitopsd-orders.a.0.service": {**UNIT, "since": -1e12}}},
         {"owner": "me"},
     ],
 )

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from gitopsd.model.not_json import NOT_JSON
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
@@ -77,7 +79,7 @@ def read_document(content: bytes) -> JobDocument:
     """An empty one where the content is of a form that this version doesn't know."""
     try:
         raw = _DECODER.decode(content)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return JobDocument()
     joined = raw.runner or raw.channels
     return JobDocument(

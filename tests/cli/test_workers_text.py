@@ -1,0 +1,31 @@
+"""What workers say, on a person's terminal."""
+
+import io
+
+import pytest
+
+from gitopsd.cli.confirm import confirmed
+from gitopsd.cli.rollout_text import RolloutText
+from gitopsd.daemon.converge import WorkerResult
+
+
+def test_no_line_of_a_workers_message_passes_for_another_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    error = "edge-1: no\n  edge-2: converged (3 started)\x1b[1A\n::error::x"
+    RolloutText().result(WorkerResult(worker="edge-1", state="failed", error=error))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "  edge-1: failed"
+    assert all(line.startswith("    ") for line in said[1:])
+    assert "\x1b" not in "".join(said)
+    assert not any(line.lstrip().startswith("::") for line in said)
+
+
+def test_a_question_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert not confirmed("Remove /x\x1b[2K?", "it is not removed", yes=False)
+    said = "".join(capsys.readouterr())
+    assert "\x1b" not in said
+    assert r"/x\x1b[2K?" in said
