@@ -6,6 +6,7 @@ from threading import Event
 from typing import TypeVar
 
 from gitopsd.daemon.artifact_state import read_fleet
+from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
@@ -19,8 +20,14 @@ _Result = TypeVar("_Result")
 
 
 def ssh_settings(workspace: Workspace) -> SshSettings:
-    ssh = workspace.configuration.ssh
-    return SshSettings(identity=(ssh.identity,) if ssh.identity else (), jump=ssh.jump or None)
+    ssh, policy = workspace.configuration.ssh, published_policy(workspace.configuration)
+    external = policy is None or policy.external_workers
+    return SshSettings(
+        identity=(ssh.identity,) if ssh.identity else (),
+        jump=ssh.jump or None,
+        addresses=None if policy is None else policy.addresses if external else (),
+        local_workers=policy is None or policy.local_workers,
+    )
 
 
 def deployed_targets(

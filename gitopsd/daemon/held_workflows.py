@@ -30,13 +30,22 @@ from gitopsd.repo.repository import Repository
 class Surroundings:
     """What the jobs would run among now: the workers that stay, the policy in force, and the id of the runtime.
 
-    `stores`: directory of a file-store -> the workflow that has it, of those that aren't held.
+    `stores`: directory of a file-store -> the workflow that has it, of those that aren't held. `closed` are the workers
+    that take no new jobs, being cordoned or lost; `placed`, job -> worker, is what they hold all the same.
     """
 
     workers: Mapping[str, PlacedWorker]
     policy: PolicyRecord
     runtime: str
     stores: Mapping[str, str] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+    placed: Mapping[str, str] = field(default_factory=dict)
+
+    def why_closed(self, job: str, worker: str) -> str:
+        """Why the job can't come back to where it was; empty where it can, or never left."""
+        if worker not in self.closed or self.placed.get(job) == worker:
+            return ""
+        return f"its worker {worker} takes no new jobs: it is cordoned or lost"
 
     def clash(self, paths: Iterable[str]) -> str:
         """How a store of theirs lies where one of `paths` does, or inside, or around; empty where none does."""
@@ -115,6 +124,7 @@ def hold(
                 policy=surroundings.policy,
                 clash=surroundings.clash(document.stores),
             )
+            why = why or surroundings.why_closed(job.name, worker)
             if why:
                 left_out[job.name] = why
             else:

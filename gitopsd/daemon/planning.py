@@ -139,7 +139,7 @@ def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRec
     allowed = committed.policy or PolicyRecord()
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
-    out = _quarantined(workspace, head, front.linked, summaries, allowed)
+    out = _quarantined(workspace, head, front.linked, summaries, replace(committed, policy=allowed))
     earlier = earlier_placement(workspace.repository, head, committed, form.without(out.held))
     state = replace(committed, placement=committed.placement if earlier is None else earlier, policy=allowed)
     compiled = compile_back(
@@ -175,12 +175,18 @@ def _quarantined(
     head: ArtifactHead | None,
     linked: Linked,
     summaries: Sequence[WorkflowSummary],
-    policy: PolicyRecord,
+    state: ArtifactState,
 ) -> Quarantined:
     control = control_of(workspace.repository, head)
     if not control.quarantines:
         return Quarantined()
-    surroundings = Surroundings(workers=fleet_workers(linked), policy=policy, runtime=build_tree(runtime_files()).id)
+    surroundings = Surroundings(
+        workers=fleet_workers(linked),
+        policy=state.policy or PolicyRecord(),
+        runtime=build_tree(runtime_files()).id,
+        closed=state.cordoned | state.lost,
+        placed=state.placement,
+    )
     return quarantined(workspace.repository, head, control, summaries, surroundings)
 
 

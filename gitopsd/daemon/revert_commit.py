@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gitopsd import __version__
 from gitopsd.compiler.render.held import HeldWorkflow
-from gitopsd.daemon.artifact_state import committed_policy, read_fleet
+from gitopsd.daemon.artifact_state import committed_policy, read_facts, read_fleet, read_placement
 from gitopsd.daemon.committed_jobs import committed_release, committed_workflow, job_document
 from gitopsd.daemon.completed import Record
 from gitopsd.daemon.control import control_of, known_pause, moment, owner_of
@@ -200,11 +200,14 @@ def _chosen(
 
 def _held(workspace: Workspace, head: ArtifactHead, chosen: Mapping[str, _Chosen]) -> dict[str, HeldWorkflow]:
     repository, tree = workspace.repository, head.commit.tree
+    control = control_of(repository, head)
     surroundings = Surroundings(
         workers={name: worker for name, worker in read_fleet(repository, tree).items() if not worker.leaving},
         policy=published_policy(workspace.configuration) or committed_policy(repository, tree) or PolicyRecord(),
         runtime=_runtime(repository, head),
-        stores=_stores(repository, head, {*chosen, *control_of(repository, head).quarantines}),
+        stores=_stores(repository, head, {*chosen, *control.quarantines}),
+        closed=frozenset(control.cordons) | frozenset(read_facts(repository, tree).lost),
+        placed=read_placement(repository, tree),
     )
     return {name: hold(repository, name, one.quarantine, one.origin, surroundings) for name, one in chosen.items()}
 

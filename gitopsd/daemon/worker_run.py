@@ -32,7 +32,7 @@ _MOST_LOGS, _LOG_LINES = 5, 20
 
 _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 
-_NOT_SENT = frozenset({"connect", "host-key", "banner", "auth"})
+_NOT_SENT = frozenset({"resolve", "jump", "refused", "connect", "host-key", "banner", "auth"})
 """Stages at which nothing was asked of the worker yet."""
 
 _UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "unsupported", "no-python", "no-sudo"})

@@ -3,7 +3,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Self
 
+from gitopsd.fleet.allowed import why_not_allowed
 from gitopsd.fleet.connector import Connector
+from gitopsd.fleet.errors import WorkerRefused
 from gitopsd.fleet.local import LocalWorker
 from gitopsd.fleet.pool import Pool
 from gitopsd.fleet.ssh import SshWorker
@@ -30,7 +32,10 @@ class Workers:
         self._lock = threading.Lock()
 
     def connect(self, target: Target) -> WorkerConnection:
-        """A connection that opens on its first call, unless one is kept; close it, or use it in a `with`."""
+        """A connection that opens on its first call, unless one is kept; close it, or use it in a `with`.
+
+        Raises WorkerRefused `policy` for a worker that isn't where the settings let workers be.
+        """
         return self._connection(target, anew=False)
 
     def connect_anew(self, target: Target) -> WorkerConnection:
@@ -51,6 +56,9 @@ class Workers:
         self.close()
 
     def _connection(self, target: Target, *, anew: bool) -> WorkerConnection:
+        refusal = why_not_allowed(target, self._settings)
+        if refusal is not None:
+            raise WorkerRefused(target.name, "policy", f"{target.name}: {refusal}. Nothing was sent")
         if target.connection == "local":
             return LocalWorker(target)
         with self._lock:  # one of them: jump hosts are shared by all threads

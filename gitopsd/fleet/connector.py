@@ -29,6 +29,7 @@ from gitopsd.fleet.jumps import JumpRefused, Jumps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gitopsd.fleet.errors import Stage
     from gitopsd.fleet.target import SshSettings, Target
 
 _KEEPALIVE_SECONDS = 30
@@ -121,7 +122,7 @@ class Connector:
             why = "" if in_time else f": {_reason(error)}"
             raise WorkerUnreachable(
                 target.name,
-                "connect",
+                _stage_of(error),
                 f"{target.name}: no connection to {where}{through}{in_time}{why}. "
                 "Is the machine up, is the address right, does a firewall let us in?",
             ) from error
@@ -196,6 +197,13 @@ def _transport_factory(pinned: HostKey | None) -> Callable[..., paramiko.Transpo
         return transport
 
     return make
+
+
+def _stage_of(error: Exception) -> Stage:
+    """A machine that refuses is there, and a name that can't be resolved says nothing about any machine."""
+    if isinstance(error, socket.gaierror):
+        return "resolve"
+    return "refused" if isinstance(error, ConnectionRefusedError) else "connect"
 
 
 def _require_plain(target: Target) -> None:

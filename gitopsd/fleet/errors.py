@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Stage = Literal["connect", "host-key", "banner", "auth", "exec", "read"]
+Stage = Literal["resolve", "jump", "refused", "connect", "host-key", "banner", "auth", "exec", "read"]
 
 
 class WorkerError(Exception):

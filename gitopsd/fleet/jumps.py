@@ -78,4 +78,4 @@ def close(connection: Any) -> None:
 
 
 def _unreachable(worker: str, reason: str) -> WorkerUnreachable:
-    return WorkerUnreachable(worker, "connect", f"{worker}: {reason}")
+    return WorkerUnreachable(worker, "jump", f"{worker}: {reason}")

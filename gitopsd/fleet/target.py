@@ -30,11 +30,15 @@ class SshSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: private key files; none means ssh-agent and the default keys of ~/.ssh, as OpenSSH would.
     jump: a host, as for OpenSSH's ProxyJump, to go through. config: another file than ~/.ssh/config (for tests).
+    addresses: the networks that workers may be in, None for anywhere; local_workers: whether this machine may be one.
+    What is deployed says where workers are, and only the operator where they may be.
     """
 
     identity: tuple[str, ...] = ()
     jump: str | None = None
     config: str | None = None
+    addresses: tuple[str, ...] | None = None
+    local_workers: bool = True
     connect_seconds: float = 10.0
     banner_seconds: float = 10.0
     auth_seconds: float = 15.0

@@ -130,3 +130,11 @@ def test_a_secret_that_was_written_into_the_configuration_is_not_repeated(
     ran = operator.run("--config", str(configuration), "plan", expect=1)
     assert f"{configuration}:" in ran.stderr
     assert "hunter2" not in ran.stderr + ran.stdout
+
+
+def test_a_worker_that_the_artifact_branch_puts_elsewhere_is_not_reached(operator: Operator) -> None:
+    operator.run("apply")
+    held = governed(operator, "policy: {local_workers: false}")
+    ran = held.run("reconcile", "--now", expect=1)
+    assert "doesn't let this machine be a worker" in ran.stdout
+    assert "Nothing was sent" in ran.stdout

@@ -148,6 +148,21 @@ def test_nothing_is_reverted_once_a_newer_deployment_is_there(repository: Deploy
     assert head_of(repository) == newest
 
 
+def test_jobs_that_left_a_drained_worker_do_not_come_back_to_it(repository: Deployments) -> None:
+    before = repository.placement()
+    cordon_worker(repository.workspace(), "edge-3", reason="disk", until="", drained=True)
+    repository.commit({"workflows/orders.yaml": workflow("orders", 4, path="worse")})
+    repository.deploy()
+    assert "edge-3" not in repository.placement().values()
+    done, _ = revert(repository, went(repository, failed={"edge-1": []}), "orders")
+    assert done is not None
+    after = repository.placement()
+    assert "edge-3" not in after.values()
+    back = {job: worker for job, worker in after.items() if job.startswith("orders.")}
+    assert back
+    assert back.items() <= before.items()
+
+
 def test_a_cordon_that_came_meanwhile_is_kept_and_moves_nothing(repository: Deployments) -> None:
     head = went(repository, failed={"edge-1": []})
     cordon_worker(repository.workspace(), "edge-2", reason="disk", until="", drained=True)

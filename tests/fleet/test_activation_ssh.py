@@ -141,10 +141,10 @@ def test_a_machine_that_is_frozen_ends_at_the_banner(machine: Machine, workers: 
 
 
 def test_a_port_that_refuses_and_a_name_that_does_not_exist_are_told_apart(machine: Machine, workers: Workers) -> None:
-    for changes in ({"port": 23}, {"address": "no-such-host.invalid"}):
+    for stage, changes in (("refused", {"port": 23}), ("resolve", {"address": "no-such-host.invalid"})):
         with pytest.raises(WorkerUnreachable) as refused:
             verbs.observe(workers.connect(target_of(machine, **changes)))
-        assert refused.value.stage == "connect"
+        assert refused.value.stage == stage
 
 
 def test_a_user_who_is_not_let_in_is_named(machine: Machine, workers: Workers) -> None:

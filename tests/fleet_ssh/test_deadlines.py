@@ -159,7 +159,7 @@ def test_a_jump_host_that_hangs_holds_up_those_behind_it_alone(settings: SshSett
         for outcome in outcomes.values():
             assert isinstance(outcome, Failed)
             assert isinstance(outcome.error, WorkerUnreachable)
-            assert outcome.error.stage == "connect"
+            assert outcome.error.stage == "jump"
             assert "jump host" in outcome.error.message
 
 

@@ -49,7 +49,7 @@ def test_a_port_where_nobody_listens() -> None:
     target = Target(name="edge-1", address="127.0.0.1", port=1, user="root", host_key=KEY)
     with Workers(SETTINGS) as workers, pytest.raises(WorkerUnreachable, match="refused") as caught:
         verbs.observe(workers.connect(target))
-    assert caught.value.stage == "connect"
+    assert caught.value.stage == "refused"
     assert caught.value.message.startswith("edge-1: no connection to 127.0.0.1:1: Connection refused. Is")
 
 
