@@ -26,7 +26,7 @@ class Reporter(RolloutText):
 
     def planned(self, planned: Planned) -> None:
         if not planned.plan.is_empty:
-            self._say(format_plan(planned.plan))
+            self._say_all([(line, None) for line in format_plan(planned.plan).split("\n")])
             self._say("")
 
     def committed(self, applied: Applied) -> None:

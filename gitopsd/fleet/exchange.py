@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from paramiko import Channel, Transport
 
 CHUNK = 64 * 1024
-MOST_STDOUT = 64 * 1024 * 1024
+MOST_STDOUT = 16 * 1024 * 1024  # a hostile worker may have all of it decoded
 _TICK_SECONDS = 0.5  # how often stderr is emptied while stdout is silent, so that neither blocks the other
 _SESSION_SECONDS = 10.0  # a kept connection may have died in silence: leave time for another one
 _MOST_STDERR = 64 * 1024
