@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import credentials, marker, records, store
 from .arm import Switch
 from .converge import Step, as_json, converge
+from .durable import remove
 from .errors import AgentError
 from .lock import exclusive
 from .observe import observe
@@ -65,6 +66,8 @@ def activate(layout: Layout, manager: ServiceManager, request: Request, deadline
     with exclusive(layout, deadline):
         records.take_over(layout, request.owner, request.deployment)
         with progress.timed("stage"):
+            for path in store.half_removed(layout):
+                remove(path)
             _stage(layout, request)
             release = load_release(layout.releases / request.manifest.release)
             staged = credentials.stage(layout, release, request.values)

@@ -8,7 +8,7 @@ from .credentials import fingerprints
 from .githash import read_directory, tree_id
 from .lock import is_held
 from .records import completed_jobs, read_applied, read_deployment, read_owner, read_rolled_back
-from .store import current_release, release_ids
+from .store import current_release, half_removed, release_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,9 @@ def observe(
 ) -> dict[str, Any]:
     """What this worker holds and runs right now; changes nothing.
 
-    `files` is there only where the release on disk is not what its name says. `interrupted`: an activation, or the
-    undoing of one, was killed midway, and the next one will finish it; `busy`: one is under way, so that this picture
-    may be mixed.
+    `files` is there only where the release on disk is not what its name says. `interrupted`: an activation, the
+    undoing of one, or the removal of a release was killed midway, and the next activation will finish it; `busy`: one
+    is under way, so that this picture may be mixed.
     `credentials` is there only where the controller gave a key: it has fingerprints made with that.
     """
     owner = read_owner(layout)
@@ -51,7 +51,7 @@ def observe(
         found["credentials"] = fingerprints(layout, key)
     # also where only the switch knows of it, which would undo what looks finished
     cut_short = layout.activating.exists() or (found["switch"] or {}).get("phase", marker.WAITING) != marker.WAITING
-    found["interrupted"] = cut_short and not found["busy"]
+    found["interrupted"] = (cut_short or bool(half_removed(layout))) and not found["busy"]
     if release is not None and (layout.releases / release).is_dir():
         entries = read_directory(layout.releases / release, hashes)
         found["tree"] = tree_id(entries)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import marker, switch_units
 from .durable import remove
 from .lock import exclusive
-from .store import current_release, release_ids
+from .store import current_release, doomed, release_ids
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,12 +39,11 @@ def prune(layout: Layout, keep: Collection[str], deadline: Deadline) -> dict[str
 
 
 def _remove_release(layout: Layout, release: str) -> None:
-    # renamed first: half a release must not lie in releases/, should we be killed
     layout.staging.mkdir(mode=0o700, exist_ok=True)
-    doomed = layout.staging / f"removed-{release}"
-    remove(doomed)
-    (layout.releases / release).rename(doomed)
-    remove(doomed)
+    aside = doomed(layout, release)
+    remove(aside)
+    (layout.releases / release).rename(aside)
+    remove(aside)
 
 
 def _used(layout: Layout, releases: list[str]) -> set[str]:

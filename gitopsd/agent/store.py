@@ -34,6 +34,16 @@ def current_release(layout: Layout) -> str | None:
     return name if parent == "releases" and is_object_id(name) else None
 
 
+def doomed(layout: Layout, release: str) -> Path:
+    """Where a release is renamed to, to be removed: half of one must not lie in releases/, were we killed."""
+    return layout.staging / f"removed-{release}"
+
+
+def half_removed(layout: Layout) -> list[Path]:
+    """Releases whose removal was cut short."""
+    return sorted(layout.staging.glob("removed-*")) if layout.staging.is_dir() else []
+
+
 def damaged_paths(layout: Layout, manifest: Manifest) -> set[str] | None:
     """Paths on disk that are not as the manifest says, extra ones included; None when the release isn't there."""
     directory = layout.releases / manifest.release

@@ -8,9 +8,11 @@ import pytest
 
 from gitopsd.agent import marker
 from gitopsd.agent.deadline import Deadline
+from gitopsd.agent.durable import remove
 from gitopsd.agent.layout import Layout
 from gitopsd.agent.lock import exclusive
 from gitopsd.agent.observe import observe
+from gitopsd.agent.store import doomed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,4 +59,14 @@ def test_one_that_is_under_way_is_not_cut_short(layout: Layout) -> None:
 
 
 def test_without_either_nothing_was_cut_short(layout: Layout) -> None:
+    assert observe(layout, {})["interrupted"] is False
+
+
+def test_a_release_that_is_half_removed_shows_until_it_is_swept(layout: Layout) -> None:
+    aside = doomed(layout, "a" * 40)
+    aside.mkdir(parents=True)
+    assert observe(layout, {})["interrupted"] is True
+    with exclusive(layout, Deadline.after(1.0)):
+        assert observe(layout, {})["interrupted"] is False, "whoever holds the lock may be removing it right now"
+    remove(aside)
     assert observe(layout, {})["interrupted"] is False
