@@ -107,7 +107,7 @@ def test_a_worker_of_another_branch_is_shown_then_taken_over_and_what_was_shown_
     assert "owned" not in second.run("status").stdout
     assert first.run("apply", expect=1).stderr.count("Traceback") == 0
     assert _running(machine) == before
-    second.run("reconcile")
+    second.run("reconcile", "--now")
     after = _pids(machine)
     assert set(after) == {CHANGES, STAYS, COMES}
     assert after[STAYS] == pids[STAYS]
@@ -143,7 +143,7 @@ def test_a_worker_that_an_older_controller_left_without_an_owner_is_shown_and_ad
     before = _running(machine)
     assert "nobody on record" in second.run("worker", "adopt", "edge-1", "--yes").stdout
     assert _running(machine) == before
-    second.run("reconcile")
+    second.run("reconcile", "--now")
     assert set(_pids(machine)) == {CHANGES, STAYS, COMES}
 
 

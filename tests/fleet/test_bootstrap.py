@@ -47,7 +47,7 @@ def _sh(machine: Machine, script: str, *, check: bool = True) -> str:
 
 def _clean(machine: Machine, *users: str) -> None:
     for user in ("gitopsd", *users):
-        machine.run(["userdel", "--remove", user], check=False)
+        machine.run(["userdel", "--force", "--remove", user], check=False)
         machine.run(["rm", "-f", RULE, f"{RULE}-{user}"])
     machine.run(["userdel", "gitopsd-job"], check=False)
     machine.run(["rm", "-rf", ROOT])
@@ -144,7 +144,7 @@ def test_a_second_run_changes_nothing_and_says_so(operator: Operator, machine: M
         (f"chmod 644 {RULE}", 1),
         ("rm -r /home/gitopsd/.ssh", 1),
         ("echo half > /home/gitopsd/.ssh/.authorized_keys.gitopsd; : > /home/gitopsd/.ssh/authorized_keys", 1),
-        ("userdel --remove gitopsd; userdel gitopsd-job", 3),
+        ("userdel --force --remove gitopsd; userdel gitopsd-job", 3),
         (f"rm -r {ROOT}", 1),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_machine_is_prepared_as_a_user_with_sudo_and_keys_that_were_there_stay
     assert "user: deploy" in ran.stdout
     assert _sh(machine, "cat /home/deploy/.ssh/authorized_keys") == f"{theirs}\n{public}"
     assert machine.run(["getent", "passwd", "gitopsd"], check=False).returncode != 0
-    _sh(machine, "rm /etc/sudoers.d/admin; userdel --remove admin")
+    _sh(machine, "rm /etc/sudoers.d/admin; userdel --force --remove admin")
     _clean(machine, "deploy")
 
 
@@ -191,7 +191,7 @@ def test_a_machine_is_prepared_as_a_user_with_sudo_and_keys_that_were_there_stay
         ("useradd --shell /usr/sbin/nologin robot", "userdel robot", ("--user", "robot"), "choose another --user"),
         (
             "useradd --create-home linked; ln -s /etc /home/linked/.ssh",
-            "userdel --remove linked",
+            "userdel --force --remove linked",
             ("--user", "linked"),
             "/home/linked/.ssh is a link",
         ),
@@ -255,7 +255,7 @@ def test_an_account_that_can_not_become_root_is_told_so(operator: Operator, mach
     try:
         ran = _accepted(operator, machine, login="guest", expect=1)
     finally:
-        _sh(machine, "userdel --remove guest")
+        _sh(machine, "userdel --force --remove guest")
     assert "guest may not become root" in ran.stderr
 
 

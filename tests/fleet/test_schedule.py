@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 A, B = "orders.a.0", "orders.b.0"
 TIMER = f"gitopsd-{A}.timer"
 OFTEN = "*-*-* *:*:0/2"
-NIGHTLY = f"*-*-* {(time.gmtime().tm_hour + 12) % 24:02}:00:00"  # never near now, whenever this runs
+HOUR = (time.gmtime().tm_hour + 12) % 24  # never near now, whenever this runs
+NIGHTLY = f"*-*-* {HOUR:02}:00:00"
 
 
 def scheduled(calendar: str, version: str = "1", *others: TestJob, **settings: object) -> TestRelease:
@@ -73,7 +74,7 @@ def test_a_scheduled_job_waits_for_its_time_and_its_timer_starts_at_boot(
     assert result.observation.units[unit(A)].active == "inactive"
     assert timer.next_run is not None
     assert 0 < timer.next_run - time.time() <= 86400
-    assert time.gmtime(timer.next_run)[3:6] == (3, 0, 0)
+    assert time.gmtime(timer.next_run)[3:6] == (HOUR, 0, 0)
     assert timer.last_run is None
     assert lines(machine, "systemctl", "is-enabled", TIMER, unit(A)) == ["enabled", "static"]
     assert starts(machine, A) == []
@@ -142,7 +143,7 @@ def test_a_run_that_failed_is_seen_and_not_repeated_out_of_schedule(machine: Mac
         ["systemctl", "stop", TIMER],
         ["systemctl", "disable", TIMER],
         ["sh", "-c", f"rm {SYSTEM}/{TIMER} && systemctl daemon-reload"],
-        ["sh", "-c", f"sed -i s/03:00/04:00/ {SYSTEM}/{TIMER} && systemctl daemon-reload"],
+        ["sh", "-c", f"sed -i s/:00:00/:30:00/ {SYSTEM}/{TIMER} && systemctl daemon-reload"],
         ["sh", "-c", f"mkdir {SYSTEM}/{TIMER}.d && printf '[Timer]\nOnCalendar=daily\n' > {SYSTEM}/{TIMER}.d/x.conf"],
         ["sh", "-c", f"rm {SYSTEM}/{unit(A)} && systemctl daemon-reload"],
     ],
@@ -237,7 +238,7 @@ def test_what_is_undone_takes_its_run_along_and_brings_the_earlier_calendar_back
     timer = state.units[TIMER]
     assert (timer.active, timer.enabled) == ("active", True)
     assert timer.next_run is not None
-    assert time.gmtime(timer.next_run)[3:6] == (3, 0, 0)
+    assert time.gmtime(timer.next_run)[3:6] == (HOUR, 0, 0)
     assert starts(machine, A) == ["2"]
 
 
