@@ -93,7 +93,8 @@ class Controller:
             if not found.drift:
                 raise RuntimeError("there was nothing to deploy")
             activation = self._activate(connection, desired, blobs, observed.releases)
-            left = find_drift(desired, activation.observation, connection.target.service_manager, None)
+            drift = find_drift(desired, activation.observation, connection.target.service_manager, None)
+            left = [one for one in drift if one.subject not in activation.pending]  # those are the health gate's
             if left or activation.failed:
                 raise RuntimeError(f"{left} {activation.failed}")
             self.tokens[connection.target.name] = activation.token or ""
