@@ -1,0 +1,120 @@
+"""Talking to the controller that leads on this machine, over its control socket."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from gitopsd.daemon.controller.events import Event
+from gitopsd.daemon.controller.protocol import (
+    LONGEST_LINE,
+    Answer,
+    Done,
+    Leader,
+    Request,
+    Told,
+    Who,
+)
+from gitopsd.daemon.errors import ControllerError
+
+_CONNECT_SECONDS = 2.0
+_SILENCE_SECONDS = 60.0
+"""An answer that goes on says something at least every few seconds, if only that nothing is new."""
+
+_ANSWER = msgspec.json.Decoder(Answer)
+
+
+class NoLeaderError(ControllerError):
+    """No controller listens, or it can't be asked by this user."""
+
+
+def socket_path() -> Path:
+    """Where the controller of this machine listens: root's and the service's, else this user's own."""
+    system = Path("/run/gitopsd/control.sock")
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    own = Path(runtime) / "gitopsd" / "control.sock" if runtime.startswith("/") else None
+    return own if own is not None and own.exists() and not system.exists() else system
+
+
+def find_leader(repository: str, *, path: Path | None = None) -> Leader | None:
+    """The controller that leads the repository of that identity on this machine, if one does and lets us ask."""
+    try:
+        answer = next(_exchange(Who(), path=path, deadline=_CONNECT_SECONDS), None)
+    except ControllerError:
+        return None
+    return answer if isinstance(answer, Leader) and answer.repository == repository else None
+
+
+def ask(request: Request, *, path: Path | None = None, deadline: float) -> Iterator[Event]:
+    """The events that answer a request, until it is answered for good.
+
+    `deadline` in seconds for all of it. Raises NoLeaderError where nobody can be asked, ControllerError where the
+    controller went away, gave up, or was not done in time: what it does goes on all the same.
+    """
+    for answer in _exchange(request, path=path, deadline=deadline):
+        match answer:
+            case Told(event=event):
+                yield event
+            case Done(problem=problem, hint=hint):
+                if problem:
+                    raise ControllerError(problem, hint)
+                return
+            case Leader():
+                return
+    raise ControllerError("the controller went away meanwhile", "`gitopsd status` says how things are")
+
+
+def _exchange(request: Request, *, path: Path | None, deadline: float) -> Iterator[Answer]:
+    end = time.monotonic() + deadline
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connection.connect(str(path or socket_path()))
+            connection.sendall(msgspec.json.encode(request) + b"\n")
+        except OSError as error:
+            raise NoLeaderError(
+                f"no controller can be asked at {path or socket_path()}: {error.strerror or error}",
+                "`systemctl status gitopsd` says whether it runs",
+            ) from None
+        yield from _answers(connection, end)
+
+
+def _answers(connection: socket.socket, end: float) -> Iterator[Answer]:
+    """Until the other side closes. An empty line says that it is still there."""
+    gathered = bytearray()
+    while True:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise ControllerError(
+                "the controller was not done in time", "it goes on; `gitopsd status` says how it went"
+            )
+        connection.settimeout(min(left, _SILENCE_SECONDS))
+        try:
+            received = connection.recv(1 << 16)
+        except TimeoutError:
+            what = "was not done in time" if time.monotonic() >= end else "says nothing any more"
+            raise ControllerError(f"the controller {what}", "`gitopsd status` says how things are") from None
+        except OSError:
+            return
+        if not received:
+            return
+        gathered += received
+        if len(gathered) > LONGEST_LINE:
+            raise ControllerError("the controller's answer has no end", "is it another version of gitopsd?")
+        *lines, rest = gathered.split(b"\n")
+        gathered = bytearray(rest)
+        for line in lines:
+            if line.strip():
+                yield _decoded(line)
+
+
+def _decoded(line: bytes | bytearray) -> Answer:
+    try:
+        return _ANSWER.decode(line)
+    except msgspec.DecodeError as error:
+        raise ControllerError(
+            f"the controller's answer isn't understood: {error}", "is it another version of gitopsd? restart it"
+        ) from None
