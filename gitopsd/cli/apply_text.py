@@ -11,7 +11,6 @@ from gitopsd.cli.rollout_text import RolloutText, counted, rollout_json
 from gitopsd.daemon.apply import Applied
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.planning import Planned
-from gitopsd.daemon.revert_commit import Revert, returns
 
 _MOST_DRIFT = 5
 
@@ -22,7 +21,6 @@ class Reporter(RolloutText):
     def __init__(self, *, err: bool = True) -> None:
         super().__init__(err=err)
         self._applied: Applied | None = None
-        self._reverts: list[Revert] = []
 
     def planned(self, planned: Planned) -> None:
         if not planned.plan.is_empty:
@@ -38,17 +36,6 @@ class Reporter(RolloutText):
             self._say(f"records committed to {applied.branch.name} ({head}); no release changes")
         else:
             self._say(f"{applied.branch.name} ({head}) holds this version already")
-
-    def note(self, message: str) -> None:
-        self._say(message)
-
-    def reverted(self, revert: Revert) -> None:
-        self._reverts.append(revert)
-        self._say("")
-        for name, one in revert.quarantines.items():
-            self._say_all([(f"{one.reason}", "red"), (f"{returns(name, one)}, and stays there", "red")])
-            self._say(f"  until another version of it comes, or `gitopsd quarantine release {name}`")
-        self._say(f"deployment {revert.deployment} committed ({revert.head.commit.id[:12]}), by an automatic revert")
 
     def details(self, result: WorkerResult) -> Iterable[tuple[str, str | None]]:
         planned = self._applied.planned.plan.changed_workers if self._applied else ()
@@ -70,7 +57,7 @@ class Reporter(RolloutText):
             "seconds": dict(applied.seconds) if applied else {},
             "reverted": {
                 name: {"by": revert.deployment, "to": one.returns_to, "reason": one.reason}
-                for revert in self._reverts
+                for revert in self.reverts
                 for name, one in revert.quarantines.items()
             },
             "plan_digest": applied.planned.plan.digest if applied else None,
@@ -81,6 +68,6 @@ class Reporter(RolloutText):
     def _title(self) -> str:
         if self._applied is None:
             return "nothing was deployed"
-        names = [name for revert in self._reverts for name in revert.quarantines]
-        reverted = f", {', '.join(names)} reverted by {self._reverts[-1].deployment}" if names else ""
+        names = [name for revert in self.reverts for name in revert.quarantines]
+        reverted = f", {', '.join(names)} reverted by {self.reverts[-1].deployment}" if names else ""
         return f"deployment {self._applied.deployment}{reverted}"

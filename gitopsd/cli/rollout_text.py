@@ -12,6 +12,7 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.interruption import Interruption
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
+from gitopsd.daemon.revert_commit import Revert, returns
 from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.model.excerpt import printable
@@ -57,6 +58,7 @@ class RolloutText:
         self._said: set[tuple[str, Stage]] = set()
         self.rollout: Rollout | None = None
         """What it came to, once it has ended."""
+        self.reverts: list[Revert] = []
 
     def begins(self, workers: Sequence[str]) -> None:
         self._interruption.begin()
@@ -88,6 +90,17 @@ class RolloutText:
         self._interruption.end()
         self._end_live()
         self._say_all(_end_lines(rollout))
+
+    def note(self, message: str) -> None:
+        self._say(message)
+
+    def reverted(self, revert: Revert) -> None:
+        self.reverts.append(revert)
+        self._say("")
+        for name, one in revert.quarantines.items():
+            self._say_all([(f"{one.reason}", "red"), (f"{returns(name, one)}, and stays there", "red")])
+            self._say(f"  until another version of it comes, or `gitopsd quarantine release {name}`")
+        self._say(f"deployment {revert.deployment} committed ({revert.head.commit.id[:12]}), by an automatic revert")
 
     def about_to_change(self, differences: Differences) -> None:
         """Says what edits by hand are overwritten; called on many threads."""

@@ -1,22 +1,21 @@
 """Apply: commit what was rendered, converge the workers, record what became of it."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases
-from gitopsd.daemon.attempts import answered, attempts_of, remembering
+from gitopsd.daemon.attempts import attempts_of, remembering
 from gitopsd.daemon.auto_revert import Reporter as RevertReporter
 from gitopsd.daemon.auto_revert import auto_revert
 from gitopsd.daemon.control import control_of, expired_parts, refuse_paused, remove_expired
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
 from gitopsd.daemon.expected_plan import check_expected
-from gitopsd.daemon.leaving import copies_that_stay, drop_seen_empty
-from gitopsd.daemon.lost import note_returned
+from gitopsd.daemon.letting_go import let_go_of_those_that_left
 from gitopsd.daemon.planning import Planned, branch_of, plan_version
 from gitopsd.daemon.releases import desired_releases, target_of
 from gitopsd.daemon.rollout import roll_out
@@ -31,7 +30,7 @@ from gitopsd.model.plan import Plan
 from gitopsd.model.secret import SecretValue
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.commit import write_commit
-from gitopsd.repo.errors import RefMovedError, RepositoryError
+from gitopsd.repo.errors import RefMovedError
 from gitopsd.repo.lock import host_lock
 from gitopsd.repo.publish import publish, write_deployment
 from gitopsd.repo.refs import RefUpdate
@@ -65,12 +64,20 @@ class Applied:
         return trailers.deployment if trailers else 0
 
 
-class Reporter(RevertReporter, Protocol):
-    """Is told what an apply comes to before it goes on."""
+class PlanReporter(Protocol):
+    """Is told what a version comes to before it is committed."""
 
     def planned(self, planned: Planned) -> None:
         """Before anything is written; again when another writer came first and the plan is now a different one."""
         ...
+
+    def note(self, message: str) -> None:
+        """Something that was done besides, in a sentence."""
+        ...
+
+
+class Reporter(PlanReporter, RevertReporter, Protocol):
+    """Is told what an apply comes to before it goes on."""
 
     def committed(self, applied: Applied) -> None:
         """Before any worker is touched."""
@@ -100,12 +107,12 @@ def apply_version(
     Raises DiagnosticsError, RepositoryError, ControllerError; never for a single worker.
     """
     environment = branch_of(workspace, read_source()).environment
-    applied = _commit(
+    applied = commit_version(
         workspace,
         read_source,
         named=named,
         expected=expected,
-        confirmed=confirm_deletes,
+        confirm_deletes=confirm_deletes,
         despite_pause=despite_pause,
         reporter=reporter,
     )
@@ -119,7 +126,7 @@ def apply_version(
         try:
             rollout = yield from _noting(run, results)
         finally:  # also when it is interrupted: what was seen by then counts
-            _drop_those_that_left(workspace, applied.branch, head, results, reporter)
+            let_go_of_those_that_left(workspace, applied.branch, head, results, reporter)
         yield from auto_revert(workspace, applied.branch, head, rollout, reporter=reporter)
 
 
@@ -152,39 +159,20 @@ def _newest(
     return head, deployed_values(workspace, head, desired_releases(workspace.repository, head.commit.tree), reporter)
 
 
-def _drop_those_that_left(
-    workspace: Workspace,
-    branch: ArtifactBranch,
-    head: ArtifactHead,
-    results: Sequence[WorkerResult],
-    reporter: Reporter,
-) -> None:
-    seen = {result.worker for result in results if result.state in {"in-sync", "converged"}}
-    copies = copies_that_stay(workspace, branch, head, seen)
-    for name, names in sorted(copies.items()):
-        if names:
-            told = f"there are unmanaged copies on it, {', '.join(names)}, which `gitopsd job remove` removes"
-            reporter.warn(f"{name} left the fleet and stays on record: {told}")
-    try:
-        for name in note_returned(workspace, branch, [result.worker for result in results if answered(result)]):
-            reporter.note(f"{name} was given up as lost and is back; what was moved away stays where it is")
-        for name in drop_seen_empty(workspace, branch, head, seen - copies.keys()):
-            reporter.note(f"{name} left the fleet: nothing runs there any more, and it is not recorded from now on")
-    except RepositoryError as error:
-        reporter.warn(f"that workers left, or are back, could not be recorded, so the next apply does: {error.message}")
-
-
-def _commit(
+def commit_version(
     workspace: Workspace,
     read_source: Callable[[], SourceTree],
     *,
     named: bool,
-    expected: Plan | None,
-    confirmed: bool,
-    despite_pause: bool,
-    reporter: Reporter,
+    expected: Plan | None = None,
+    confirm_deletes: bool = False,
+    despite_pause: bool = False,
+    reporter: PlanReporter,
 ) -> Applied:
-    """The artifact branch moved to what the plan renders; read and planned again whenever another writer came first."""
+    """The artifact branch moved to what the plan renders; read and planned again whenever another writer came first.
+
+    No worker is reached. Parameters and errors are those of `apply_version`.
+    """
     announced = ""
     for attempt in range(1, _COMMIT_ATTEMPTS + 1):
         started = time.monotonic()
@@ -202,7 +190,7 @@ def _commit(
         if announced != planned.plan.digest:
             reporter.planned(planned)
             announced = planned.plan.digest
-        if planned.plan.held and not confirmed:
+        if planned.plan.held and not confirm_deletes:
             raise HeldPlanError(planned.plan.held)
         head = planned.head
         secrets = _secrets(workspace, planned)
@@ -227,7 +215,7 @@ def _commit(
     raise AssertionError("unreachable")
 
 
-def _plan(workspace: Workspace, source: SourceTree, reporter: Reporter, *, exactly: bool) -> Planned:
+def _plan(workspace: Workspace, source: SourceTree, reporter: PlanReporter, *, exactly: bool) -> Planned:
     """The plan, once what has expired is out of the way; `exactly` is for a plan that was shown with it still there."""
     if exactly:
         return plan_version(workspace, source)
@@ -245,7 +233,7 @@ def _plan(workspace: Workspace, source: SourceTree, reporter: Reporter, *, exact
 
 
 def _end_what_expired(
-    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead | None, reporter: Reporter
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead | None, reporter: PlanReporter
 ) -> bool:
     if not expired_parts(control_of(workspace.repository, head)):
         return False

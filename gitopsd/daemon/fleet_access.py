@@ -40,7 +40,10 @@ def deployed_targets(
 
 @contextmanager
 def open_workers(workspace: Workspace) -> Iterator[Workers]:
-    """The connections of one command, kept open for all that it asks of a worker."""
+    """The connections of one command, kept open for all that it asks of a worker; a controller's outlast that."""
+    if workspace.workers is not None:
+        yield workspace.workers
+        return
     with Workers(ssh_settings(workspace)) as workers:
         yield workers
 

@@ -96,6 +96,11 @@ def branch_of(workspace: Workspace, source: SourceTree) -> ArtifactBranch:
     return artifact_branch(*found)
 
 
+def deployed_branch(workspace: Workspace) -> ArtifactBranch:
+    """The artifact branch of the chosen environment: as the workspace knows it, else by gitopsd.yaml as it is now."""
+    return workspace.branch or branch_of(workspace, workspace.source())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledVersion:
     """A version that compiles, against the artifact branch as it is. `state` is what placing began from.

@@ -15,15 +15,18 @@ from gitopsd.daemon.attempts import (
     remembering,
     was_silent,
 )
+from gitopsd.daemon.auto_revert import Reporter as RevertReporter
+from gitopsd.daemon.auto_revert import auto_revert
 from gitopsd.daemon.control import refuse_paused
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.left_out import TriedInVain, in_backoff
+from gitopsd.daemon.letting_go import drop_those_that_left
 from gitopsd.daemon.lost import lost_workers
 from gitopsd.daemon.moving_lost import LostReporter, give_up_lost, record_returned, tell_lost
-from gitopsd.daemon.planning import branch_of
+from gitopsd.daemon.planning import deployed_branch
 from gitopsd.daemon.releases import desired_releases
-from gitopsd.daemon.rollout import RolloutReporter, compare_all, roll_out
+from gitopsd.daemon.rollout import compare_all, roll_out
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.secrets.deployed import deployed_values
 from gitopsd.daemon.status import Deployed, open_deployed
@@ -36,9 +39,10 @@ from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.lock import host_lock
 
 _NOBODY: Mapping[str, Trouble] = MappingProxyType({})
+_LOCK_SECONDS = 10.0
 
 
-class Reporter(RolloutReporter, LostReporter, Protocol):
+class Reporter(RevertReporter, LostReporter, Protocol):
     """Is told what a reconcile comes to as it goes on."""
 
     def begun(self, deployed: Deployed) -> None:
@@ -65,17 +69,26 @@ class _Heard:
 
 
 def reconcile(
-    workspace: Workspace, names: Collection[str], *, reporter: Reporter, at_once: bool = False
+    workspace: Workspace,
+    names: Collection[str],
+    *,
+    reporter: Reporter,
+    at_once: bool = False,
+    deadline: float = _LOCK_SECONDS,
 ) -> Iterator[WorkerResult]:
     """The named workers, or all, made equal to the head; each worker's result as it comes.
 
+    `deadline`: how many seconds another gitopsd on this machine is waited for.
     Of all workers those that were tried in vain a short while ago are left out, unless `at_once`; and those that stay
     silent for as long as their group allows are given up as lost: then the workers that their jobs move to come a
-    second time.
+    second time. Workflows that a new version made fail in groups with `auto_revert` go back as after an `apply`, and
+    workers that left the fleet are dropped from the record once they were seen empty.
     Raises DiagnosticsError where gitopsd.yaml doesn't say which branch that is, RepositoryError, ControllerError;
     never for a single worker.
     """
-    with host_lock(workspace.identity, branch_of(workspace, workspace.source()).environment):
+    with host_lock(
+        workspace.identity, deployed_branch(workspace).environment, deadline=deadline, on_wait=reporter.note
+    ):
         deployed, head, desired = _desired(workspace, names)
         refuse_paused(workspace.repository, deployed.branch.environment, head)
         reporter.begun(deployed)
@@ -99,7 +112,10 @@ def reconcile(
         for result in rollout.results:
             heard.note(result)
         record_returned(workspace, deployed.branch, heard.seen, reporter)
-        if not names and not rollout.interrupted and rollout.superseded_by is None:
+        drop_those_that_left(workspace, deployed.branch, head, rollout.results, reporter)
+        if not names and rollout.to_revert:
+            yield from auto_revert(workspace, deployed.branch, head, rollout, reporter=reporter)
+        elif not names and not rollout.interrupted and rollout.superseded_by is None:
             found = give_up_lost(workspace, deployed.branch, attempts.known(), heard.silent, reporter)
             if found is not None and found.changed_workers:
                 releases = desired_releases(workspace.repository, found.head.commit.tree)

@@ -8,7 +8,7 @@ from gitopsd.daemon.artifact_state import read_fleet, read_groups
 from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, compare
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.errors import explain
-from gitopsd.daemon.fleet_access import deployed_targets, is_away, reach_all, ssh_settings, stage_of
+from gitopsd.daemon.fleet_access import deployed_targets, is_away, open_workers, reach_all, stage_of
 from gitopsd.daemon.rollout_note import failed_last, record_rollout
 from gitopsd.daemon.rollout_reporter import RolloutReporter
 from gitopsd.daemon.rollout_run import RolloutRun
@@ -17,7 +17,6 @@ from gitopsd.daemon.secrets.handover import handover
 from gitopsd.daemon.superseding import NewerDeployment, number_of
 from gitopsd.daemon.worker_run import WorkerRun
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import GroupRecord
@@ -73,7 +72,7 @@ def roll_out(
     targets = {target.name: target for target in deployed_targets(workspace, branch, head, known)}
     blobs = PayloadSource(workspace.repository)
     newer = NewerDeployment(workspace, branch, head, alone=blobs.alone, warn=reporter.warn)
-    with Workers(ssh_settings(workspace)) as workers:
+    with open_workers(workspace) as workers:
         standings = {
             name: _left_out(trouble, failed_before=name in failed_before) for name, trouble in left_out.items()
         }

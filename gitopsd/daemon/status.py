@@ -20,7 +20,7 @@ from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
 from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
 from gitopsd.daemon.lost import lost_workers
-from gitopsd.daemon.planning import branch_of
+from gitopsd.daemon.planning import deployed_branch
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
 from gitopsd.daemon.secrets.handover import Handover, handover, secret_names
@@ -132,7 +132,7 @@ def open_deployed(workspace: Workspace) -> Deployed:
     Whether the source compiles doesn't matter: what is deployed can be looked at all the same. Raises
     DiagnosticsError where gitopsd.yaml doesn't say which branch that is.
     """
-    branch = branch_of(workspace, workspace.source())
+    branch = deployed_branch(workspace)
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     return Deployed(branch=branch, head=read_head(workspace.repository, branch))
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitopsd.daemon.configuration import Configuration, read_configuration, secret_variables
 from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.daemon.secrets.environment import take_variables
+from gitopsd.repo.artifacts import ArtifactBranch
 from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.remote import Remote, find_remote
 from gitopsd.repo.repository import Repository, discover, open_repository
@@ -13,16 +15,25 @@ from gitopsd.repo.revision import default_branch, resolve_commit
 from gitopsd.repo.source import SourceTree
 from gitopsd.repo.worktree_source import read_work_tree
 
+if TYPE_CHECKING:
+    from gitopsd.fleet.connect import Workers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """`environment` is None where the command line names none. What `memory` gathers is lost without `close`."""
+    """`environment` is None where the command line names none. What `memory` gathers is lost without `close`.
+
+    `workers` are connections that outlast what is done with them: a controller's. `branch` is the environment's
+    artifact branch where that is known beforehand, whatever gitopsd.yaml says by now.
+    """
 
     repository: Repository
     remote: Remote | None
     configuration: Configuration
     environment: str | None = None
     memory: PlanMemory = field(default_factory=plan_memory, repr=False, compare=False)
+    workers: "Workers | None" = field(default=None, repr=False, compare=False)
+    branch: ArtifactBranch | None = None
 
     @property
     def identity(self) -> str:

@@ -24,7 +24,7 @@ _CONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 60.0
 """An answer that goes on says something at least every few seconds, if only that nothing is new."""
 
-_ANSWER = msgspec.json.Decoder(Answer)
+_ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 class NoLeaderError(ControllerError):

@@ -138,12 +138,16 @@ class WorkerLeftOut(_Event, frozen=True, kw_only=True, tag="worker-left-out"):
 
 
 class Reverted(_Event, frozen=True, kw_only=True, tag="reverted"):
-    """A deployment failed, and `by` has its `workflows` (name -> why) as they were before; they are quarantined."""
+    """A deployment failed, and `by` has its `workflows` (name -> why) as they were before; they are quarantined.
+
+    `returns_to`: name -> the deployment that it is as in, 0 where it was taken out.
+    """
 
     failed: int
     by: int
     head: str
     workflows: Mapping[str, str]
+    returns_to: Mapping[str, int]
 
 
 class RolloutEnded(_Event, frozen=True, kw_only=True, tag="rollout-ended"):
