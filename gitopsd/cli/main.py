@@ -16,6 +16,7 @@ from gitopsd.cli import exit_codes
 COMMANDS = {
     "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
     "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
+    "daemon": ("gitopsd.cli.daemon:daemon", "Deploy what is pushed, and keep workers equal to it, until stopped."),
     "demo": ("gitopsd.cli.demo:demo", "Send a real file through a workflow on this machine, end to end."),
     "diff": ("gitopsd.cli.diff:diff", "Show what differs between two deployments."),
     "explain": (

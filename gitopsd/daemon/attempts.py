@@ -16,28 +16,26 @@ import msgspec
 from msgspec import Struct
 
 from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.memory.sqlite_file import is_damaged, make_private, note, set_aside
+from gitopsd.daemon.memory.sqlite_file import note
+from gitopsd.daemon.state_file import StateFile
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.release import DesiredRelease
 from gitopsd.planner.backoff import Backoff, Draw, Trouble, Version, after_trouble, well
 from gitopsd.planner.lost import Absence, Instant, silent_again
 from gitopsd.repo.artifacts import ArtifactBranch
-from gitopsd.repo.errors import RepositoryError
 
 if TYPE_CHECKING:
     import sqlite3
 
 _Returned = TypeVar("_Returned")
 
-_BUSY_SECONDS = 5.0
 _WRITTEN_EVERY = 1.0  # seconds: what a killed process may forget
 _SILENT = frozenset({"connect", "banner"})
 _WELL = frozenset({"in-sync", "converged"})
 _FAILED = frozenset({"failed", "rolled-back"})
 
+_FILE = "attempts.sqlite"
 _SET_UP = (
-    "PRAGMA journal_mode = DELETE",
-    "PRAGMA synchronous = NORMAL",
     """
     CREATE TABLE IF NOT EXISTS attempts (
         repository TEXT NOT NULL, environment TEXT NOT NULL, worker TEXT NOT NULL, remembered BLOB NOT NULL,
@@ -74,14 +72,18 @@ class Attempts:
         draw: Draw = random.random,
     ) -> None:
         self._key = (repository, environment)
-        self._path = path
+        self._file = StateFile(_FILE, _SET_UP, path=path)
         self.now = clock or instant_now
         self._draw = draw
-        self.problem = ""
+
+    @property
+    def problem(self) -> str:
+        reason = self._file.problem
+        return f"how often workers were tried can't be remembered: {reason}" if reason else ""
 
     def known(self) -> dict[str, Remembered]:
         """By worker."""
-        return self._attempt(self._read) or {}
+        return self._file.use(self._read) or {}
 
     def record(self, ended: Mapping[str, tuple[WorkerResult, Version, Instant]]) -> None:
         """Adds one attempt for each of these workers, and when it ended, to what other processes know by now."""
@@ -95,7 +97,7 @@ class Attempts:
             connection.execute("COMMIT")
 
         if ended:
-            self._attempt(add)
+            self._file.use(add)
 
     def keep_only(self, workers: Collection[str]) -> None:
         """Forgets workers that are gone: another machine of that name begins anew."""
@@ -104,7 +106,7 @@ class Attempts:
             gone = self._read(connection).keys() - set(workers)
             connection.executemany(_DROP, ((*self._key, worker) for worker in gone))
 
-        self._attempt(drop)
+        self._file.use(drop)
 
     def _read(self, connection: "sqlite3.Connection") -> dict[str, Remembered]:
         found: dict[str, Remembered] = {}
@@ -114,28 +116,6 @@ class Attempts:
             except (msgspec.DecodeError, TypeError) as error:
                 note(f"what is remembered of {worker} is of another form", error)
         return found
-
-    def _attempt(self, work: "Callable[[sqlite3.Connection], _Returned]") -> _Returned | None:
-        """Opened for each use: a process that stays up must not go on with a file that somebody removed."""
-        import sqlite3  # noqa: PLC0415 - 4 ms
-
-        path: Path | None = None
-        for last_try in (False, True):
-            try:
-                path = self._path or attempts_file()
-                make_private(path, way_out="set XDG_STATE_HOME to a folder of your own")
-                with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
-                    for statement in _SET_UP:
-                        connection.execute(statement)
-                    return work(connection)
-            except (sqlite3.Error, OSError, RepositoryError, RuntimeError) as error:  # RuntimeError: no home
-                note(f"{path} can't be used", error)
-                damaged = isinstance(error, sqlite3.Error) and is_damaged(error)
-                if path is None or last_try or not damaged:
-                    self.problem = f"how often workers were tried can't be remembered in {path}: {error}"
-                    return None
-                set_aside(path)
-        return None
 
 
 def attempts_of(workspace: Workspace, branch: ArtifactBranch) -> Attempts:
@@ -213,13 +193,6 @@ def _told(
             return returned
         tell(result)
         yield result
-
-
-def attempts_file() -> Path:
-    """`$XDG_STATE_HOME/gitopsd/controller/attempts.sqlite`, else below ~/.local/state."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    return folder / "gitopsd" / "controller" / "attempts.sqlite"
 
 
 def instant_now() -> Instant:

@@ -13,6 +13,7 @@ from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.daemon.configuration_check import check_configuration
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.model.amounts import Duration
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.names import Name, SecretName, UserName
 
@@ -57,11 +58,19 @@ class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     unit_settings: tuple[str, ...] | UnsetType = UNSET
 
 
+class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How often a controller looks by itself: for new versions, and at all workers."""
+
+    poll: Duration = "30s"
+    reconcile: Duration = "60s"
+
+
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What governs repositories and is in none of them; everything has a default."""
 
     repository: str = ""
     source_branch: str = ""
+    intervals: IntervalsConfiguration = field(default_factory=IntervalsConfiguration)
     ssh: SshConfiguration = field(default_factory=SshConfiguration)
     secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
     policy: PolicyConfiguration | UnsetType = UNSET

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.attempts import Attempts, Remembered, after_attempt, attempts_file, instant_now, remembering
+from gitopsd.daemon.attempts import Attempts, Remembered, after_attempt, instant_now, remembering
 from gitopsd.daemon.converge import State, WorkerResult
+from gitopsd.daemon.state_file import state_folder
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
 from gitopsd.planner.backoff import FIRST_SECONDS, Version
 from gitopsd.planner.lost import Instant
@@ -182,10 +183,10 @@ def test_the_file_is_its_users_alone(path: Path) -> None:
 
 def test_it_is_kept_with_the_users_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert attempts_file() == tmp_path / "gitopsd/controller/attempts.sqlite"
+    assert state_folder() == tmp_path / "gitopsd/controller"
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert attempts_file() == tmp_path / ".local/state/gitopsd/controller/attempts.sqlite"
+    assert state_folder() == tmp_path / ".local/state/gitopsd/controller"
 
 
 def _fail_often(path: Path, times: int) -> None:

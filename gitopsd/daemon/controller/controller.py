@@ -1,0 +1,223 @@
+"""The controller: leads, looks where the branches are, and keeps the loops of all environments going."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from gitopsd import __version__
+from gitopsd.daemon.control import moment
+from gitopsd.daemon.controller import events, sd_notify
+from gitopsd.daemon.controller.broadcast import Broadcast
+from gitopsd.daemon.controller.environment import EnvironmentLoops, Surroundings
+from gitopsd.daemon.controller.following import Following
+from gitopsd.daemon.controller.heartbeat import Heartbeats
+from gitopsd.daemon.controller.leadership import leadership
+from gitopsd.daemon.controller.looker import Looker, Seen
+from gitopsd.daemon.controller.loop import Loop
+from gitopsd.daemon.controller.protocol import Leader
+from gitopsd.daemon.controller.reach import ThreadWorkspace
+from gitopsd.daemon.controller.requests import Requests
+from gitopsd.daemon.controller.server import ControlServer
+from gitopsd.daemon.controller.troubles import Troubles
+from gitopsd.daemon.controller.watch import RefWatch
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.amounts import seconds
+from gitopsd.repo.repository import Repository
+
+_TICK_SECONDS = 1.0
+_STOP_SECONDS = 15.0
+"""More than a rollout takes to come to where nothing is undone again; systemd waits for a little longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a controller is started. `open_workspace` reads the configuration as it is then; it listens at `socket`.
+
+    `environment` is the only one that it is for; None for all that the repository has.
+    """
+
+    open_workspace: Callable[[], Workspace]
+    socket: Path
+    environment: str | None = None
+
+
+class Controller:
+    """One process's. `run` returns when it was asked to stop, and raises what keeps it from beginning at all."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._generation = 0
+        self._broadcast = Broadcast()
+        self._hearts = Heartbeats(time.monotonic)
+        self._environments: dict[str, EnvironmentLoops] = {}
+        self._leaving: list[EnvironmentLoops] = []
+        self._lock = threading.Lock()
+        self._since = moment()
+        self._to_look = Requests()
+        self._first = settings.open_workspace()
+        self._identity = self._first.identity
+        self._intervals = self._first.configuration.intervals
+
+    @property
+    def broadcast(self) -> Broadcast:
+        """Where listeners are added, before `run`."""
+        return self._broadcast
+
+    def stop(self) -> None:
+        """From any thread, or a signal's handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Stands by until it leads, then leads until it is asked to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        signal.signal(signal.SIGHUP, self._ask_reload)
+        with leadership(
+            self._identity, stop=self._stop, standing_by=self._stand_by, still_there=self._still_alive
+        ) as leads:
+            if leads:
+                self._lead()
+        sd_notify.stopping("stopped")
+
+    def _stand_by(self, leader: str) -> None:
+        logging.getLogger(__name__).info("standing by: %s leads %s", leader, self._identity)
+        sd_notify.ready(f"standing by: {leader} leads {self._identity}")
+
+    def _still_alive(self) -> None:
+        """The watchdog is put off only while every thread gets on."""
+        stuck = self._hearts.overdue(time.monotonic())
+        if stuck:
+            logging.getLogger(__name__).error("these threads don't get on: %s", ", ".join(stuck))
+        else:
+            sd_notify.still_alive()
+
+    def _lead(self) -> None:
+        space = ThreadWorkspace(self._settings.open_workspace, lambda: self._generation)
+        looker = Looker(
+            space,
+            Troubles(self._identity, "", "look"),
+            self._broadcast.tell,
+            lambda seen: self._found(seen, looker),
+            poll=lambda: seconds(self._intervals.poll),
+            only=self._settings.environment,
+        )
+        look = Loop("look", looker.cycle, self._to_look, self._hearts)
+        following = Following(
+            self._leader, self._known, self._broadcast, look=self._to_look.ask, newest=lambda: looker.newest
+        )
+        with ExitStack() as opened:
+            server = ControlServer(self._settings.socket, following.respond)
+            opened.callback(server.close)
+            server.start()
+            self._watch(self._first.repository)
+            opened.callback(space.close)
+            opened.callback(look.join, _STOP_SECONDS)
+            look.start()
+            self._tell(events.Leading(environment="", at=time.time()))
+            sd_notify.ready(f"leads {self._identity}")
+            while not self._stop.wait(_TICK_SECONDS):
+                self._still_alive()
+                self._reap()
+                if self._reload.is_set():
+                    self._read_again()
+            sd_notify.stopping("stopping: rollouts come to where nothing is undone")
+            self._tell(events.Stopping(environment="", at=time.time()))
+            look.end()
+            self._end_all()
+
+    def _found(self, seen: Seen, looker: Looker) -> None:
+        """Called by the thread that looks. Environments come and go with gitopsd.yaml."""
+        with self._lock:
+            if self._stop.is_set():
+                return
+            for name in [name for name, one in self._environments.items() if seen.environments.get(name) != one.branch]:
+                self._warn(name, f"{name} is no longer in gitopsd.yaml as it was: what it deployed is left as it is")
+                gone = self._environments.pop(name)
+                gone.end()
+                self._leaving.append(gone)
+            for name, branch in seen.environments.items():
+                if name not in self._environments and all(one.branch != branch for one in self._leaving):
+                    loops = self._environments[name] = EnvironmentLoops(branch, self._surroundings(looker))
+                    loops.start()
+            for name, loops in self._environments.items():
+                loops.seen(seen.source, seen.heads.get(name, ""))
+
+    def _surroundings(self, looker: Looker) -> Surroundings:
+        return Surroundings(
+            repository=self._identity,
+            open_workspace=self._settings.open_workspace,
+            generation=lambda: self._generation,
+            newest=lambda: looker.newest,
+            interval=lambda: seconds(self._intervals.reconcile),
+            tell=self._tell,
+            hearts=self._hearts,
+            stop=self._stop.is_set,
+        )
+
+    def _reap(self) -> None:
+        with self._lock:
+            self._leaving = [one for one in self._leaving if not one.join(0.0)]
+
+    def _end_all(self) -> None:
+        with self._lock:
+            loops = [*self._environments.values(), *self._leaving]
+        for one in loops:
+            one.end()
+        until = time.monotonic() + _STOP_SECONDS
+        for one in loops:
+            if not one.join(max(0.0, until - time.monotonic())):
+                logging.getLogger(__name__).warning("%s had not ended in time", one.branch.environment)
+
+    def _ask_reload(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._reload.set()
+
+    def _read_again(self) -> None:
+        """A configuration that can't be used changes nothing: the one of before counts."""
+        self._reload.clear()
+        sd_notify.reloading()
+        try:
+            opened = self._settings.open_workspace()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the controller goes on as it was
+            self._warn("", f"the configuration was not read again: {error}")
+        else:
+            self._intervals = opened.configuration.intervals
+            opened.close()
+            self._generation += 1
+            self._to_look.ask()
+            with self._lock:
+                for loops in self._environments.values():
+                    loops.reread()
+        sd_notify.ready(f"leads {self._identity}")
+
+    def _watch(self, repository: Repository) -> None:
+        if self._first.remote is None:
+            RefWatch(repository.git_dir, self._to_look.ask, lambda why: self._warn("", why), self._stop).start()
+
+    def _leader(self) -> Leader:
+        return Leader(
+            repository=self._identity,
+            environments=tuple(sorted(self._known())),
+            pid=os.getpid(),
+            version=__version__,
+            since=self._since,
+        )
+
+    def _known(self) -> dict[str, EnvironmentLoops]:
+        with self._lock:
+            return dict(self._environments)
+
+    def _tell(self, event: events.Event) -> None:
+        self._broadcast.tell(event)
+
+    def _warn(self, environment: str, message: str) -> None:
+        self._tell(events.Said(environment=environment, at=time.time(), message=message, level="warning"))

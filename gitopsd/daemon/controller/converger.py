@@ -1,0 +1,107 @@
+"""Keeps the workers of one environment equal to the head of its artifact branch: when it moves, and time and again."""
+
+import random
+import time
+from collections.abc import Callable
+
+from gitopsd.daemon.attempts import attempts_of
+from gitopsd.daemon.control import known_pause
+from gitopsd.daemon.controller import events
+from gitopsd.daemon.controller.heartbeat import Heart
+from gitopsd.daemon.controller.reporting import RolloutEvents
+from gitopsd.daemon.controller.requests import Taken
+from gitopsd.daemon.controller.troubles import Troubles
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError
+from gitopsd.daemon.reconcile import reconcile
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.publish import fetch_artifacts
+
+_LOCK_SECONDS = 300.0
+_QUIET_SECONDS = 600.0
+"""The longest that a cycle says nothing: the lock, a fetch, a note that is pushed."""
+
+_SOONEST_SECONDS = 1.0
+
+
+class Converger:
+    """The cycle of the thread that observes and changes workers.
+
+    `interval` is how many seconds lie between two looks at all workers. `stop` has a rollout end early.
+    """
+
+    def __init__(
+        self,
+        branch: ArtifactBranch,
+        workspace: Callable[[], Workspace],
+        troubles: Troubles,
+        tell: events.Listener,
+        *,
+        interval: Callable[[], float],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._branch = branch
+        self._workspace = workspace
+        self._troubles = troubles
+        self._tell = tell
+        self._interval = interval
+        self._stop = stop
+        self._looked = 0.0
+        self.head = ""
+        """The artifact head that workers are made equal to, or were, as far as that went."""
+
+    def cycle(self, taken: Taken, heart: Heart) -> float:
+        reporter = RolloutEvents(self._branch.environment, self._tell, stop=self._stop, heart=heart)
+        with heart.allowed(_QUIET_SECONDS):
+            problem = hint = ""
+            wait = self._interval() * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+            try:
+                workspace = self._workspace()
+                head = self._read_head(workspace)
+                if head is not None and not self._is_paused(workspace, head, reporter):
+                    self.head = head.commit.id
+                    self._converge(workspace, taken, reporter)
+                    wait = min(wait, self._until_next_attempt(workspace))
+                self._troubles.over()
+            except (RepositoryError, ControllerError, DiagnosticsError) as error:
+                problem, hint = (str(error), "") if isinstance(error, DiagnosticsError) else (error.message, error.hint)
+                wait = min(wait, self._troubles.add(self.head, problem, hint).wait)
+        self.head = reporter.head or self.head
+        self._tell(
+            events.Converged(
+                **reporter.here(),
+                head=self.head,
+                deployment=reporter.deployment,
+                request=taken.number,
+                problem=problem,
+                hint=hint,
+                next=time.time() + wait,
+            )
+        )
+        return wait
+
+    def _read_head(self, workspace: Workspace) -> ArtifactHead | None:
+        fetch_artifacts(workspace.repository, self._branch, workspace.remote)
+        return read_head(workspace.repository, self._branch)
+
+    def _is_paused(self, workspace: Workspace, head: ArtifactHead, reporter: RolloutEvents) -> bool:
+        """Nothing is applied or healed then; that is no trouble."""
+        pause = known_pause(workspace.repository, head)
+        if pause is None or pause.expired:
+            return False
+        reporter.note(f"{self._branch.environment} is paused by {pause.owner}: nothing is changed on workers")
+        return True
+
+    def _converge(self, workspace: Workspace, taken: Taken, reporter: RolloutEvents) -> None:
+        names = sorted(taken.workers)
+        results = reconcile(workspace, names, reporter=reporter, at_once=taken.at_once, deadline=_LOCK_SECONDS)
+        for result in results:
+            self._tell(events.WorkerEnded(**reporter.here(), deployment=reporter.deployment, result=result))
+
+    def _until_next_attempt(self, workspace: Workspace) -> float:
+        """Seconds until a worker is due that was tried in vain."""
+        attempts = attempts_of(workspace, self._branch)
+        now = attempts.now().wall
+        tried = [one.backoff.last for one in attempts.known().values()]
+        return max(_SOONEST_SECONDS, min((last[1].remaining(now) for last in tried if last), default=1e9))

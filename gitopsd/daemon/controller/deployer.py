@@ -1,0 +1,202 @@
+"""Commits what is to be deployed to one environment: its artifact branch follows the newest version of the source."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from gitopsd.daemon.apply import Applied, commit_version
+from gitopsd.daemon.control import control_of, moment
+from gitopsd.daemon.controller import events
+from gitopsd.daemon.controller.heartbeat import Heart
+from gitopsd.daemon.controller.reporting import PlanEvents, Voice
+from gitopsd.daemon.controller.requests import Taken
+from gitopsd.daemon.controller.troubles import Troubles
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.control import ControlRecord, Decision
+from gitopsd.model.excerpt import format_diagnostics
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
+from gitopsd.repo.commit_source import read_commit
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.publish import fetch_artifacts
+
+_PLAN_SECONDS = 900.0
+_REST_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Situation:
+    """What a plan follows from, and the configuration that it is judged by: the same comes to the same."""
+
+    source: str
+    head: str
+    configuration: int
+
+    @property
+    def version(self) -> str:
+        """What it is known by after a restart."""
+        return f"{self.source} {self.head}"
+
+
+class Deployer:
+    """The cycle of the thread that plans and commits, while another one converges: so a newer version pre-empts.
+
+    `newest` gives the source branch's commit as it was seen last, `generation` counts configurations. `committed` is
+    called when the artifact branch moved.
+    """
+
+    def __init__(
+        self,
+        branch: ArtifactBranch,
+        workspace: Callable[[], Workspace],
+        troubles: Troubles,
+        tell: events.Listener,
+        *,
+        newest: Callable[[], str],
+        generation: Callable[[], int],
+        committed: Callable[[], None],
+    ) -> None:
+        self._branch = branch
+        self._workspace = workspace
+        self._troubles = troubles
+        self._tell = tell
+        self._voice = Voice(branch.environment, tell)
+        self._newest = newest
+        self._generation = generation
+        self._committed = committed
+        self._settled: _Situation | None = None
+        self._tried: _Situation | None = None
+        self.outcome: events.Event | None = None
+        """What became of the newest version: Settled, Committed, Refused or Held."""
+
+    def cycle(self, taken: Taken, heart: Heart) -> float:
+        del taken  # level-triggered: what is there counts, not who asked
+        source = self._newest()
+        if not source:
+            return _REST_SECONDS
+        with heart.allowed(_PLAN_SECONDS):
+            try:
+                workspace = self._workspace()
+                fetch_artifacts(workspace.repository, self._branch, workspace.remote)
+                head = read_head(workspace.repository, self._branch)
+            except (RepositoryError, ControllerError, DiagnosticsError) as error:
+                return self._refused(source, source, error)
+            return self._deploy(workspace, source, head)
+
+    def _deploy(self, workspace: Workspace, source: str, head: ArtifactHead | None) -> float:
+        situation = _Situation(source=source, head=head.commit.id if head else "", configuration=self._generation())
+        control = control_of(workspace.repository, head)
+        if situation == self._settled:
+            return _until_next_end(control)
+        if control.pause is not None and not control.pause.has_expired(moment()):
+            pause = control.pause
+            reason = f"{self._branch.environment} is paused by {pause.owner} since {pause.since}: {pause.reason}"
+            self._held(source, reason, pause.until)
+            return _until_next_end(control)
+        remaining = self._troubles.remaining(situation.version)
+        if remaining > 0 and self._tried in {None, situation}:
+            return self._refused_before(source, remaining)
+        self._tried = situation
+        self._tell(events.Planning(**self._voice.here(), source=source))
+        try:
+            applied = commit_version(
+                workspace,
+                lambda: read_commit(workspace.repository, source),
+                named=False,
+                reporter=PlanEvents(self._branch.environment, self._tell),
+            )
+        except HeldPlanError as error:
+            self._settled = situation
+            self._held(source, f"{error.message}; `gitopsd apply --confirm-deletes` deploys it all the same")
+            return _until_next_end(control)
+        except (DiagnosticsError, RepositoryError, ControllerError) as error:
+            return self._refused(source, situation.version, error)
+        self._troubles.over()
+        self._settled = _Situation(source=source, head=applied.head.commit.id, configuration=situation.configuration)
+        self._outcome(self._event_of(applied, source))
+        if applied.committed:
+            self._committed()
+        return _until_next_end(control)
+
+    def _event_of(self, applied: Applied, source: str) -> events.Committed | events.Settled:
+        head, deployment = applied.head.commit.id, applied.head.deployment
+        trailers = deployment.trailers if deployment else None
+        if deployment is None or trailers is None or not applied.committed or applied.planned.plan.is_empty:
+            return events.Settled(**self._voice.here(), source=source, head=head, deployment=applied.deployment)
+        return events.Committed(
+            **self._voice.here(),
+            source=source,
+            head=head,
+            deployment=applied.deployment,
+            trigger=trailers.trigger,
+            subject=deployment.subject,
+            author=deployment.author,
+            workers=tuple(sorted(applied.planned.plan.changed_workers)),
+        )
+
+    def _held(self, source: str, reason: str, until: str = "") -> None:
+        self._outcome(events.Held(**self._voice.here(), source=source, reasons=(reason,), until=until))
+
+    def _refused(self, source: str, version: str, error: DiagnosticsError | RepositoryError | ControllerError) -> float:
+        """What doesn't compile comes to the same until something outside changes: a tag that a pin names, say."""
+        diagnostics, message, hint = "", str(error), ""
+        if isinstance(error, DiagnosticsError):
+            diagnostics = format_diagnostics(error.diagnostics, error.sources)
+        else:
+            message, hint = error.message, error.hint
+        trouble = self._troubles.add(version, message, hint, longest=bool(diagnostics))
+        refused = events.Refused(
+            **self._voice.here(),
+            source=source,
+            error=message,
+            hint=hint,
+            diagnostics=diagnostics,
+            attempts=trouble.attempts,
+            next=trouble.next,
+        )
+        self._outcome(refused)
+        return trouble.wait
+
+    def _refused_before(self, source: str, remaining: float) -> float:
+        """After a restart what came of it before is said again, and it isn't tried before its time."""
+        trouble = self._troubles.last
+        if self.outcome is None and trouble is not None:
+            self._outcome(
+                events.Refused(
+                    **self._voice.here(),
+                    source=source,
+                    error=trouble.error,
+                    hint=trouble.hint,
+                    attempts=trouble.attempts,
+                    next=trouble.next,
+                )
+            )
+        return remaining
+
+    def _outcome(self, event: events.Refused | events.Held | events.Settled | events.Committed) -> None:
+        """Told once, however often it comes to the same."""
+        before, self.outcome = self.outcome, event
+        if _essence(before) != _essence(event):
+            self._tell(event)
+
+
+def _essence(event: events.Event | None) -> events.Event | None:
+    """An event without when it was, and how often before."""
+    match event:
+        case events.Refused():
+            return msgspec.structs.replace(event, at=0.0, attempts=0, next=0.0)
+        case None:
+            return None
+        case _:
+            return msgspec.structs.replace(event, at=0.0)
+
+
+def _until_next_end(control: ControlRecord) -> float:
+    """Seconds until something that a person decided ends by the clock, which a commit must then say."""
+    decisions: list[Decision] = [*control.cordons.values(), *control.quarantines.values()]
+    decisions += [control.pause] if control.pause is not None else []
+    ends = [datetime.fromisoformat(one.until).timestamp() for one in decisions if one.until]
+    return max(1.0, min([end - time.time() for end in ends], default=_REST_SECONDS))

@@ -1,0 +1,148 @@
+"""Looks where the branches are, for all environments at once, and tells their loops when something moved."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from gitopsd.compiler.environment import environment_names, find_branch
+from gitopsd.compiler.load import ENVIRONMENTS_FILE
+from gitopsd.daemon.controller.events import Listener as Tell
+from gitopsd.daemon.controller.events import Looked, LookFailed, Said
+from gitopsd.daemon.controller.heartbeat import Heart
+from gitopsd.daemon.controller.requests import Taken
+from gitopsd.daemon.controller.troubles import Troubles
+from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.excerpt import format_diagnostics
+from gitopsd.repo.artifacts import ArtifactBranch, artifact_branch, history, read_file
+from gitopsd.repo.commit_source import commit_tree
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.look import look
+from gitopsd.repo.repository import Repository
+from gitopsd.repo.revision import default_branch
+
+_NETWORK_SECONDS = 60.0
+_FARTHEST = 50
+"""Commits that are looked at for a gitopsd.yaml that can be read, where the newest can't."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The source branch's commit, the environments by it, and the heads of their artifact branches."""
+
+    source: str
+    environments: Mapping[str, ArtifactBranch] = field(default_factory=dict)
+    heads: Mapping[str, str] = field(default_factory=dict)
+
+
+class Looker:
+    """The cycle of the thread that looks. `found` is told all that was seen, each time.
+
+    `workspace` opens the repository for this thread, or gives the one that is open. `only` is the environment that the
+    controller was started for, if it was for one.
+    """
+
+    def __init__(
+        self,
+        workspace: Callable[[], Workspace],
+        troubles: Troubles,
+        tell: Tell,
+        found: Callable[[Seen], None],
+        *,
+        poll: Callable[[], float],
+        only: str | None,
+    ) -> None:
+        self._workspace = workspace
+        self._troubles = troubles
+        self._tell = tell
+        self._found = found
+        self._poll = poll
+        self._only = only
+        self._seen: Seen | None = None
+        self.last_success: float | None = None
+        """Seconds since the epoch: when everything could be seen last."""
+
+    @property
+    def newest(self) -> str:
+        """The commit of the source branch, as it was seen last; empty before that."""
+        return self._seen.source if self._seen else ""
+
+    def cycle(self, taken: Taken, heart: Heart) -> float:
+        remaining = self._troubles.remaining("")
+        if remaining > 0 and not taken.asked:
+            return remaining
+        try:
+            with heart.allowed(3 * _NETWORK_SECONDS):
+                seen = self._look()
+        except (RepositoryError, ControllerError) as error:
+            trouble = self._troubles.add("", error.message, error.hint)
+            self._tell(
+                LookFailed(
+                    environment="",
+                    at=time.time(),
+                    error=error.message,
+                    hint=error.hint,
+                    attempts=trouble.attempts,
+                    next=trouble.next,
+                )
+            )
+            return trouble.wait
+        self._troubles.over()
+        self.last_success = time.time()
+        self._seen = seen
+        for name in seen.environments or ("",):
+            event = Looked(environment=name, at=self.last_success, source=seen.source, head=seen.heads.get(name, ""))
+            self._tell(event)
+        self._found(seen)
+        return self._poll() * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+
+    def _look(self) -> Seen:
+        workspace = self._workspace()
+        repository = workspace.repository
+        branch = workspace.configuration.source_branch or default_branch(repository)
+        known = self._seen.environments if self._seen else {}
+        refs = {one.ref: name for name, one in known.items()}
+        positions = look(repository, workspace.remote, branch, refs, deadline=_NETWORK_SECONDS)
+        if self._seen is None or positions.source != self._seen.source:
+            known = self._environments(repository, positions.source) or known
+            if known.keys() - set(refs.values()):
+                refs = {one.ref: name for name, one in known.items()}
+                positions = look(repository, workspace.remote, branch, refs, deadline=_NETWORK_SECONDS)
+        return Seen(
+            source=positions.source,
+            environments=known,
+            heads={refs[ref]: commit for ref, commit in positions.refs.items() if ref in refs},
+        )
+
+    def _environments(self, repository: Repository, commit: str) -> Mapping[str, ArtifactBranch]:
+        """Those that gitopsd.yaml declares at a commit; where it can't be read, at the last one where it can."""
+        for number, version in enumerate(_first_parents(repository, commit)):
+            content = _content(repository, version)
+            names = environment_names(content)
+            if names:
+                if number:
+                    self._say(
+                        f"{ENVIRONMENTS_FILE} of {commit[:12]} can't be used: environments are as of {version[:12]}"
+                    )
+                chosen = [name for name in names if self._only in {None, name}]
+                branches = {name: find_branch(content, name)[0] for name in chosen}
+                return {name: artifact_branch(*found) for name, found in branches.items() if found is not None}
+        _, mistakes = find_branch(_content(repository, commit), None)
+        raise ControllerError(
+            format_diagnostics(mistakes, {}) or f"there is no {ENVIRONMENTS_FILE} in {commit[:12]}",
+            f"push a {ENVIRONMENTS_FILE} that declares environments",
+        )
+
+    def _say(self, message: str) -> None:
+        self._tell(Said(environment="", at=time.time(), message=message, level="warning"))
+
+
+def _content(repository: Repository, commit: str) -> bytes:
+    return read_file(repository, commit_tree(repository, commit), ENVIRONMENTS_FILE) or b""
+
+
+def _first_parents(repository: Repository, commit: str) -> Iterator[str]:
+    """The commit and those before it, newest first."""
+    return (one.id for one in islice(history(repository, commit), _FARTHEST))

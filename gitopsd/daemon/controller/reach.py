@@ -1,0 +1,52 @@
+"""The workspace of one thread of the controller: opened on that thread, and anew when the configuration changed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gitopsd.daemon.fleet_access import ssh_settings
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet.connect import Workers
+from gitopsd.repo.artifacts import ArtifactBranch
+
+
+class ThreadWorkspace:
+    """Called on its thread only, since libgit2's repositories belong to one at a time.
+
+    `open_workspace` reads the configuration as it is now; `generation` counts the times that it was to be read again.
+    `with_workers`: connections to workers stay open from one call to the next.
+    """
+
+    def __init__(
+        self,
+        open_workspace: Callable[[], Workspace],
+        generation: Callable[[], int],
+        *,
+        branch: ArtifactBranch | None = None,
+        with_workers: bool = False,
+    ) -> None:
+        self._open = open_workspace
+        self._generation = generation
+        self._branch = branch
+        self._with_workers = with_workers
+        self._opened: Workspace | None = None
+        self._of = -1
+
+    def __call__(self) -> Workspace:
+        """Raises DiagnosticsError for a configuration that can't be read, RepositoryError."""
+        generation = self._generation()
+        if self._opened is None or self._of != generation:
+            opened = self._open()
+            if self._branch is not None:
+                opened = replace(opened, branch=self._branch, environment=self._branch.environment)
+            if self._with_workers:
+                opened = replace(opened, workers=Workers(ssh_settings(opened)))
+            self.close()
+            self._opened, self._of = opened, generation
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            if self._opened.workers is not None:
+                self._opened.workers.close()
+            self._opened.close()
+            self._opened = None
