@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -9,6 +10,8 @@ from gitopsd.cli.plan_file import read_plan
 from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
 from gitopsd.daemon.apply import apply_version
+from gitopsd.daemon.controller.client import find_leader
+from gitopsd.daemon.controller.through import apply_through
 from gitopsd.daemon.errors import StalePlanError
 
 
@@ -34,16 +37,20 @@ def apply(session: Session, what: str | None, *, confirm_deletes: bool, despite_
         click.echo("The work tree has edits that are not committed: they are not part of this.", err=True)
     reporter = Reporter()
     results = []
+    leader = find_leader(workspace.identity, workspace.configuration.listen.control)
+    reporter.follows = leader is not None
+    applying = partial(
+        apply_version if leader is None else partial(apply_through, leader=leader),
+        workspace,
+        lambda: workspace.source_of_commit(revision),
+        named=revision is not None,
+        expected=expected,
+        confirm_deletes=confirm_deletes,
+        despite_pause=despite_pause,
+        reporter=reporter,
+    )
     try:
-        for result in apply_version(
-            workspace,
-            lambda: workspace.source_of_commit(revision),
-            named=revision is not None,
-            expected=expected,
-            confirm_deletes=confirm_deletes,
-            despite_pause=despite_pause,
-            reporter=reporter,
-        ):
+        for result in applying():
             results.append(result)
             reporter.result(result)
     except StalePlanError as error:

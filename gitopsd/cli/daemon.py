@@ -1,6 +1,5 @@
 import logging
 import sys
-from pathlib import Path
 
 import click
 
@@ -8,13 +7,8 @@ from gitopsd.cli.session import Session
 
 
 @click.command()
-@click.option(
-    "--socket",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where it listens for other gitopsd commands; by default /run/gitopsd/control.sock.",
-)
 @click.pass_obj
-def daemon(session: Session, *, socket: Path | None) -> None:
+def daemon(session: Session) -> None:
     """Deploy what is pushed, and keep all workers equal to it, until stopped.
 
     This is the controller, meant to run as a service: `gitopsd service install`. It looks for new versions of the
@@ -23,15 +17,13 @@ def daemon(session: Session, *, socket: Path | None) -> None:
 
     SIGTERM ends it within seconds, SIGHUP has it read its configuration again.
     """
-    from gitopsd.daemon.controller.client import socket_path  # noqa: PLC0415 - not for `--help`
-    from gitopsd.daemon.controller.controller import Controller, Settings  # noqa: PLC0415
+    from gitopsd.daemon.controller.controller import Controller, Settings  # noqa: PLC0415 - not for `--help`
     from gitopsd.daemon.workspace import open_workspace  # noqa: PLC0415
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     controller = Controller(
         Settings(
             open_workspace=lambda: open_workspace(session.repo, session.config, None),
-            socket=socket or socket_path(),
             environment=session.environment,
         )
     )

@@ -7,6 +7,8 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.reconcile_text import Reporter
 from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
+from gitopsd.daemon.controller.client import find_leader
+from gitopsd.daemon.controller.through import reconcile_through
 from gitopsd.daemon.reconcile import find_differences_of
 from gitopsd.daemon.reconcile import reconcile as put_right
 
@@ -45,11 +47,14 @@ def reconcile(session: Session, names: tuple[str, ...], *, dry_run: bool, at_onc
     """
     workspace = session.workspace()
     reporter = Reporter(dry_run=dry_run, as_json=as_json)
-    found = (
-        find_differences_of(workspace, names, reporter=reporter)
-        if dry_run
-        else put_right(workspace, names, reporter=reporter, at_once=at_once)
-    )
+    leader = None if dry_run else find_leader(workspace.identity, workspace.configuration.listen.control)
+    reporter.follows = leader is not None
+    if dry_run:
+        found = find_differences_of(workspace, names, reporter=reporter)
+    elif leader is not None:
+        found = reconcile_through(workspace, leader, names, reporter=reporter, at_once=at_once)
+    else:
+        found = put_right(workspace, names, reporter=reporter, at_once=at_once)
     ended: dict[str, WorkerResult] = {}  # a worker that others' jobs move to comes twice: the later one counts
     for result in found:
         ended[result.worker] = result

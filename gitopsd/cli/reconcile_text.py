@@ -34,17 +34,10 @@ class Reporter(RolloutText):
 
     def left_out(self, worker: TriedInVain) -> None:
         self._left_out.append(worker)
-        times = "once" if worker.attempts == 1 else f"{worker.attempts} times in a row"
-        tried = "a run without --dry-run leaves it out" if self._dry_run else "left out"
-        self._say_all(
-            [
-                (
-                    f"  {worker.worker}: {tried} until {worker.next}: {worker.trouble} {times}; `--now` tries it",
-                    "yellow",
-                ),
-                (f"    {worker.error}", None),
-            ]
-        )
+        super().left_out(worker)
+
+    def left_out_text(self) -> str:
+        return "a run without --dry-run leaves it out" if self._dry_run else super().left_out_text()
 
     def returned(self, workers: Collection[str]) -> None:
         self._returned = sorted(workers)

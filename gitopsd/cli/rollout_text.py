@@ -12,6 +12,7 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.interruption import Interruption
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
+from gitopsd.daemon.left_out import TriedInVain
 from gitopsd.daemon.revert_commit import Revert, returns
 from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.rollout_summary import Rollout
@@ -59,9 +60,12 @@ class RolloutText:
         self.rollout: Rollout | None = None
         """What it came to, once it has ended."""
         self.reverts: list[Revert] = []
+        self.follows = False
+        """Whether another process rolls out, which goes on whatever happens to this one."""
 
     def begins(self, workers: Sequence[str]) -> None:
-        self._interruption.begin()
+        if not self.follows:
+            self._interruption.begin()
         if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and workers:
             from gitopsd.cli.live import LiveWorkers  # noqa: PLC0415 - rich takes its time, and most have no terminal
 
@@ -101,6 +105,16 @@ class RolloutText:
             self._say_all([(f"{one.reason}", "red"), (f"{returns(name, one)}, and stays there", "red")])
             self._say(f"  until another version of it comes, or `gitopsd quarantine release {name}`")
         self._say(f"deployment {revert.deployment} committed ({revert.head.commit.id[:12]}), by an automatic revert")
+
+    def left_out(self, worker: TriedInVain) -> None:
+        times = "once" if worker.attempts == 1 else f"{worker.attempts} times in a row"
+        what = self.left_out_text()
+        line = f"  {worker.worker}: {what} until {worker.next}: {worker.trouble} {times}; `--now` tries it"
+        self._say_all([(line, "yellow"), (f"    {worker.error}", None)])
+
+    def left_out_text(self) -> str:
+        """What is done about it."""
+        return "left out"
 
     def about_to_change(self, differences: Differences) -> None:
         """Says what edits by hand are overwritten; called on many threads."""

@@ -65,12 +65,19 @@ class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw
     reconcile: Duration = "60s"
 
 
+class ListenConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a controller listens. `control` is the path of the socket for other commands of gitopsd."""
+
+    control: str = ""
+
+
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What governs repositories and is in none of them; everything has a default."""
 
     repository: str = ""
     source_branch: str = ""
     intervals: IntervalsConfiguration = field(default_factory=IntervalsConfiguration)
+    listen: ListenConfiguration = field(default_factory=ListenConfiguration)
     ssh: SshConfiguration = field(default_factory=SshConfiguration)
     secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
     policy: PolicyConfiguration | UnsetType = UNSET

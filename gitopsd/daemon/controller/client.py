@@ -19,6 +19,9 @@ from gitopsd.daemon.controller.protocol import (
     Who,
 )
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.state_file import state_folder
+
+SYSTEM_SOCKET = Path("/run/gitopsd/control.sock")
 
 _CONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 60.0
@@ -31,30 +34,35 @@ class NoLeaderError(ControllerError):
     """No controller listens, or it can't be asked by this user."""
 
 
-def socket_path() -> Path:
-    """Where the controller of this machine listens: root's and the service's, else this user's own."""
-    system = Path("/run/gitopsd/control.sock")
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    own = Path(runtime) / "gitopsd" / "control.sock" if runtime.startswith("/") else None
-    return own if own is not None and own.exists() and not system.exists() else system
+def own_socket(configured: str) -> Path:
+    """Where a controller of this user listens: as configured, else the machine's, which root and services have."""
+    if configured:
+        return Path(configured)
+    if os.geteuid() == 0 or os.environ.get("RUNTIME_DIRECTORY"):
+        return SYSTEM_SOCKET
+    return _user_socket()
 
 
-def find_leader(repository: str, *, path: Path | None = None) -> Leader | None:
+def find_leader(repository: str, configured: str = "") -> Leader | None:
     """The controller that leads the repository of that identity on this machine, if one does and lets us ask."""
-    try:
-        answer = next(_exchange(Who(), path=path, deadline=_CONNECT_SECONDS), None)
-    except ControllerError:
-        return None
-    return answer if isinstance(answer, Leader) and answer.repository == repository else None
+    paths = [Path(configured)] if configured else [SYSTEM_SOCKET, _user_socket()]
+    for path in paths:
+        try:
+            answer = next(_exchange(Who(), path, deadline=_CONNECT_SECONDS), None)
+        except ControllerError:
+            continue
+        if isinstance(answer, Leader) and answer.repository == repository:
+            return answer
+    return None
 
 
-def ask(request: Request, *, path: Path | None = None, deadline: float) -> Iterator[Event]:
-    """The events that answer a request, until it is answered for good.
+def ask(request: Request, path: Path, *, deadline: float) -> Iterator[Event]:
+    """The events that answer a request to the controller that listens at `path`, until it is answered for good.
 
     `deadline` in seconds for all of it. Raises NoLeaderError where nobody can be asked, ControllerError where the
     controller went away, gave up, or was not done in time: what it does goes on all the same.
     """
-    for answer in _exchange(request, path=path, deadline=deadline):
+    for answer in _exchange(request, path, deadline=deadline):
         match answer:
             case Told(event=event):
                 yield event
@@ -67,16 +75,16 @@ def ask(request: Request, *, path: Path | None = None, deadline: float) -> Itera
     raise ControllerError("the controller went away meanwhile", "`gitopsd status` says how things are")
 
 
-def _exchange(request: Request, *, path: Path | None, deadline: float) -> Iterator[Answer]:
+def _exchange(request: Request, path: Path, *, deadline: float) -> Iterator[Answer]:
     end = time.monotonic() + deadline
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_CONNECT_SECONDS)
         try:
-            connection.connect(str(path or socket_path()))
+            connection.connect(str(path))
             connection.sendall(msgspec.json.encode(request) + b"\n")
         except OSError as error:
             raise NoLeaderError(
-                f"no controller can be asked at {path or socket_path()}: {error.strerror or error}",
+                f"no controller can be asked at {path}: {error.strerror or error}",
                 "`systemctl status gitopsd` says whether it runs",
             ) from None
         yield from _answers(connection, end)
@@ -118,3 +126,8 @@ def _decoded(line: bytes | bytearray) -> Answer:
         raise ControllerError(
             f"the controller's answer isn't understood: {error}", "is it another version of gitopsd? restart it"
         ) from None
+
+
+def _user_socket() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(runtime) / "gitopsd/control.sock" if runtime.startswith("/") else state_folder() / "control.sock"

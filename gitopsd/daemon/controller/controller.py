@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from gitopsd import __version__
 from gitopsd.daemon.control import moment
 from gitopsd.daemon.controller import events, sd_notify
 from gitopsd.daemon.controller.broadcast import Broadcast
+from gitopsd.daemon.controller.client import own_socket
 from gitopsd.daemon.controller.environment import EnvironmentLoops, Surroundings
 from gitopsd.daemon.controller.following import Following
 from gitopsd.daemon.controller.heartbeat import Heartbeats
@@ -38,13 +38,12 @@ _STOP_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a controller is started. `open_workspace` reads the configuration as it is then; it listens at `socket`.
+    """How a controller is started. `open_workspace` reads the configuration as it is then.
 
     `environment` is the only one that it is for; None for all that the repository has.
     """
 
     open_workspace: Callable[[], Workspace]
-    socket: Path
     environment: str | None = None
 
 
@@ -65,6 +64,7 @@ class Controller:
         self._to_look = Requests()
         self._first = settings.open_workspace()
         self._identity = self._first.identity
+        self._socket = own_socket(self._first.configuration.listen.control)
         self._intervals = self._first.configuration.intervals
 
     @property
@@ -115,7 +115,7 @@ class Controller:
             self._leader, self._known, self._broadcast, look=self._to_look.ask, newest=lambda: looker.newest
         )
         with ExitStack() as opened:
-            server = ControlServer(self._settings.socket, following.respond)
+            server = ControlServer(self._socket, following.respond)
             opened.callback(server.close)
             server.start()
             self._watch(self._first.repository)
@@ -206,6 +206,7 @@ class Controller:
     def _leader(self) -> Leader:
         return Leader(
             repository=self._identity,
+            socket=str(self._socket),
             environments=tuple(sorted(self._known())),
             pid=os.getpid(),
             version=__version__,

@@ -40,7 +40,7 @@ class EnvironmentLoops:
         self.branch = branch
         name = branch.environment
         self._ended = False
-        self._seen = ("", "")
+        self._seen: tuple[str, str] | None = None
         self.to_deploy, self.to_converge = Requests(), Requests()
         self._spaces = [
             ThreadWorkspace(around.open_workspace, around.generation, branch=branch),
@@ -75,8 +75,9 @@ class EnvironmentLoops:
     def seen(self, source: str, head: str) -> None:
         """Where the branches are by now: what moved is seen to at once."""
         before, self._seen = self._seen, (source, head)
-        if before != self._seen:
-            self.to_deploy.ask()
+        if before is None or before == self._seen:
+            return  # both loops begin with a cycle that nobody asked for
+        self.to_deploy.ask()
         if before[1] != head and head != self.converger.head:
             self.to_converge.ask()
 

@@ -12,6 +12,8 @@ from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.model.control import Quarantine
+from gitopsd.planner.backoff import Trouble
 
 
 class _Event(Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -127,27 +129,30 @@ class WorkerEnded(_Event, frozen=True, kw_only=True, tag="worker-ended"):
 
 
 class WorkerLeftOut(_Event, frozen=True, kw_only=True, tag="worker-left-out"):
-    """It was tried in vain a short while ago; `next` is when it is tried again, a Moment."""
+    """It was tried in vain a short while ago, with deployment `tried`; `next` is when it is tried again, a Moment."""
 
     deployment: int
     worker: str
-    trouble: str
+    trouble: Trouble
+    tried: int
     attempts: int
     error: str
+    last: str
     next: str
 
 
 class Reverted(_Event, frozen=True, kw_only=True, tag="reverted"):
-    """A deployment failed, and `by` has its `workflows` (name -> why) as they were before; they are quarantined.
-
-    `returns_to`: name -> the deployment that it is as in, 0 where it was taken out.
-    """
+    """Deployment `failed` failed, and `by` has some of its workflows as they were before, which are quarantined."""
 
     failed: int
     by: int
     head: str
-    workflows: Mapping[str, str]
-    returns_to: Mapping[str, int]
+    quarantines: Mapping[str, Quarantine]
+
+    @property
+    def workflows(self) -> Mapping[str, str]:
+        """Workflow -> why."""
+        return {name: one.reason for name, one in self.quarantines.items()}
 
 
 class RolloutEnded(_Event, frozen=True, kw_only=True, tag="rollout-ended"):

@@ -52,9 +52,10 @@ Request = Who | Look | FollowVersion | Converge
 
 
 class Leader(Struct, frozen=True, kw_only=True, tag_field="answer", tag="leader"):
-    """Who leads: the identity of the repository, the environments by now, and its process."""
+    """Who leads: the identity of the repository, the environments by now, its process, and where it listens."""
 
     repository: str
+    socket: str
     environments: tuple[str, ...]
     pid: int
     version: str

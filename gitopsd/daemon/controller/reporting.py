@@ -124,8 +124,7 @@ class RolloutEvents(Voice):
                 failed=revert.failed,
                 by=revert.deployment,
                 head=revert.head.commit.id,
-                workflows={name: one.reason for name, one in revert.quarantines.items()},
-                returns_to={name: one.returns_to for name, one in revert.quarantines.items()},
+                quarantines=revert.quarantines,
             )
         )
 
@@ -136,8 +135,10 @@ class RolloutEvents(Voice):
                 deployment=self._deployment,
                 worker=worker.worker,
                 trouble=worker.trouble,
+                tried=worker.deployment,
                 attempts=worker.attempts,
                 error=worker.error,
+                last=worker.last,
                 next=worker.next,
             )
         )

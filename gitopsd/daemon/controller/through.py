@@ -1,0 +1,158 @@
+"""Apply and reconcile where a controller leads: it converges the workers, and this process tells how that goes."""
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from gitopsd.daemon.apply import Applied, PlanReporter, commit_version
+from gitopsd.daemon.auto_revert import Reporter as RevertReporter
+from gitopsd.daemon.controller import events
+from gitopsd.daemon.controller.client import ask
+from gitopsd.daemon.controller.protocol import Converge, Leader
+from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.left_out import TriedInVain
+from gitopsd.daemon.reconcile import Reporter as ReconcileReporter
+from gitopsd.daemon.revert_commit import Revert
+from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.status import open_deployed
+from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.plan import Plan
+from gitopsd.repo.artifacts import ArtifactBranch, read_head
+from gitopsd.repo.publish import fetch_artifacts
+from gitopsd.repo.source import SourceTree
+
+_CONVERGE_SECONDS = 24 * 3600.0
+"""Rollouts may take long; every silence on the way has a deadline of its own."""
+
+
+class FollowReporter(RevertReporter, Protocol):
+    """Is told what the controller does."""
+
+    def left_out(self, worker: TriedInVain) -> None: ...
+
+
+class ApplyReporter(FollowReporter, PlanReporter, Protocol):
+    """The same, of an apply."""
+
+    def committed(self, applied: Applied) -> None: ...
+
+
+def apply_through(
+    workspace: Workspace,
+    read_source: Callable[[], SourceTree],
+    *,
+    leader: Leader,
+    named: bool,
+    expected: Plan | None,
+    reporter: ApplyReporter,
+    confirm_deletes: bool = False,
+    despite_pause: bool = False,
+) -> Iterator[WorkerResult]:
+    """As `apply_version`, but that the leader converges what was committed here. Raises as that does."""
+    applied = commit_version(
+        workspace,
+        read_source,
+        named=named,
+        expected=expected,
+        confirm_deletes=confirm_deletes,
+        despite_pause=despite_pause,
+        reporter=reporter,
+    )
+    reporter.committed(applied)
+    request = Converge(
+        repository=leader.repository, environment=applied.branch.environment, head=applied.head.commit.id
+    )
+    yield from _follow(workspace, leader, applied.branch, request, deployment=applied.deployment, reporter=reporter)
+
+
+def reconcile_through(
+    workspace: Workspace, leader: Leader, names: Collection[str], *, reporter: ReconcileReporter, at_once: bool
+) -> Iterator[WorkerResult]:
+    """As `reconcile`, by the leader. Raises ControllerError, RepositoryError, DiagnosticsError."""
+    deployed = open_deployed(workspace)
+    reporter.begun(deployed)
+    request = Converge(
+        repository=leader.repository,
+        environment=deployed.branch.environment,
+        head=deployed.head.commit.id if deployed.head else "",
+        workers=tuple(names),
+        at_once=at_once,
+    )
+    number = number_of(deployed.head)
+    yield from _follow(workspace, leader, deployed.branch, request, deployment=number, reporter=reporter)
+
+
+def _follow(
+    workspace: Workspace,
+    leader: Leader,
+    branch: ArtifactBranch,
+    request: Converge,
+    *,
+    deployment: int,
+    reporter: FollowReporter,
+) -> Iterator[WorkerResult]:
+    """What is still told of an older deployment's rollout, which ends first, isn't this one's."""
+    reporter.note(f"the controller (process {leader.pid}) does it; Ctrl-C ends only this report of it")
+    seen: set[str] = set()
+    try:
+        for event in ask(request, path=Path(leader.socket), deadline=_CONVERGE_SECONDS):
+            if getattr(event, "deployment", deployment) < deployment:
+                continue
+            for result in _told(workspace, branch, event, reporter):
+                if result.state != "in-sync" or result.worker not in seen:
+                    yield result  # a look that follows adds nothing to what was done
+                seen.add(result.worker)
+    except KeyboardInterrupt:
+        reporter.ended(Rollout(interrupted=True))
+        reporter.note("the controller goes on; `gitopsd status` shows how far it is")
+        raise
+
+
+def _told(
+    workspace: Workspace, branch: ArtifactBranch, event: events.Event, reporter: FollowReporter
+) -> Iterator[WorkerResult]:
+    match event:
+        case events.RolloutBegan(workers=workers):
+            reporter.begins(workers)
+        case events.WorkerProgressed(worker=worker, stage=stage, detail=detail):
+            reporter.progress(worker, stage, detail)
+        case events.WorkerChanging(differences=differences):
+            reporter.about_to_change(differences)
+        case events.WorkerEnded(result=result):
+            yield result
+        case events.RolloutEnded(rollout=rollout):
+            reporter.ended(rollout)
+        case events.Reverted():
+            revert = _revert(workspace, branch, event)
+            if revert is not None:
+                reporter.reverted(revert)
+        case events.Said(message=message, level="warning"):
+            reporter.warn(message)
+        case events.Said(message=message):
+            reporter.note(message)
+        case events.WorkerLeftOut():
+            reporter.left_out(_left_out(event))
+        case _:
+            return
+
+
+def _left_out(event: events.WorkerLeftOut) -> TriedInVain:
+    return TriedInVain(
+        worker=event.worker,
+        trouble=event.trouble,
+        attempts=event.attempts,
+        deployment=event.tried,
+        error=event.error,
+        last=event.last,
+        next=event.next,
+    )
+
+
+def _revert(workspace: Workspace, branch: ArtifactBranch, event: events.Reverted) -> Revert | None:
+    """As this process would have made it; None where its commit isn't here, which the next fetch brings."""
+    fetch_artifacts(workspace.repository, branch, workspace.remote)
+    head = read_head(workspace.repository, branch)
+    if head is None:
+        return None
+    return Revert(failed=event.failed, deployment=event.by, head=head, quarantines=event.quarantines, workers=())
