@@ -23,14 +23,14 @@ def show_failure(error: Exception, *, debug: bool, as_json: bool = False) -> Non
         show_diagnostics(error.diagnostics, error.sources)
         failure = {"message": str(error), "hint": "", "diagnostics": [asdict(one) for one in error.diagnostics]}
     else:
-        message, hint = _told(error)
+        message, hint = told(error)
         _say(message, hint)
         failure = {"message": message, "hint": hint}
     if as_json:
         print_json({"error": failure})
 
 
-def _told(error: Exception) -> tuple[str, str]:
+def told(error: Exception) -> tuple[str, str]:
     """What happened, and the way out."""
     match error:
         case RepositoryError() | ControllerError():

@@ -25,6 +25,7 @@ COMMANDS = {
     ),
     "graph": ("gitopsd.cli.graph:graph", "Draw workflows: steps, channels, placement, and what a plan changes."),
     "history": ("gitopsd.cli.history:history", "Show the deployments, newest first."),
+    "hook": ("gitopsd.cli.hook:hook", "Check versions when they are pushed, and show their deployment to the pusher."),
     "init": ("gitopsd.cli.init:init", "Make a new workflow repository."),
     "job": ("gitopsd.cli.job:job", "List jobs, and make copies of them that no deployment touches."),
     "logs": ("gitopsd.cli.logs:logs", "Show what a job printed, or all replicas of a step; -f goes on."),

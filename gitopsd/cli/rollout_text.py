@@ -93,7 +93,7 @@ class RolloutText:
         self.rollout = rollout
         self._interruption.end()
         self._end_live()
-        self._say_all(_end_lines(rollout))
+        self._say_all(end_lines(rollout))
 
     def note(self, message: str) -> None:
         self._say(message)
@@ -152,11 +152,11 @@ class RolloutText:
             if not self._heard:
                 return
             if self._live is not None and (self._err or sys.stdout.isatty()):
-                self._live.print((part, colour) for text, colour in lines for part in _parts(text))
+                self._live.print((part, colour) for text, colour in lines for part in parts(text))
                 return
             try:
                 for text, colour in lines:
-                    for line in _parts(text):
+                    for line in parts(text):
                         click.secho(printable(line), fg=colour, err=self._err)
             except BrokenPipeError:
                 self._heard = False
@@ -167,14 +167,14 @@ class RolloutText:
             self._live = None
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     """Its lines, all but the first indented: none that a worker sent passes for one of ours."""
     first, *more = text.split("\n")
     indent = " " * (len(first) - len(first.lstrip()) + 2)
     return [first, *(indent + line for line in more)]
 
 
-def _end_lines(rollout: Rollout) -> Iterator[tuple[str, str | None]]:
+def end_lines(rollout: Rollout) -> Iterator[tuple[str, str | None]]:
     """What a rollout that didn't come to its end left, and what to do about it."""
     for group, why in rollout.stopped.items():
         yield f"  the rollout stopped in {group}: {why}", "red"

@@ -150,13 +150,9 @@ def discover(cwd: Path) -> str | None:
 
 def open_at(path: Path) -> Repository:
     """The repository whose work tree or Git folder is exactly `path`. Raises as `open_repository` does."""
-    if pygit2.LIBGIT2_VER < _OLDEST_LIBGIT2:
-        raise RepositoryError(
-            f"libgit2 {pygit2.LIBGIT2_VERSION} has known security holes", "install a pygit2 with libgit2 1.7.2 or later"
-        )
+    git = open_git(path)
+    git_dir = common_dir(git)
     try:
-        git = pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
-        git_dir = _common_dir(Path(git.path))
         has_commit = not git.head_is_unborn or next(iter(git.references), None) is not None
     except (KeyError, ValueError, OSError, pygit2.GitError) as error:
         raise _why_not(path, str(error)) from None
@@ -170,18 +166,31 @@ def open_at(path: Path) -> Repository:
     )
 
 
+def open_git(path: Path) -> pygit2.Repository:
+    """libgit2's view of the repository at exactly `path`, which may be empty. Raises as `open_repository` does."""
+    if pygit2.LIBGIT2_VER < _OLDEST_LIBGIT2:
+        raise RepositoryError(
+            f"libgit2 {pygit2.LIBGIT2_VERSION} has known security holes", "install a pygit2 with libgit2 1.7.2 or later"
+        )
+    try:
+        return pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
+    except (KeyError, ValueError, OSError, pygit2.GitError) as error:
+        raise _why_not(path, str(error)) from None
+
+
+def common_dir(git: pygit2.Repository) -> Path:
+    """Where a linked work tree's repository really is (`git rev-parse --git-common-dir`)."""
+    git_dir = Path(git.path)
+    pointer = git_dir / "commondir"
+    return (git_dir / pointer.read_text().strip()).resolve() if pointer.exists() else git_dir.resolve()
+
+
 def unreadable_object(object_id: str, why: str) -> RepositoryError:
     """The error for an object that a repository names and cannot give."""
     return RepositoryError(
         f"the object {object_id} of the repository cannot be read: {why}",
         "run `git fsck`; fetch it again from a remote or another clone",
     )
-
-
-def _common_dir(git_dir: Path) -> Path:
-    """Where a linked work tree's repository really is (`git rev-parse --git-common-dir`)."""
-    pointer = git_dir / "commondir"
-    return (git_dir / pointer.read_text().strip()).resolve() if pointer.exists() else git_dir.resolve()
 
 
 def _why_not(path: Path, error: str) -> RepositoryError:
