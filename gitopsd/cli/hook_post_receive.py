@@ -9,8 +9,8 @@ from gitopsd.cli.hook_judgement import Judge
 from gitopsd.cli.hook_pre_receive import MEMORY
 from gitopsd.cli.remote_text import RemoteText
 from gitopsd.daemon.configuration import Configuration, read_configuration
-from gitopsd.daemon.controller.client import NoLeaderError, ask
-from gitopsd.daemon.controller.protocol import FollowVersion
+from gitopsd.daemon.controller.client import ask, find_leader
+from gitopsd.daemon.controller.protocol import FollowVersion, Leader
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.hooks.bounded import run_bounded
 from gitopsd.daemon.hooks.pushes import BRANCHES, PushedRef
@@ -29,19 +29,22 @@ def follow_push(settings: HookSettings, git_dir: Path, pushed: tuple[PushedRef, 
         configuration = read_configuration(settings.configuration)
         commit, branch = _to_deploy(settings, configuration, git_dir, pushed)
         if commit:
-            _follow(path_identity(git_dir), commit, branch, settings.deadline, text)
-    except NoLeaderError as error:
-        text.say(f"gitopsd: not deployed from here: {error.message}\n{_NO_LEADER}")
+            leader = find_leader(path_identity(git_dir), configuration.listen.control)
+            if leader is None:
+                text.say(f"gitopsd: not deployed from here: no controller of this machine can be asked\n{_NO_LEADER}")
+            else:
+                _follow(leader, commit, branch, settings.deadline, text)
     except ControllerError as error:
         text.say(f"gitopsd: {error.message}\n  hint: {error.hint}")
     except Exception as error:  # noqa: BLE001 - as the docstring says
         text.say(f"gitopsd: this push can't be followed: {told(error)[0]}")
 
 
-def _follow(repository: str, commit: str, branch: str, deadline: float, text: RemoteText) -> None:
+def _follow(leader: Leader, commit: str, branch: str, deadline: float, text: RemoteText) -> None:
     told_events = EventText(commit)
     begun = False
-    for event in ask(FollowVersion(repository=repository, source=commit), deadline=deadline):
+    request = FollowVersion(repository=leader.repository, source=commit)
+    for event in ask(request, Path(leader.socket), deadline=deadline):
         if not begun:
             begun = True
             text.say(f"\ngitopsd: deploying {branch} at {commit[:12]}; Ctrl-C ends only this report")

@@ -3,12 +3,14 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from gitopsd.cli.controller_text import controller_lines
 from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence, quarantine_sentence
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.daemon.control import known_pause, known_quarantines
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
+from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 
 
@@ -25,11 +27,13 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
         print_json([msgspec.to_builtins(status) for status in statuses])
     elif deployed.head is None:
         click.echo(f"nothing is deployed to {deployed.branch.environment} yet: `gitopsd apply` deploys")
+        _show_controller(workspace, deployed)
     else:
         click.echo(_title(deployed))
         pause = known_pause(workspace.repository, deployed.head)
         if pause:
             click.echo(printable(pause_sentence(pause)))
+        _show_controller(workspace, deployed)
         for name, quarantine in known_quarantines(workspace.repository, deployed.head).items():
             click.echo(printable(f"{name}: {quarantine_sentence(name, quarantine)}"))
         click.echo()
@@ -50,19 +54,29 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
             ],
         )
         for one in statuses:
-            if one.cordon:
-                click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
-            for line in ([one.error] if one.error else []) + list(one.drift[:10]):
-                click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
-            for line in one.failed_runs:
-                click.echo(printable(f"{one.worker}: {line}"))
-            for line in one.unknown_secrets:
-                click.echo(printable(f"{one.worker}: not compared: the secret {line}"))
-            if one.last_attempted and one.last_attempted.error:
-                click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
-            for line in _patience(one):
-                click.echo(printable(f"{one.worker}: {line}"))
+            _show_details(one)
     return 1 if exit_code and any(_state(one) != "in sync" for one in statuses) else 0
+
+
+def _show_details(one: WorkerStatus) -> None:
+    """What there is to say of a worker beside its line."""
+    if one.cordon:
+        click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
+    for line in ([one.error] if one.error else []) + list(one.drift[:10]):
+        click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
+    for line in one.failed_runs:
+        click.echo(printable(f"{one.worker}: {line}"))
+    for line in one.unknown_secrets:
+        click.echo(printable(f"{one.worker}: not compared: the secret {line}"))
+    if one.last_attempted and one.last_attempted.error:
+        click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
+    for line in _patience(one):
+        click.echo(printable(f"{one.worker}: {line}"))
+
+
+def _show_controller(workspace: Workspace, deployed: Deployed) -> None:
+    for line in controller_lines(workspace, deployed.branch.environment):
+        click.echo(printable(line))
 
 
 def _patience(one: WorkerStatus) -> Iterator[str]:

@@ -12,9 +12,11 @@ from gitopsd.daemon.controller.events import Event
 from gitopsd.daemon.controller.protocol import (
     LONGEST_LINE,
     Answer,
+    AskState,
     Done,
     Leader,
     Request,
+    State,
     Told,
     Who,
 )
@@ -56,6 +58,15 @@ def find_leader(repository: str, configured: str = "") -> Leader | None:
     return None
 
 
+def state_of(leader: Leader) -> State | None:
+    """How things are going there; None where it can't be asked any more."""
+    try:
+        answer = next(_exchange(AskState(), Path(leader.socket), deadline=_CONNECT_SECONDS), None)
+    except ControllerError:
+        return None
+    return answer if isinstance(answer, State) else None
+
+
 def ask(request: Request, path: Path, *, deadline: float) -> Iterator[Event]:
     """The events that answer a request to the controller that listens at `path`, until it is answered for good.
 
@@ -70,7 +81,7 @@ def ask(request: Request, path: Path, *, deadline: float) -> Iterator[Event]:
                 if problem:
                     raise ControllerError(problem, hint)
                 return
-            case Leader():
+            case Leader() | State():
                 return
     raise ControllerError("the controller went away meanwhile", "`gitopsd status` says how things are")
 

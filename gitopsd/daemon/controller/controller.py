@@ -111,9 +111,7 @@ class Controller:
             only=self._settings.environment,
         )
         look = Loop("look", looker.cycle, self._to_look, self._hearts)
-        following = Following(
-            self._leader, self._known, self._broadcast, look=self._to_look.ask, newest=lambda: looker.newest
-        )
+        following = Following(self._leader, self._known, self._broadcast, look=self._to_look.ask, seen=looker)
         with ExitStack() as opened:
             server = ControlServer(self._socket, following.respond)
             opened.callback(server.close)

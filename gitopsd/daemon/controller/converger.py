@@ -47,9 +47,10 @@ class Converger:
         self._tell = tell
         self._interval = interval
         self._stop = stop
-        self._looked = 0.0
         self.head = ""
         """The artifact head that workers are made equal to, or were, as far as that went."""
+        self.problem = self.hint = ""
+        """What kept the last cycle from being done, or empty."""
 
     def cycle(self, taken: Taken, heart: Heart) -> float:
         reporter = RolloutEvents(self._branch.environment, self._tell, stop=self._stop, heart=heart)
@@ -68,6 +69,7 @@ class Converger:
                 problem, hint = (str(error), "") if isinstance(error, DiagnosticsError) else (error.message, error.hint)
                 wait = min(wait, self._troubles.add(self.head, problem, hint).wait)
         self.head = reporter.head or self.head
+        self.problem, self.hint = problem, hint
         self._tell(
             events.Converged(
                 **reporter.here(),

@@ -23,6 +23,8 @@ from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.publish import fetch_artifacts
 
+Outcome = events.Refused | events.Held | events.Settled | events.Committed
+
 _PLAN_SECONDS = 900.0
 _REST_SECONDS = 3600.0
 
@@ -69,7 +71,7 @@ class Deployer:
         self._committed = committed
         self._settled: _Situation | None = None
         self._tried: _Situation | None = None
-        self.outcome: events.Event | None = None
+        self.outcome: Outcome | None = None
         """What became of the newest version: Settled, Committed, Refused or Held."""
 
     def cycle(self, taken: Taken, heart: Heart) -> float:
@@ -176,14 +178,14 @@ class Deployer:
             )
         return remaining
 
-    def _outcome(self, event: events.Refused | events.Held | events.Settled | events.Committed) -> None:
+    def _outcome(self, event: Outcome) -> None:
         """Told once, however often it comes to the same."""
         before, self.outcome = self.outcome, event
         if _essence(before) != _essence(event):
             self._tell(event)
 
 
-def _essence(event: events.Event | None) -> events.Event | None:
+def _essence(event: Outcome | None) -> Outcome | None:
     """An event without when it was, and how often before."""
     match event:
         case events.Refused():

@@ -6,14 +6,28 @@ from typing import assert_never
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.broadcast import Broadcast, Subscription
 from gitopsd.daemon.controller.environment import EnvironmentLoops
-from gitopsd.daemon.controller.protocol import Answer, Converge, Done, FollowVersion, Leader, Look, Request, Told, Who
+from gitopsd.daemon.controller.looker import Looker
+from gitopsd.daemon.controller.protocol import (
+    Answer,
+    AskState,
+    Converge,
+    Done,
+    EnvironmentState,
+    FollowVersion,
+    Leader,
+    Look,
+    Request,
+    State,
+    Told,
+    Who,
+)
 
 _TICK_SECONDS = 2.0
 _PROGRESS = (events.Looked, events.Leading)
 
 
 class Following:
-    """`environments`: the loops by name; `look` has the branches looked at; `newest`: the source as last seen."""
+    """`environments`: the loops by name; `look` has the branches looked at, and `seen` knows what was seen."""
 
     def __init__(
         self,
@@ -22,17 +36,17 @@ class Following:
         broadcast: Broadcast,
         *,
         look: Callable[[], object],
-        newest: Callable[[], str],
+        seen: Looker,
     ) -> None:
         self._leader = leader
         self._environments = environments
         self._broadcast = broadcast
         self._look = look
-        self._newest = newest
+        self._seen = seen
 
     def respond(self, request: Request) -> Iterator[Answer | None]:
         leader = self._leader()
-        if not isinstance(request, Who) and request.repository not in {"", leader.repository}:
+        if not isinstance(request, Who | AskState) and request.repository not in {"", leader.repository}:
             yield Done(
                 problem=f"the controller of this machine leads {leader.repository}, and not {request.repository}",
                 hint="each repository has a controller of its own; give this command the other one with --repo",
@@ -41,6 +55,8 @@ class Following:
         match request:
             case Who():
                 yield leader
+            case AskState():
+                yield self._state(leader)
             case Look():
                 self._look()
                 yield Done()
@@ -50,6 +66,20 @@ class Following:
                 yield from self._follow(request)
             case _:
                 assert_never(request)
+
+    def _state(self, leader: Leader) -> State:
+        return State(
+            leader=leader,
+            source=self._seen.newest,
+            looked=self._seen.last_success or 0.0,
+            problem=self._seen.problem,
+            environments={
+                name: EnvironmentState(
+                    outcome=loops.deployer.outcome, problem=loops.converger.problem, hint=loops.converger.hint
+                )
+                for name, loops in self._environments().items()
+            },
+        )
 
     def _converge(self, request: Converge) -> Iterator[Answer | None]:
         loops = self._environments().get(request.environment)
@@ -92,7 +122,7 @@ class Following:
                 looks += isinstance(event, events.Looked)
                 if looks == 1:
                     self._look()  # the first one may have begun before the push
-                if looks > 1 and self._newest() != request.source:
+                if looks > 1 and self._seen.newest != request.source:
                     for one in ways.values():
                         one.passed_over()
                 if ways and all(one.is_over for one in ways.values()):

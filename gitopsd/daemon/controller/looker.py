@@ -69,6 +69,12 @@ class Looker:
         """The commit of the source branch, as it was seen last; empty before that."""
         return self._seen.source if self._seen else ""
 
+    @property
+    def problem(self) -> str:
+        """Why they can't be seen since then; empty while they can."""
+        trouble = self._troubles.last
+        return trouble.error if trouble else ""
+
     def cycle(self, taken: Taken, heart: Heart) -> float:
         remaining = self._troubles.remaining("")
         if remaining > 0 and not taken.asked:

@@ -5,7 +5,7 @@ The socket is a Unix stream socket that the leading controller listens on; who m
 
 from msgspec import Struct
 
-from gitopsd.daemon.controller.events import Event
+from gitopsd.daemon.controller.events import Committed, Event, Held, Refused, Settled
 
 FORMAT = 1
 LONGEST_LINE = 16 << 20
@@ -48,7 +48,13 @@ class Converge(Struct, frozen=True, kw_only=True, tag_field="request", tag="conv
     format: int = FORMAT
 
 
-Request = Who | Look | FollowVersion | Converge
+class AskState(Struct, frozen=True, kw_only=True, tag_field="request", tag="state"):
+    """How are things going?"""
+
+    format: int = FORMAT
+
+
+Request = Who | AskState | Look | FollowVersion | Converge
 
 
 class Leader(Struct, frozen=True, kw_only=True, tag_field="answer", tag="leader"):
@@ -63,6 +69,30 @@ class Leader(Struct, frozen=True, kw_only=True, tag_field="answer", tag="leader"
     format: int = FORMAT
 
 
+class EnvironmentState(Struct, frozen=True, kw_only=True):
+    """How far the newest version came, and what keeps workers from being made equal to what is deployed, or empty.
+
+    `outcome` is None while nothing came of it yet.
+    """
+
+    outcome: Refused | Held | Settled | Committed | None = None
+    problem: str = ""
+    hint: str = ""
+
+
+class State(Struct, frozen=True, kw_only=True, tag_field="answer", tag="state"):
+    """`looked`: when the branches could be seen last, in seconds since the epoch, 0 before the first time.
+
+    `problem`: what keeps them from being seen since then, or empty. `source` is the version that was seen.
+    """
+
+    leader: Leader
+    source: str
+    looked: float
+    problem: str
+    environments: dict[str, EnvironmentState]
+
+
 class Told(Struct, frozen=True, kw_only=True, tag_field="answer", tag="told"):
     event: Event
 
@@ -74,4 +104,4 @@ class Done(Struct, frozen=True, kw_only=True, tag_field="answer", tag="done"):
     hint: str = ""
 
 
-Answer = Leader | Told | Done
+Answer = Leader | State | Told | Done

@@ -1,7 +1,6 @@
 """A daemon of the tests: a bare repository that people push to, and `gitopsd daemon` on it as a real process."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -104,8 +103,8 @@ def daemon(site: Site, *options: str, log: Path | None = None) -> Iterator[Daemo
         process = subprocess.Popen(
             [sys.executable, "-m", "gitopsd", "--config", str(operator.home / "config.yaml"), *options, "daemon",
              "--log-format", "json"],
-            cwd=operator.home, env=operator.environment() | {"PYTHONPATH": os.getcwd()}, stdout=output, stderr=output,
-            stdin=subprocess.DEVNULL,
+            cwd=operator.home, env=operator.environment() | {"PYTHONPATH": str(Path.cwd())}, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=output,
         )  # fmt: skip
     running = Daemon(process)
     try:
