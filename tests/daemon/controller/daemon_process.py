@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,26 +44,50 @@ class Site:
         }
         (self.operator.home / "config.yaml").write_text(json.dumps(chosen))
 
-    def events(self, kind: str = "") -> list[dict[str, Any]]:
-        """What the daemon said, of one kind or all, oldest first."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        told = [json.loads(line) for line in lines if line.startswith("{")]
-        return [one for one in told if kind in {"", one.get("event")}]
-
-    def deployment(self, environment: str = "local") -> int:
-        """The number of the newest one that was committed."""
+    def deployments(self, environment: str = "local") -> dict[int, str]:
+        """Number -> commit of all that were committed."""
         done = subprocess.run(
-            ["git", "log", "-1", "--grep=^Deployment:", "--format=%(trailers:key=Deployment,valueonly)",
+            ["git", "log", "--grep=^Deployment:", "--format=%(trailers:key=Deployment,valueonly,separator=) %H",
              f"rendered/{environment}"],
             cwd=self.bare, capture_output=True, text=True, check=False, timeout=30,
         )  # fmt: skip
-        return int(done.stdout.strip() or 0) if done.returncode == 0 else 0
+        lines = [line.split() for line in done.stdout.splitlines()] if done.returncode == 0 else []
+        return {int(number): commit for number, commit in lines}
 
-    def converged(self, deployment: int, environment: str = "local") -> bool:
-        """Whether all that can be done about that deployment was done."""
-        return any(
-            one["deployment"] == deployment and one["environment"] == environment for one in self.events("converged")
-        )
+    def note(self, deployment: int, environment: str = "local") -> Any:
+        """What was recorded of a deployment; None where nothing was."""
+        commit = self.deployments(environment).get(deployment, "")
+        done = subprocess.run(
+            ["git", "notes", "--ref", f"gitopsd/{environment}", "show", commit or "HEAD"],
+            cwd=self.bare, capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+        return json.loads(done.stdout) if commit and done.returncode == 0 else None
+
+    def last_rollout(self, deployment: int, environment: str = "local") -> dict[str, Any]:
+        """Of the newest rollout that was recorded of it; empty before that."""
+        note = self.note(deployment, environment)
+        found: dict[str, Any] = note["rollouts"][-1] if note else {}
+        return found
+
+    def rolled_out(self, deployment: int, environment: str = "local") -> bool:
+        counts = self.last_rollout(deployment, environment).get("counts", {})
+        return bool(counts) and set(counts) <= {"converged", "in-sync"}
+
+    def state(self) -> dict[str, Any]:
+        """What the controller says of itself over its socket; empty where none answers."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(5)
+            try:
+                connection.connect(str(self.socket))
+                connection.sendall(b'{"request": "state"}\n')
+                found: dict[str, Any] = json.loads(connection.makefile().readline() or "{}")
+            except OSError:
+                return {}
+        return found
+
+    def outcome(self, environment: str = "local") -> dict[str, Any]:
+        """What became of the newest version that the controller tried to deploy."""
+        return self.state().get("environments", {}).get(environment, {}).get("outcome") or {}
 
 
 class Daemon:
@@ -101,8 +126,7 @@ def daemon(site: Site, *options: str, log: Path | None = None) -> Iterator[Daemo
     operator = site.operator
     with (log or site.log).open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gitopsd", "--config", str(operator.home / "config.yaml"), *options, "daemon",
-             "--log-format", "json"],
+            [sys.executable, "-m", "gitopsd", "--config", str(operator.home / "config.yaml"), *options, "daemon"],
             cwd=operator.home, env=operator.environment() | {"PYTHONPATH": str(Path.cwd())}, stdin=subprocess.DEVNULL,
             stdout=output, stderr=output,
         )  # fmt: skip
@@ -125,4 +149,15 @@ def make_site(home: Path, operator: Operator) -> Site:
 
 
 def wait_for_deployment(site: Site, number: int, environment: str = "local") -> None:
-    eventually(f"deployment {number} of {environment} is rolled out", lambda: site.converged(number, environment))
+    eventually(f"deployment {number} of {environment} is rolled out", lambda: site.rolled_out(number, environment))
+
+
+def wait_for_outcome(site: Site, event: str, source: str, environment: str = "local") -> dict[str, Any]:
+    """What the controller says once it came to that with the version."""
+
+    def came_to_that() -> bool:
+        outcome = site.outcome(environment)
+        return (outcome.get("event"), outcome.get("source")) == (event, source)
+
+    eventually(f"{source[:12]} is {event} in {environment}", came_to_that)
+    return site.outcome(environment)

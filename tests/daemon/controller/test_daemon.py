@@ -1,0 +1,259 @@
+"""`gitopsd daemon` as people meet it: a real process, real pushes, and processes that run on this machine."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.controller.daemon_process import (
+    Site,
+    daemon,
+    make_site,
+    wait_for_deployment,
+    wait_for_outcome,
+)
+from tests.operator import eventually, local_operator
+
+RUNS = "#!/bin/sh\nexec sleep 1000\n"
+DIES = "#!/bin/sh\necho it can not go on >&2\nexit 3\n"
+BLUEPRINT = """\
+blueprint: {name}
+job:
+  kind: service
+  exec: ['${{{{ job.files }}}}/run']
+  files: {{run: {{from: files/{name}.sh, mode: '0755'}}}}
+"""
+WORKFLOW = "workflow: {name}\nsteps:\n  main: {{use: blueprints/{name}, place: {{group: local}}}}\n"
+FLEET = """\
+groups:
+  local:
+    rollout: {auto_revert: true, min_healthy_time: 1s, healthy_deadline: 20s}
+    workers:
+      WORKER: {connection: local, service_manager: supervisor}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A repository of the workflows `orders` and `alerts`, of one job each; nothing is pushed or deployed yet."""
+    operator = local_operator(tmp_path)
+    operator.git("rm", "--quiet", "workflows/roundtrip.yaml")
+    programs = {
+        path.format(name=name): text.format(name=name) if "{name}" in text else text
+        for name in ("orders", "alerts")
+        for path, text in (
+            ("blueprints/{name}.yaml", BLUEPRINT),
+            ("workflows/{name}.yaml", WORKFLOW),
+            ("files/{name}.sh", RUNS),
+        )
+    }
+    operator.write(
+        {
+            "gitopsd.yaml": "environments:\n  local: {fleet: fleets/local.yaml}\n",
+            "fleets/local.yaml": FLEET.replace("WORKER", "local-1"),
+            **programs,
+        }
+    )
+    operator.commit("Two programs")
+    made = make_site(tmp_path, operator)
+    yield made
+    for name in ("local", "second"):
+        if made.deployments(name):
+            made.operator.run("--env", name, "worker", "teardown", WORKER[name], "--yes", expect=None)
+
+
+WORKER = {"local": "local-1", "second": "second-1"}
+
+
+def change(site: Site, name: str, text: str) -> str:
+    site.operator.write({f"files/{name}.sh": text})
+    site.operator.commit(f"Another {name}")
+    return site.push()
+
+
+def running(site: Site) -> dict[str, int]:
+    """Job -> process."""
+    found = site.operator.run("workloads", "--json").json
+    return {one["job"]: one["main_pid"] for one in found if one["state"] == "running"}
+
+
+def test_what_is_pushed_is_deployed_and_what_was_killed_runs_again(site: Site) -> None:
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        first = running(site)
+        assert set(first) == {"orders.main.0", "alerts.main.0"}
+        change(site, "orders", RUNS + "# better\n")
+        wait_for_deployment(site, 2)
+        second = running(site)
+        assert second["orders.main.0"] != first["orders.main.0"]
+        assert second["alerts.main.0"] == first["alerts.main.0"], "what did not change is not restarted"
+        status = site.operator.run("status").stdout
+        assert "controller: process" in status
+        released = site.operator.home / "state/gitopsd"
+        edited = next(path for path in released.rglob("current/jobs/orders.main.0/files/run"))
+        edited.chmod(0o755)
+        edited.write_text("#!/bin/sh\nexec sleep 2000\n")
+        eventually("the edit by hand is undone", lambda: "better" in edited.read_text())
+        eventually("and recorded", lambda: "overwritten" in str(site.note(2)))
+
+
+def test_a_version_that_does_not_compile_is_refused_and_said_and_the_next_one_deployed(site: Site) -> None:
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        path = site.operator.folder / "workflows/orders.yaml"
+        good = path.read_text()
+        path.write_text(good.replace("group: local", "group: locl"))
+        site.operator.commit("A typo")
+        refused = wait_for_outcome(site, "refused", site.push())
+        assert "workflows/orders.yaml:3" in refused["diagnostics"]
+        shown = site.operator.run("status").stdout
+        assert "is not deployed" in shown
+        assert "unknown group" in shown or "locl" in shown
+        assert len(running(site)) == 2
+        path.write_text(good)
+        site.operator.write({"files/orders.sh": RUNS + "# mended\n"})
+        site.operator.commit("Mended")
+        site.push()
+        wait_for_deployment(site, 2)
+
+
+def test_of_a_burst_of_pushes_the_newest_one_comes_to_run(site: Site) -> None:
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        for number in range(8):
+            newest = change(site, "orders", RUNS + f"# {number}\n")
+        eventually("the newest one is deployed", lambda: site.outcome().get("source") == newest)
+        last = max(site.deployments())
+        wait_for_deployment(site, last)
+        rendered = site.operator.git("--git-dir", str(site.bare), "show", f"{site.deployments()[last]}:workers")
+        assert "local-1" in rendered
+        run = f"{site.deployments()[last]}:workers/local-1/jobs/orders.main.0/files/run"
+        assert "# 7" in site.operator.git("--git-dir", str(site.bare), "show", run)
+
+
+def test_a_version_that_fails_is_reverted_and_not_tried_again_and_a_revert_by_hand_settles_it(site: Site) -> None:
+    with daemon(site) as process:
+        wait_for_deployment(site, 1)
+        before = running(site)
+        change(site, "orders", DIES)
+        wait_for_deployment(site, 3)
+        assert site.note(2)["reverted"]["orders"]["to"] == 1
+        assert running(site)["alerts.main.0"] == before["alerts.main.0"]
+        process.kill()
+    with daemon(site):
+        eventually("it leads again", lambda: bool(site.state()))
+        change(site, "alerts", RUNS + "# better\n")  # orders as it was: still the form that failed
+        wait_for_deployment(site, 4)
+        assert "orders" in site.operator.run("quarantine", "list").stdout
+        path = f"{site.deployments()[4]}:workers/local-1/jobs/orders.main.0/files/run"
+        assert "exit 3" not in site.operator.git("--git-dir", str(site.bare), "show", path)
+        change(site, "orders", RUNS + "# mended\n")
+        wait_for_deployment(site, 5)
+        assert "orders" not in site.operator.run("quarantine", "list").stdout
+
+
+def test_a_second_one_stands_by_and_takes_over(site: Site) -> None:
+    with daemon(site) as first:
+        wait_for_deployment(site, 1)
+        with daemon(site, log=site.operator.home / "second.log") as second:
+            eventually(
+                "it says whom it stands by for",
+                lambda: f"process {first.pid}" in (site.operator.home / "second.log").read_text(),
+            )
+            first.kill()
+            eventually("the second one leads", lambda: site.state().get("leader", {}).get("pid") == second.pid)
+            change(site, "orders", RUNS + "# after\n")
+            wait_for_deployment(site, 2)
+
+
+def test_it_stops_within_seconds_during_a_rollout_and_the_next_one_goes_on(site: Site) -> None:
+    patient = FLEET.replace("WORKER", "local-1").replace("1s, healthy_deadline: 20s", "60s, healthy_deadline: 90s")
+    site.operator.write({"fleets/local.yaml": patient})
+    site.operator.commit("Patient")
+    site.push()
+    with daemon(site) as process:
+        eventually("the jobs are being watched", lambda: len(site.deployments()) == 1 and len(running(site)) == 2)
+        pids = running(site)
+        assert process.stop(15) == 0
+        assert not site.socket.exists()
+    assert site.last_rollout(1)["interrupted"] is True
+    site.operator.write({"fleets/local.yaml": FLEET.replace("WORKER", "local-1")})
+    site.operator.commit("Less patient")
+    site.push()
+    with daemon(site):
+        eventually("the next one finds all well", lambda: set(site.last_rollout(1)["counts"]) == {"in-sync"})
+        assert running(site) == pids
+
+
+def test_the_trouble_of_one_environment_does_not_delay_another(site: Site) -> None:
+    site.operator.write(
+        {
+            "gitopsd.yaml": "environments: {local: {fleet: fleets/local.yaml}, second: {fleet: fleets/second.yaml}}\n",
+            "fleets/second.yaml": FLEET.replace("WORKER", "second-1").replace("  local:", "  other:"),
+        }
+    )
+    site.operator.commit("A second environment without the group")
+    broken = site.push()
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        wait_for_outcome(site, "refused", broken, "second")
+        site.operator.write({"fleets/second.yaml": FLEET.replace("WORKER", "second-1")})
+        site.operator.commit("With it")
+        site.push()
+        wait_for_deployment(site, 1, "second")
+
+
+def test_a_pause_holds_what_is_pushed_until_it_is_ended(site: Site) -> None:
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        site.operator.run("pause", "--reason", "an inventory")
+        held = wait_for_outcome(site, "held", change(site, "orders", RUNS + "# later\n"))
+        assert "an inventory" in held["reasons"][0]
+        assert "waits" in site.operator.run("status").stdout
+        site.operator.run("resume")
+        wait_for_deployment(site, 2)
+
+
+def test_a_configuration_is_read_again_and_one_with_a_mistake_changes_nothing(site: Site) -> None:
+    with daemon(site) as process:
+        wait_for_deployment(site, 1)
+        site.configure(policy={"max_jobs": 1, "local_workers": True})
+        process.reload()
+        refused = wait_for_outcome(site, "refused", change(site, "orders", RUNS + "# more\n"))
+        assert "max_jobs" in str(refused)
+        (site.operator.home / "config.yaml").write_text("polcy: {}\n")
+        process.reload()
+        eventually("the mistake is said", lambda: "not read again" in site.log.read_text())
+        site.configure()
+        process.reload()
+        wait_for_deployment(site, 2)
+
+
+def test_apply_and_reconcile_leave_the_work_to_the_controller_and_tell_how_it_goes(site: Site) -> None:
+    with daemon(site) as process:
+        wait_for_deployment(site, 1)
+        ran = site.operator.run("reconcile")
+        assert f"process {process.pid}" in ran.stdout
+        assert "local-1: in-sync" in ran.stdout
+        os.kill(process.pid, signal.SIGSTOP)  # it sees nothing of the push before apply commits it
+        try:
+            change(site, "orders", RUNS + "# applied\n")
+            site.operator.run("plan")
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        ran = site.operator.run("apply", "--json")
+        assert ran.json["deployment"] == 2
+        assert [one["worker"] for one in ran.json["workers"]] == ["local-1"]
+
+
+def test_a_clone_that_is_named_by_url_is_followed_by_polling(site: Site) -> None:
+    site.configure(repository=f"file://{site.bare}")
+    other = replace(site.operator, config=site.operator.home / "config.yaml")
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        change(site, "orders", RUNS + "# from afar\n")
+        wait_for_deployment(site, 2)
+        assert "controller: process" in other.run("status").stdout
