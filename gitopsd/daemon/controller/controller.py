@@ -18,6 +18,7 @@ from gitopsd.daemon.controller.client import own_socket
 from gitopsd.daemon.controller.environment import EnvironmentLoops, Surroundings
 from gitopsd.daemon.controller.following import Following
 from gitopsd.daemon.controller.heartbeat import Heartbeats
+from gitopsd.daemon.controller.housekeeping import Housekeeping
 from gitopsd.daemon.controller.leadership import leadership
 from gitopsd.daemon.controller.looker import Looker, Seen
 from gitopsd.daemon.controller.loop import Loop
@@ -111,6 +112,8 @@ class Controller:
             only=self._settings.environment,
         )
         look = Loop("look", looker.cycle, self._to_look, self._hearts)
+        tidy_space, tidied = ThreadWorkspace(self._settings.open_workspace, lambda: self._generation), Requests()
+        tidy = Loop("housekeeping", Housekeeping(tidy_space, self._tell).cycle, tidied, self._hearts)
         following = Following(self._leader, self._known, self._broadcast, look=self._to_look.ask, seen=looker)
         with ExitStack() as opened:
             server = ControlServer(self._socket, following.respond)
@@ -120,6 +123,7 @@ class Controller:
             opened.callback(space.close)
             opened.callback(look.join, _STOP_SECONDS)
             look.start()
+            tidy.start()
             self._tell(events.Leading(environment="", at=time.time()))
             sd_notify.ready(f"leads {self._identity}")
             while not self._stop.wait(_TICK_SECONDS):
@@ -130,6 +134,7 @@ class Controller:
             sd_notify.stopping("stopping: rollouts come to where nothing is undone")
             self._tell(events.Stopping(environment="", at=time.time()))
             look.end()
+            tidy.end()  # and is not waited for: a repacking that is cut off leaves what there was
             self._end_all()
 
     def _found(self, seen: Seen, looker: Looker) -> None:
