@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pygit2
@@ -183,6 +183,12 @@ def common_dir(git: pygit2.Repository) -> Path:
     git_dir = Path(git.path)
     pointer = git_dir / "commondir"
     return (git_dir / pointer.read_text().strip()).resolve() if pointer.exists() else git_dir.resolve()
+
+
+def reopened(repository: Repository) -> Repository:
+    """The same once more: libgit2 keeps every pack open that it ever read from, those that are gone included."""
+    path = repository.git.path
+    return replace(repository, git=pygit2.Repository(path, RepositoryOpenFlag.NO_SEARCH), _known=_KnownObjects())
 
 
 def unreadable_object(object_id: str, why: str) -> RepositoryError:

@@ -49,6 +49,7 @@ class Converger:
         self._stop = stop
         self.head = ""
         """The artifact head that workers are made equal to, or were, as far as that went."""
+        self.cycles = 0
         self.problem = self.hint = ""
         """What kept the last cycle from being done, or empty."""
 
@@ -70,6 +71,7 @@ class Converger:
                 wait = min(wait, self._troubles.add(self.head, problem, hint).wait)
         self.head = reporter.head or self.head
         self.problem, self.hint = problem, hint
+        self.cycles += 1
         self._tell(
             events.Converged(
                 **reporter.here(),

@@ -75,7 +75,10 @@ class Following:
             problem=self._seen.problem,
             environments={
                 name: EnvironmentState(
-                    outcome=loops.deployer.outcome, problem=loops.converger.problem, hint=loops.converger.hint
+                    outcome=loops.deployer.outcome,
+                    problem=loops.converger.problem,
+                    hint=loops.converger.hint,
+                    cycles=loops.converger.cycles,
                 )
                 for name, loops in self._environments().items()
             },

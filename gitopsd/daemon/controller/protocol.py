@@ -72,12 +72,13 @@ class Leader(Struct, frozen=True, kw_only=True, tag_field="answer", tag="leader"
 class EnvironmentState(Struct, frozen=True, kw_only=True):
     """How far the newest version came, and what keeps workers from being made equal to what is deployed, or empty.
 
-    `outcome` is None while nothing came of it yet.
+    `outcome` is None while nothing came of it yet. `cycles` counts how often workers were looked at.
     """
 
     outcome: Refused | Held | Settled | Committed | None = None
     problem: str = ""
     hint: str = ""
+    cycles: int = 0
 
 
 class State(Struct, frozen=True, kw_only=True, tag_field="answer", tag="state"):

@@ -7,6 +7,10 @@ from gitopsd.daemon.fleet_access import ssh_settings
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.repo.artifacts import ArtifactBranch
+from gitopsd.repo.repository import reopened
+
+_REOPENED_EVERY = 50
+"""Calls after which the repository is opened anew, so that packs which were joined are let go of."""
 
 
 class ThreadWorkspace:
@@ -30,6 +34,7 @@ class ThreadWorkspace:
         self._with_workers = with_workers
         self._opened: Workspace | None = None
         self._of = -1
+        self._calls = 0
 
     def __call__(self) -> Workspace:
         """Raises DiagnosticsError for a configuration that can't be read, RepositoryError."""
@@ -42,6 +47,10 @@ class ThreadWorkspace:
                 opened = replace(opened, workers=Workers(ssh_settings(opened)))
             self.close()
             self._opened, self._of = opened, generation
+            self._calls = 0
+        self._calls += 1
+        if self._calls % _REOPENED_EVERY == 0:
+            self._opened = replace(self._opened, repository=reopened(self._opened.repository))
         return self._opened
 
     def close(self) -> None:
