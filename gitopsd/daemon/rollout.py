@@ -119,6 +119,7 @@ def roll_out(
             except RepositoryError as error:
                 reporter.warn(f"what became of this rollout could not be recorded: {error.message}")
             finally:
+                run.workers = {}  # they know the run: a circle, with the repository in it
                 reporter.ended(rollout)
     return rollout
 

@@ -1,5 +1,6 @@
 """The controller: leads, looks where the branches are, and keeps the loops of all environments going."""
 
+import gc
 import logging
 import os
 import signal
@@ -31,6 +32,9 @@ from gitopsd.daemon.controller.watch import RefWatch
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.amounts import seconds
 from gitopsd.repo.repository import Repository
+
+_COLLECT_AFTER = (20_000, 10, 10)
+"""What lives for long must not wait for long for Python to find circles, which hold packs and memory."""
 
 _TICK_SECONDS = 1.0
 _STOP_SECONDS = 15.0
@@ -79,6 +83,7 @@ class Controller:
 
     def run(self) -> None:
         """Stands by until it leads, then leads until it is asked to stop."""
+        gc.set_threshold(*_COLLECT_AFTER)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, self._ask_reload)

@@ -1,5 +1,6 @@
 """The workspace of one thread of the controller: opened on that thread, and anew when the configuration changed."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -51,6 +52,7 @@ class ThreadWorkspace:
         self._calls += 1
         if self._calls % _REOPENED_EVERY == 0:
             self._opened = replace(self._opened, repository=reopened(self._opened.repository))
+            gc.collect()  # pygit2's repositories are circles, which Python would look for once in hours
         return self._opened
 
     def close(self) -> None:
