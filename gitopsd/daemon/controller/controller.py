@@ -29,7 +29,9 @@ from gitopsd.daemon.controller.requests import Requests
 from gitopsd.daemon.controller.server import ControlServer
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.controller.watch import RefWatch
+from gitopsd.daemon.fleet_access import ssh_settings
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet.connect import Workers
 from gitopsd.model.amounts import seconds
 from gitopsd.repo.repository import Repository
 
@@ -45,11 +47,13 @@ _STOP_SECONDS = 15.0
 class Settings:
     """How a controller is started. `open_workspace` reads the configuration as it is then.
 
-    `environment` is the only one that it is for; None for all that the repository has.
+    `environment` is the only one that it is for; None for all that the repository has. `open_workers` makes the
+    connections that an environment keeps.
     """
 
     open_workspace: Callable[[], Workspace]
     environment: str | None = None
+    open_workers: Callable[[Workspace], Workers] = lambda workspace: Workers(ssh_settings(workspace))
 
 
 class Controller:
@@ -163,6 +167,7 @@ class Controller:
         return Surroundings(
             repository=self._identity,
             open_workspace=self._settings.open_workspace,
+            open_workers=self._settings.open_workers,
             generation=lambda: self._generation,
             newest=lambda: looker.newest,
             interval=lambda: seconds(self._intervals.reconcile),

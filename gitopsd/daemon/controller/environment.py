@@ -12,6 +12,7 @@ from gitopsd.daemon.controller.reach import ThreadWorkspace
 from gitopsd.daemon.controller.requests import Requests
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.fleet.connect import Workers
 from gitopsd.repo.artifacts import ArtifactBranch
 
 
@@ -25,6 +26,7 @@ class Surroundings:
 
     repository: str
     open_workspace: Callable[[], Workspace]
+    open_workers: Callable[[Workspace], Workers]
     generation: Callable[[], int]
     newest: Callable[[], str]
     interval: Callable[[], float]
@@ -44,7 +46,7 @@ class EnvironmentLoops:
         self.to_deploy, self.to_converge = Requests(), Requests()
         self._spaces = [
             ThreadWorkspace(around.open_workspace, around.generation, branch=branch),
-            ThreadWorkspace(around.open_workspace, around.generation, branch=branch, with_workers=True),
+            ThreadWorkspace(around.open_workspace, around.generation, branch=branch, open_workers=around.open_workers),
         ]
         self.deployer = Deployer(
             branch,

@@ -4,7 +4,6 @@ import gc
 from collections.abc import Callable
 from dataclasses import replace
 
-from gitopsd.daemon.fleet_access import ssh_settings
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.repo.artifacts import ArtifactBranch
@@ -18,7 +17,7 @@ class ThreadWorkspace:
     """Called on its thread only, since libgit2's repositories belong to one at a time.
 
     `open_workspace` reads the configuration as it is now; `generation` counts the times that it was to be read again.
-    `with_workers`: connections to workers stay open from one call to the next.
+    `open_workers`: connections to workers are made by these, and stay open from one call to the next.
     """
 
     def __init__(
@@ -27,12 +26,12 @@ class ThreadWorkspace:
         generation: Callable[[], int],
         *,
         branch: ArtifactBranch | None = None,
-        with_workers: bool = False,
+        open_workers: Callable[[Workspace], Workers] | None = None,
     ) -> None:
         self._open = open_workspace
         self._generation = generation
         self._branch = branch
-        self._with_workers = with_workers
+        self._open_workers = open_workers
         self._opened: Workspace | None = None
         self._of = -1
         self._calls = 0
@@ -44,8 +43,8 @@ class ThreadWorkspace:
             opened = self._open()
             if self._branch is not None:
                 opened = replace(opened, branch=self._branch, environment=self._branch.environment)
-            if self._with_workers:
-                opened = replace(opened, workers=Workers(ssh_settings(opened)))
+            if self._open_workers is not None:
+                opened = replace(opened, workers=self._open_workers(opened))
             self.close()
             self._opened, self._of = opened, generation
             self._calls = 0
