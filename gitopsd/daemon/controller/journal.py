@@ -24,7 +24,7 @@ _MESSAGE_IDS = UUID("6f1b9c1e-58a3-4c3a-9f43-0d9a4c0f6d51")
 def is_under_journal() -> bool:
     """Whether stderr goes to the journal (`$JOURNAL_STREAM`, systemd.exec(5))."""
     with contextlib.suppress(ValueError, OSError):  # a variable of another form; no stderr at all
-        return check_journal_stream()
+        return bool(check_journal_stream())
     return False
 
 
