@@ -84,7 +84,9 @@ def ended(*results: WorkerResult, deployment: int = 7, **summary: typing.Any) ->
 
 def reverted() -> told.Reverted:
     workflows = {"orders": "orders.a.0 failed"}
-    return told.Reverted(environment="production", at=AT, failed=7, by=8, head=HEAD, workflows=workflows)
+    return told.Reverted(
+        environment="production", at=AT, failed=7, by=8, head=HEAD, workflows=workflows, returns_to={"orders": 6}
+    )
 
 
 def converged(problem: str = "") -> told.Converged:
