@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
+from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
 from gitopsd.compiler.words import short
 from gitopsd.model.diagnostic import Diagnostic, Related, in_order
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitopsd.compiler.yaml.reader import Document
-    from gitopsd.daemon.configuration import Configuration, NotifyUrl, PolicyConfiguration, SecretConfiguration
+    from gitopsd.daemon.configuration import (
+        Configuration,
+        NotifyConfiguration,
+        NotifyUrl,
+        PolicyConfiguration,
+        SecretConfiguration,
+    )
 
 _SOURCES = ("env", "file", "credential", "sops")
 _WRITTEN = {
@@ -38,7 +45,7 @@ def check_configuration(configuration: Configuration, document: Document) -> lis
         for name, secret in configuration.secrets.items():
             found += _check_secret(name, secret, document)
     for index, one in enumerate(configuration.notify):
-        found += _check_source(one.url, _SOURCES[:3], ("notify", index, "url"), "the address", document)
+        found += _check_notify(one, index, document)
     if not is_address(configuration.listen.metrics):
         found.append(
             _wrong(
@@ -125,9 +132,15 @@ def _check_source(
             "write the variable's name, not its value",
         )  # fmt: skip
     if isinstance(source.file, str) and not (source.file.startswith("/") and source.file.isprintable()):
-        yield _wrong(
-            f"`{short(source.file)}` is not an absolute path", document, (*way, "file"), "write it from `/` on"
-        )
+        yield _wrong(f"{what} doesn't name an absolute path", document, (*way, "file"), "write the path from `/` on")
+
+
+def _check_notify(notify: NotifyConfiguration, index: int, document: Document) -> Iterator[Diagnostic]:
+    from gitopsd.daemon.controller.notifications.message import template_mistakes  # noqa: PLC0415 - for few alone
+
+    yield from _check_source(notify.url, _SOURCES[:3], ("notify", index, "url"), "the webhook", document)
+    for error in template_mistakes(notify.template):
+        yield expression_diagnostic(error, document, ("notify", index, "template"), "`template`: ")
 
 
 def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[Diagnostic]:
