@@ -19,22 +19,16 @@ class Alive(Struct, frozen=True, kw_only=True):
     overdue: tuple[str, ...] = ()
 
 
-class Reachable(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`age`: seconds since the repository was last looked at with success, None where it never was; `error`: why not
-    since.
-    """
-
-    age: float | None
-    error: str = ""
-
-
 class Ready(Struct, frozen=True, kw_only=True):
-    """`reasons` say why it isn't ready, and are empty where it is."""
+    """`reasons` say why it isn't ready, and are empty where it is.
+
+    `looked`: for each environment the seconds since its branches were last looked at with success.
+    """
 
     ready: bool
     role: Literal["leading", "standing-by", "stopping"]
     reasons: tuple[str, ...] = ()
-    environments: Mapping[str, Reachable] = {}
+    looked: Mapping[str, float] = {}
 
 
 class Health:
@@ -47,7 +41,7 @@ class Health:
         self._lock = threading.Lock()
         self._role: Literal["leading", "standing-by", "stopping"] = "standing-by"
         self._looked: dict[str, float] = {}
-        self._failed: dict[str, tuple[float, str]] = {}
+        self._error = ""  # of the last look, which is at all environments at once
 
     def __call__(self, event: told.Event) -> None:
         with self._lock:
@@ -58,9 +52,9 @@ class Health:
                     self._role = "stopping"
                 case told.Looked():
                     self._looked[event.environment] = event.at
-                    self._failed.pop(event.environment, None)
+                    self._error = ""
                 case told.LookFailed():
-                    self._failed[event.environment] = (event.at, event.error)
+                    self._error = event.error
                 case _:
                     pass
 
@@ -71,26 +65,18 @@ class Health:
     def ready(self) -> Ready:
         """Ready is a controller that leads and reached the repository when it last looked, or one that stands by."""
         with self._lock:
-            role, environments = self._role, self._reachable()
-        errors = dict.fromkeys(one.error for one in environments.values() if one.error)
-        reasons = [f"the repository can't be looked at: {error}" for error in errors]
+            role, error, looked = self._role, self._error, self._ages()
+        reasons = []
         if role == "stopping":
-            reasons.insert(0, "it was asked to end")
-        elif role == "leading" and not environments:
+            reasons.append("it was asked to end")
+        if error:
+            reasons.append(f"the repository can't be looked at: {error}")
+        elif role == "leading" and not looked:
             reasons.append("the repository was not looked at yet")
-        return Ready(ready=not reasons, role=role, reasons=tuple(reasons), environments=environments)
+        return Ready(ready=not reasons, role=role, reasons=tuple(reasons), looked=looked)
 
-    def _reachable(self) -> dict[str, Reachable]:
-        """Of the environments that there are: one of which nothing is said while others are is no more."""
-        last = dict(self._looked)
-        for name, (at, _) in self._failed.items():
-            last[name] = max(at, last.get(name, at))
-        now, newest = self._wall(), max(last.values(), default=0.0)
-        return {
-            name: Reachable(
-                age=max(0.0, now - self._looked[name]) if name in self._looked else None,
-                error=self._failed.get(name, (0.0, ""))[1],
-            )
-            for name in sorted(last)
-            if last[name] >= newest - _GONE_SECONDS
-        }
+    def _ages(self) -> dict[str, float]:
+        """An environment that isn't spoken of while others are is no more."""
+        now, newest = self._wall(), max(self._looked.values(), default=0.0)
+        current = {name: at for name, at in self._looked.items() if name and at >= newest - _GONE_SECONDS}
+        return {name: max(0.0, now - at) for name, at in sorted(current.items())}

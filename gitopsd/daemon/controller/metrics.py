@@ -22,6 +22,9 @@ MOST_ENVIRONMENTS = 100
 OTHERS = "(others)"
 """The environments beyond that, together: the repository has as many as its authors like."""
 
+ELSEWHERE = "elsewhere"
+"""What made a deployment that this controller did not commit: a person's `gitopsd apply`, say."""
+
 _PLAN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _ROLLOUT_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
@@ -43,7 +46,8 @@ class _Environment:
     looked: float | None = None
     deployment: int | None = None
     held: bool = False
-    rolling_out: tuple[int, str, float] | None = None  # a deployment whose first rollout didn't end: trigger, time
+    new: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """Deployments whose first rollout has not ended: what made them, and when."""
 
 
 class Metrics(Collector):
@@ -67,7 +71,7 @@ class Metrics(Collector):
             return Histogram(name, documentation, ("environment",), "gitopsd", registry=self.registry, buckets=buckets)
 
         of = "environment"
-        self._looks_failed = counter("looks_failed", "Looks at the repository that failed.", of)
+        self._looks_failed = counter("looks_failed", "Looks at the repository that failed.")
         self._refused = counter("versions_refused", "Attempts to deploy a version that was refused.", of)
         self._superseded = counter("versions_superseded", "Versions skipped since a newer one had come.", of)
         self._deployments = counter(
@@ -91,10 +95,15 @@ class Metrics(Collector):
 
     def __call__(self, event: told.Event) -> None:
         with self._lock:
-            if event.environment:
-                self._tell(event, *self._environment(event.environment))
-            elif isinstance(event, told.Leading | told.Stopping):
-                self._leads = isinstance(event, told.Leading)
+            match event:
+                case told.LookFailed():  # a look is at all environments at once
+                    self._looks_failed.inc()
+                case told.Leading() | told.Stopping():
+                    self._leads = isinstance(event, told.Leading)
+                case _ if event.environment:
+                    self._tell(event, *self._environment(event.environment))
+                case _:
+                    pass
 
     def _environment(self, name: str) -> tuple[str, _Environment]:
         """The environment, under the name that it is shown by."""
@@ -106,39 +115,53 @@ class Metrics(Collector):
         match event:
             case told.Looked():
                 environment.looked = event.at
-            case told.LookFailed():
-                self._looks_failed.labels(name).inc()
-            case told.Planned():
-                environment.held = False
-                self._planned.labels(name).observe(event.seconds)
-            case told.Refused():
-                self._refused.labels(name).inc()
-            case told.Held():
-                environment.held = True
-            case told.Settled():
+            case told.Planned() | told.Refused() | told.Held() | told.Settled() | told.Committed():
+                self._tell_of_version(event, name, environment)
+            case told.RolloutBegan():
+                if environment.deployment is not None and event.deployment > environment.deployment:
+                    environment.new.setdefault(event.deployment, (ELSEWHERE, event.at))
                 environment.deployment = event.deployment
-            case told.Committed():
-                environment.deployment = event.deployment
-                environment.rolling_out = (event.deployment, event.trigger, event.at)
-                self._superseded.labels(name).inc(len(event.superseded))
-            case told.WorkerChanging() if environment.rolling_out is None:
+            case told.WorkerChanging() if event.deployment not in environment.new:
                 for one in event.differences.drift:
                     self._drift.labels(name, one.kind).inc()
             case told.Reverted():
                 self._reverts.labels(name).inc()
+                environment.new[event.by] = ("auto-revert", event.at)
             case told.RolloutEnded():
                 self._ended(event, name, environment)
             case _:
                 pass
 
+    def _tell_of_version(
+        self,
+        event: told.Planned | told.Refused | told.Held | told.Settled | told.Committed,
+        name: str,
+        environment: _Environment,
+    ) -> None:
+        environment.held = isinstance(event, told.Held)
+        match event:
+            case told.Planned():
+                self._planned.labels(name).observe(event.seconds)
+            case told.Refused():
+                self._refused.labels(name).inc()
+            case told.Settled():
+                environment.deployment = event.deployment
+            case told.Committed():
+                environment.deployment = event.deployment
+                environment.new[event.deployment] = (event.trigger, event.at)
+                self._superseded.labels(name).inc(len(event.superseded))
+            case told.Held():
+                pass
+
     def _ended(self, event: told.RolloutEnded, name: str, environment: _Environment) -> None:
         self._rolled_out.labels(name).observe(event.seconds)
-        if environment.rolling_out is None or environment.rolling_out[0] != event.deployment:
-            return
-        _, trigger, committed = environment.rolling_out
-        environment.rolling_out = None
-        self._deployments.labels(name, trigger, outcome_of(event.rollout)).inc()
-        self._deployed.labels(name).observe(max(0.0, event.at - committed))
+        for number in sorted(one for one in environment.new if one <= event.deployment):
+            trigger, committed = environment.new.pop(number)
+            # one before it that never had a rollout of its own is part of it
+            outcome = outcome_of(event.rollout) if number == event.deployment else "superseded"
+            self._deployments.labels(name, trigger, outcome).inc()
+            if number == event.deployment:
+                self._deployed.labels(name).observe(max(0.0, event.at - committed))
 
     def collect(self) -> Iterator[Metric]:
         """What is so at this moment."""

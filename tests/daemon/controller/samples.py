@@ -6,6 +6,7 @@ from gitopsd.daemon.controller import events as told
 from gitopsd.daemon.converge import State, WorkerResult
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.model.control import Quarantine
 from gitopsd.planner.drift import Drift
 from gitopsd.planner.hot_edits import HotEdit
 
@@ -21,7 +22,7 @@ def looked(environment: str = "production", at: float = AT) -> told.Looked:
 
 
 def look_failed(error: str = "no route to host", at: float = AT) -> told.LookFailed:
-    return told.LookFailed(environment="production", at=at, error=error, attempts=2, next=at + 30)
+    return told.LookFailed(environment="", at=at, error=error, attempts=2, next=at + 30)
 
 
 def refused(source: str = SOURCE, error: str = "the version has 2 errors") -> told.Refused:
@@ -67,8 +68,10 @@ def left_out(worker: str = "edge-2") -> told.WorkerLeftOut:
         deployment=7,
         worker=worker,
         trouble="unreachable",
+        tried=7,
         attempts=3,
         error="no answer",
+        last="2027-01-15T07:58:00Z",
         next="2027-01-15T08:00:00Z",
     )
 
@@ -83,10 +86,16 @@ def ended(*results: WorkerResult, deployment: int = 7, **summary: typing.Any) ->
 
 
 def reverted() -> told.Reverted:
-    workflows = {"orders": "orders.a.0 failed"}
-    return told.Reverted(
-        environment="production", at=AT, failed=7, by=8, head=HEAD, workflows=workflows, returns_to={"orders": 6}
+    quarantine = Quarantine(
+        owner="gitopsd <gitopsd@localhost>",
+        reason="orders.a.0 failed",
+        since="2027-01-15T08:00:00Z",
+        compiled="0" * 64,
+        failed=7,
+        returns_to=6,
     )
+    quarantines = {"orders": quarantine}
+    return told.Reverted(environment="production", at=AT, failed=7, by=8, head=HEAD, quarantines=quarantines)
 
 
 def converged(problem: str = "") -> told.Converged:

@@ -3,7 +3,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gitopsd.daemon.controller import events as told
-from gitopsd.daemon.controller.metrics import MOST_ENVIRONMENTS, OTHERS, Asked, Metrics
+from gitopsd.daemon.controller.metrics import ELSEWHERE, MOST_ENVIRONMENTS, OTHERS, Asked, Metrics
 from gitopsd.daemon.controller.outcome import outcome_of
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.planner.drift import Drift
@@ -34,7 +34,7 @@ def test_every_event_leaves_metrics_that_prometheus_can_read(event: told.Event) 
 def test_the_last_successful_look_stays_while_looks_fail() -> None:
     metrics = told_to(samples.looked(at=100.0), samples.look_failed(at=130.0), samples.look_failed(at=160.0))
     assert of(metrics, "last_look_timestamp_seconds") == 100.0
-    assert of(metrics, "looks_failed_total") == 2
+    assert value(metrics, "looks_failed_total") == 2
 
 
 def test_a_deployment_counts_once_by_what_its_first_rollout_came_to() -> None:
@@ -51,6 +51,23 @@ def test_a_deployment_counts_once_by_what_its_first_rollout_came_to() -> None:
     assert of(metrics, "rollout_duration_seconds_count") == 2
     assert of(metrics, "deployment_duration_seconds_count") == 1
     assert of(metrics, "deployment_number") == 7
+
+
+def test_a_deployment_that_was_overtaken_is_superseded() -> None:
+    metrics = told_to(samples.committed(7), samples.committed(8), samples.began(8), samples.ended(deployment=8))
+    assert of(metrics, "deployments_total", trigger="push", outcome="superseded") == 1
+    assert of(metrics, "deployments_total", trigger="push", outcome="converged") == 1
+
+
+def test_a_deployment_that_was_committed_by_another_counts_too() -> None:
+    metrics = told_to(samples.began(7), samples.ended(samples.result("edge-1", "in-sync")))
+    assert of(metrics, "deployments_total", trigger=ELSEWHERE, outcome="converged") is None
+    for event in (samples.began(8), samples.ended(samples.result(), deployment=8)):
+        metrics(event)
+    assert of(metrics, "deployments_total", trigger=ELSEWHERE, outcome="converged") == 1
+    for later in (samples.reverted(), samples.began(8), samples.ended(samples.result(), deployment=8)):
+        metrics(later)
+    assert of(metrics, "deployments_total", trigger="auto-revert", outcome="converged") == 1
 
 
 def test_drift_is_what_nobody_deployed() -> None:

@@ -35,8 +35,7 @@ def changes(known: dict[str, str] | None = None) -> Changes:
 
 def cycle(**states: State) -> list[told.Event]:
     results = [samples.result(name.replace("_", "-"), state, "no answer") for name, state in states.items()]
-    ended = [told.WorkerEnded(environment="production", at=samples.AT, deployment=7, result=one) for one in results]
-    return [samples.began(), *ended, samples.ended(*results)]
+    return [samples.began(), samples.ended(*results)]
 
 
 def test_a_worker_that_stays_away_is_told_once_and_so_is_its_return() -> None:
@@ -101,12 +100,20 @@ def test_a_refused_version_is_told_once_however_often_it_is_tried() -> None:
     assert news(one, settled, settled) == [("recovered", "version 0123456789ab is what deployment 7 has")]
 
 
-def test_what_the_world_has_in_the_way_is_told_only_when_it_stays() -> None:
-    def attempt(number: int) -> told.Refused:
-        fields: dict[str, Any] = {"environment": "production", "at": samples.AT, "source": samples.SOURCE}
-        return told.Refused(error="the push was refused", attempts=number, next=samples.AT + 60, **fields)
+def test_a_cycle_that_is_in_vain_time_and_again_is_told_once_and_so_is_its_end() -> None:
+    one = changes()
+    vain = samples.converged("the branch can't be fetched")
+    assert news(one, vain, vain, samples.converged(), vain, vain) == []
+    assert news(one, vain, vain) == [("failed", "workers can't be looked after")]
+    assert news(one, samples.converged()) == [("recovered", "workers are looked after again")]
 
-    assert [len(news(one, attempt(n))) for one in [changes()] for n in (1, 2, 3, 4)] == [0, 0, 1, 0]
+
+def test_a_deployment_that_somebody_else_committed_is_told_when_it_is_rolled_out() -> None:
+    one = changes()
+    assert news(one, samples.began(7), samples.ended(samples.result(), deployment=7)) == []
+    ended = samples.ended(samples.result(), deployment=8)
+    assert news(one, samples.began(8), ended) == [("deployed", "deployment 8 is on 1 worker")]
+    assert news(one, samples.began(8), ended) == []
 
 
 def test_a_version_that_waits_is_told_once_for_each_reason() -> None:
@@ -121,7 +128,7 @@ def test_a_version_that_waits_is_told_once_for_each_reason() -> None:
 
 def test_a_repository_that_fails_once_is_no_news_and_one_that_stays_away_is() -> None:
     def failed(attempts: int) -> told.LookFailed:
-        return told.LookFailed(environment="production", at=samples.AT, error="no route", attempts=attempts)
+        return told.LookFailed(environment="", at=samples.AT, error="no route", attempts=attempts)
 
     one = changes()
     assert news(one, failed(1), failed(2), samples.looked()) == []
@@ -265,6 +272,16 @@ def test_only_what_a_receiver_asks_for_is_posted(site: Site, receiver: Receiver)
     tell(site.notifier(environments=("staging",)), *cycle(edge_1="failed"))
     site.sender.stop(10)
     assert [one["text"] for one in receiver.got] == ["production: edge-1 is well again"]
+
+
+def test_a_repository_that_is_away_concerns_every_environment(site: Site, receiver: Receiver) -> None:
+    failed = told.LookFailed(environment="", at=samples.AT, error="no route", attempts=3)
+    tell(site.notifier(environments=("staging",)), failed, samples.looked("production"))
+    site.sender.stop(10)
+    assert [one["text"] for one in receiver.got] == [
+        "the repository can't be reached\nno route",
+        "the repository can be reached again",
+    ]
 
 
 def test_a_template_that_cannot_be_evaluated_is_told_without_it(site: Site, receiver: Receiver) -> None:

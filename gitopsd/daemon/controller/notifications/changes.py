@@ -1,7 +1,7 @@
 """Which events are news: something is told when it begins and when it has ended, and not while it goes on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -12,11 +12,11 @@ from gitopsd.daemon.converge import WorkerResult
 
 SHOWN_WORKERS = 10
 _SHOWN_TEXT = 300
-_LOOKS_BEFORE_TOLD = 3
+_TRIES_BEFORE_TOLD = 3
 _WELL = frozenset({"in-sync", "converged"})
 
 Subject = str
-"""What a condition is of: `version`, `repository`, or `worker/NAME`."""
+"""What a condition is of: `version`, `cycle`, `repository` (of no environment), or `worker/NAME`."""
 
 Known = dict[Subject, str]
 """What was last told of each subject of an environment; one of which nothing bad is known isn't there."""
@@ -38,15 +38,27 @@ class Notification(Struct, frozen=True, kw_only=True):
     conditions: Mapping[Subject, str] = {}
 
 
+class _New(NamedTuple):
+    """A deployment of which nobody was told yet how it went; `what` says what it is."""
+
+    deployment: int
+    source: str
+    what: str
+
+
 class Changes:
-    """Of one environment. `forget` is told of conditions that ended without anybody being told."""
+    """Of one environment, or of the repository where that is empty.
+
+    `forget` is told of conditions that ended without anybody being told.
+    """
 
     def __init__(self, environment: str, known: Known, forget: Callable[[Subject], None]) -> None:
         self._environment = environment
         self._known = known
         self._forget = forget
-        self._deployment: told.Committed | None = None  # not yet told how it went
-        self._results: dict[str, WorkerResult] = {}
+        self._new: _New | None = None
+        self._deployed: int | None = None  # the newest deployment that workers were made equal to
+        self._in_vain = 0  # cycles in a row
 
     def news(self, event: told.Event) -> Iterator[Notification]:
         """What is to be told now, each once."""
@@ -71,15 +83,17 @@ class Changes:
             case told.Settled():
                 yield from self._settled(event)
             case told.Committed():
-                self._deployment = event
+                self._new = _New(event.deployment, event.source, f"{event.subject} ({event.author})")
                 if self._known.pop("version", ""):
                     self._forget("version")
-            case told.WorkerEnded(result=result):
-                self._results[result.worker] = result
+            case told.RolloutBegan():
+                self._began(event)
             case told.Reverted():
                 yield self._reverted(event)
             case told.RolloutEnded():
                 yield from self._rolled_out(event)
+            case told.Converged():
+                yield from self._cycle(event)
             case _:
                 pass
 
@@ -107,7 +121,7 @@ class Changes:
 
     def _unreachable_repository(self, event: told.LookFailed) -> Iterator[Notification]:
         # one that fails now and then is nothing to wake somebody for
-        if event.attempts >= _LOOKS_BEFORE_TOLD and "repository" not in self._known:
+        if event.attempts >= _TRIES_BEFORE_TOLD and "repository" not in self._known:
             conditions = {"repository": "unreachable"}
             yield self._say("unreachable", "the repository can't be reached", event.error, conditions=conditions)
 
@@ -117,8 +131,7 @@ class Changes:
 
     def _refused(self, event: told.Refused) -> Iterator[Notification]:
         condition = f"refused {event.source}"
-        goes_on = event.next > 0 and event.attempts < _LOOKS_BEFORE_TOLD
-        if not goes_on and self._known.get("version") != condition:
+        if self._known.get("version") != condition:
             detail = "\n".join(part for part in (event.error, event.diagnostics, event.hint) if part)
             title = f"version {event.source[:12]} is not deployed"
             yield self._say("failed", title, detail, source=event.source, conditions={"version": condition})
@@ -139,20 +152,35 @@ class Changes:
         elif self._known.pop("version", ""):
             self._forget("version")
 
+    def _began(self, event: told.RolloutBegan) -> None:
+        """A deployment that somebody else committed is news as well, once it is rolled out."""
+        is_known = self._new is not None and self._new.deployment == event.deployment
+        if self._deployed is not None and event.deployment > self._deployed and not is_known:
+            self._new = _New(event.deployment, "", "")
+        self._deployed = event.deployment
+
+    def _cycle(self, event: told.Converged) -> Iterator[Notification]:
+        self._in_vain = self._in_vain + 1 if event.problem else 0
+        if self._in_vain == _TRIES_BEFORE_TOLD and "cycle" not in self._known:
+            detail = "\n".join(part for part in (event.problem, event.hint) if part)
+            yield self._say("failed", "workers can't be looked after", detail, conditions={"cycle": "failed"})
+        elif not self._in_vain and "cycle" in self._known:
+            yield self._say("recovered", "workers are looked after again", conditions={"cycle": ""})
+
     def _reverted(self, event: told.Reverted) -> Notification:
+        self._new = _New(event.by, "", "the deployment that reverts it")
         detail = "\n".join(f"{workflow}: {why}" for workflow, why in event.workflows.items())
         title = f"deployment {event.failed} failed, and deployment {event.by} reverts {_listed(list(event.workflows))}"
         return self._say("reverted", title, detail, deployment=event.by)
 
     def _rolled_out(self, event: told.RolloutEnded) -> Iterator[Notification]:
-        results, self._results = self._results, {}
+        results = {result.worker: result for result in event.rollout.results}
         before = {worker: self._known.get(f"worker/{worker}", "") for worker in results}
         now = {worker: _condition(result, before[worker]) for worker, result in results.items()}
         changed = {worker: condition for worker, condition in now.items() if condition != before[worker]}
         failed = [worker for worker, condition in changed.items() if condition == "failed"]
-        new = self._deployment if self._deployment and self._deployment.deployment == event.deployment else None
-        if new is not None:
-            yield from self._of_deployment(new, event, failed, results)
+        if self._new is not None and self._new.deployment == event.deployment:
+            yield from self._of_deployment(self._new, event, failed, results)
         elif failed:
             title = f"{_listed(failed)} failed to become as deployment {event.deployment} has it"
             yield self._of_workers("failed", title, failed, results, event)
@@ -165,21 +193,20 @@ class Changes:
             yield self._of_workers("recovered", title, back, {}, event)
 
     def _of_deployment(
-        self, new: told.Committed, event: told.RolloutEnded, failed: Sequence[str], results: Mapping[str, WorkerResult]
+        self, new: _New, event: told.RolloutEnded, failed: Sequence[str], results: Mapping[str, WorkerResult]
     ) -> Iterator[Notification]:
         outcome = outcome_of(event.rollout)
-        what = f"{new.subject} ({new.author})"
         if outcome in {"converged", "unreachable"}:
-            self._deployment = None
+            self._new = None
             count = sum(result.state in _WELL for result in event.rollout.results)
             title = f"deployment {new.deployment} is on {count} worker{'' if count == 1 else 's'}"
-            yield self._say("deployed", title, what, deployment=new.deployment, source=new.source)
+            yield self._say("deployed", title, new.what, deployment=new.deployment, source=new.source)
         elif outcome == "failed":
-            self._deployment = None
+            self._new = None
             failing = list(event.rollout.failed) or list(failed)
             title = f"deployment {new.deployment} failed{f' on {_listed(failing)}' if failing else ''}"
             stopped = [f"{group}: {why}" for group, why in event.rollout.stopped.items()]
-            detail = "\n".join([what, *_reasons(failing, results), *stopped])
+            detail = "\n".join(part for part in (new.what, *_reasons(failing, results), *stopped) if part)
             conditions = {f"worker/{worker}": "failed" for worker in failed}
             yield self._say(
                 "failed",

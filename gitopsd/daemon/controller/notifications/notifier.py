@@ -8,7 +8,7 @@ from typing import Literal
 
 from gitopsd.compiler.expressions.values import ExpressionError
 from gitopsd.daemon.configuration import NotifyConfiguration
-from gitopsd.daemon.controller.events import Event
+from gitopsd.daemon.controller.events import Event, Looked, LookFailed
 from gitopsd.daemon.controller.notifications.changes import Changes, Notification
 from gitopsd.daemon.controller.notifications.memory import ToldMemory
 from gitopsd.daemon.controller.notifications.message import body
@@ -42,10 +42,10 @@ class Notifier:
         self._changes: dict[str, Changes] = {}
 
     def __call__(self, event: Event) -> None:
-        if not event.environment:
-            return
+        # a look is at all environments at once
+        environment = "" if isinstance(event, Looked | LookFailed) else event.environment
         with self._lock:
-            for notification in self._of(event.environment).news(event):
+            for notification in self._of(environment).news(event):
                 self._send(notification)
 
     def _of(self, environment: str) -> Changes:
@@ -111,7 +111,7 @@ class _Told:
 
 def _wants(receiver: NotifyConfiguration, notification: Notification) -> bool:
     return (not receiver.on or notification.occasion in receiver.on) and (
-        not receiver.environments or notification.environment in receiver.environments
+        not receiver.environments or notification.environment in {"", *receiver.environments}
     )
 
 
