@@ -10,8 +10,7 @@ from uuid import UUID, uuid5
 
 from logging_journald import JournaldTransport, check_journal_stream
 
-from gitopsd.daemon.controller.event_line import Line, Priority, line_of
-from gitopsd.daemon.controller.events import Event
+from gitopsd.daemon.controller.event_line import Line, Priority
 from gitopsd.model.excerpt import printable
 
 LONGEST_MESSAGE = 512 * 1024
@@ -29,7 +28,7 @@ def is_under_journal() -> bool:
 
 
 class Journal:
-    """A Listener. A journal that doesn't take an entry in half a second costs that entry, never the controller."""
+    """A sink of lines. A journal that doesn't take an entry in half a second costs that entry, never the controller."""
 
     def __init__(self, *, debug: bool, transport: JournaldTransport | None = None) -> None:
         # by path each time, since journald makes its socket anew when it is restarted
@@ -39,8 +38,7 @@ class Journal:
         self._lock = Lock()
         self._lost = 0
 
-    def __call__(self, event: Event) -> None:
-        line = line_of(event)
+    def __call__(self, line: Line) -> None:
         if line.priority > self._least:
             return
         with self._lock:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from gitopsd.daemon.configuration import Configuration
-from gitopsd.daemon.controller.event_log import LogFormat, event_log
+from gitopsd.daemon.controller.event_log import Sink, event_log
 from gitopsd.daemon.controller.events import Listener, Said
 from gitopsd.daemon.controller.health import Health
 from gitopsd.daemon.controller.heartbeat import Heartbeats
@@ -20,8 +20,7 @@ def onlookers(
     hearts: Heartbeats,
     asked: Asked,
     say: Callable[[Said], None],
-    log_format: LogFormat | None = None,
-    debug: bool = False,
+    log: Sink,
 ) -> Iterator[Sequence[Listener]]:
     """The listeners to tell every event, for the length of a `with`.
 
@@ -33,7 +32,7 @@ def onlookers(
         say(Said(environment="", at=time.time(), message=message, level="warning"))
 
     metrics, health = Metrics(asked), Health(hearts, clock=time.monotonic, wall=time.time)
-    listeners: list[Listener] = [event_log(log_format, debug=debug), metrics, health]
+    listeners: list[Listener] = [event_log(log), metrics, health]
     with ExitStack() as running:
         if configuration.listen.metrics:
             from gitopsd.daemon.controller.observability import routes  # noqa: PLC0415 - 100 ms where it is wanted

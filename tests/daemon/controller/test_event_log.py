@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -12,8 +13,8 @@ import pytest
 from logging_journald import JournaldTransport
 
 from gitopsd.daemon.controller.event_line import Priority, line_of
-from gitopsd.daemon.controller.event_log import Lines
-from gitopsd.daemon.controller.events import Event, Said
+from gitopsd.daemon.controller.event_log import Lines, LogHandler, event_log
+from gitopsd.daemon.controller.events import Event, Listener, Said
 from gitopsd.daemon.controller.journal import LONGEST_MESSAGE, Journal, message_id
 from tests.daemon.controller import samples
 
@@ -70,8 +71,8 @@ def journald(tmp_path: Path) -> Journald:
     return Journald(tmp_path / "socket")
 
 
-def journal(journald: Journald, *, debug: bool = False) -> Journal:
-    return Journal(debug=debug, transport=JournaldTransport(journald.path, connected=False))
+def journal(journald: Journald, *, debug: bool = False) -> Listener:
+    return event_log(Journal(debug=debug, transport=JournaldTransport(journald.path, connected=False)))
 
 
 @pytest.mark.parametrize("event", samples.EVERY, ids=lambda event: type(event).__name__)
@@ -136,25 +137,37 @@ def test_a_journal_that_was_away_is_told_how_much_it_missed(tmp_path: Path) -> N
 
 
 def test_a_journal_that_takes_nothing_holds_nobody_up(journald: Journald) -> None:
-    listener = journal(journald)
+    sink = Journal(debug=False, transport=JournaldTransport(journald.path, connected=False))
     for number in range(2000):  # more than its queue has room for
-        listener(said(f"{number}"))
-        if listener._lost:
+        sink(line_of(said(f"{number}")))
+        if sink._lost:
             break
-    assert listener._lost == 1
+    assert sink._lost == 1
 
 
 def test_lines_of_text_have_a_time_and_indent_what_follows() -> None:
     stream = io.StringIO()
-    Lines(stream, "text", debug=False)(said(HOSTILE))
+    event_log(Lines(stream, "text", debug=False))(said(HOSTILE))
     first, *more = stream.getvalue().splitlines()
     assert first == "2027-01-15T08:00:00.000Z info    production: it failed"
     assert more == ["    PRIORITY=0", "    \\x1b[2Jroot: all is well\\udcff\\x00"]
 
 
+def test_what_the_code_logs_goes_there_too_with_its_traceback() -> None:
+    stream = io.StringIO()
+    handler = LogHandler(Lines(stream, "text", debug=False))
+    defect = ValueError("a defect\n\x1b[2J")
+    for level, message, error in ((logging.ERROR, "a cycle failed", defect), (logging.DEBUG, "never mind", None)):
+        raised = (type(error), error, None) if error else None
+        handler.handle(logging.LogRecord("gitopsd", level, "", 0, message, None, raised))
+    first, *more = stream.getvalue().splitlines()
+    assert first.endswith("error   a cycle failed")
+    assert more == ["    ValueError: a defect", "    \\x1b[2J"]
+
+
 def test_lines_of_json_are_one_object_each() -> None:
     stream = io.StringIO()
-    lines = Lines(stream, "json", debug=False)
+    lines = event_log(Lines(stream, "json", debug=False))
     lines(said(HOSTILE))
     lines(samples.reverted())
     first, second = (json.loads(line) for line in stream.getvalue().splitlines())
@@ -173,13 +186,13 @@ def test_a_reader_who_went_away_is_no_failure() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     stream = os.fdopen(writing, "w")
-    Lines(stream, "text", debug=False)(said("anybody?"))
+    event_log(Lines(stream, "text", debug=False))(said("anybody?"))
     with contextlib.suppress(BrokenPipeError):  # what was left in its buffer
         stream.close()
 
 
 def test_the_journal_is_chosen_only_where_stderr_goes_there() -> None:
-    program = "from gitopsd.daemon.controller.event_log import event_log; print(type(event_log(None, debug=False)))"
+    program = "from gitopsd.daemon.controller.event_log import log_sink; print(type(log_sink(None, debug=False)))"
     for stream, chosen in (("0:0", "Lines"), ("nonsense", "Lines"), ("", "Lines")):
         done = subprocess.run(
             [sys.executable, "-c", program],

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gitopsd.daemon.configuration import Configuration, ListenConfiguration, NotifyConfiguration, NotifyUrl
+from gitopsd.daemon.controller.event_log import log_sink
 from gitopsd.daemon.controller.heartbeat import Heartbeats
 from gitopsd.daemon.controller.metrics import Asked
 from gitopsd.daemon.controller.onlookers import onlookers
@@ -36,7 +37,12 @@ def test_all_who_watch_are_told_and_may_speak_themselves(
     )
     said: list[Said] = []
     watching = onlookers(
-        configuration, "a repository", hearts=Heartbeats(time.monotonic), asked=Asked(), say=said.append
+        configuration,
+        "a repository",
+        hearts=Heartbeats(time.monotonic),
+        asked=Asked(),
+        say=said.append,
+        log=log_sink("text", debug=False),
     )
     with watching as listeners:
         events: list[Event] = [samples.looked(), samples.committed()]
