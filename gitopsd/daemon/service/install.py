@@ -82,7 +82,8 @@ def install(wish: Wish, tell: Callable[[Step], None], *, dry_run: bool = False) 
     needs = needs_of(configuration)
     if account is None:  # of a dry run: nobody to ask what it may do
         return True
-    _require_access(account, needs, wish)
+    if not (dry_run and changed):  # what would be done first may be what it needs
+        _require_access(account, needs, wish)
     take(_unit(command, wish, account, needs))
     return changed
 
@@ -127,10 +128,16 @@ def _configuration(wish: Wish, account: Account | None) -> Iterator[Step]:
         folder.chmod(mode)
 
     group = account.group if account is not None else 0
-    for folder, mode, owner in ((CONFIGURATION_FOLDER, 0o750, group), (CREDENTIALS, 0o700, 0)):
-        yield Step(
-            what=f"the folder {folder}", done=folder.is_dir(), do=partial(make_folder, folder, mode, owner)
-        )  # fmt: skip
+    # the account has to get through to the configuration, and only systemd to credentials
+    passes = account is not None and account.can("-x", CONFIGURATION_FOLDER)
+    yield Step(
+        what=f"the folder {CONFIGURATION_FOLDER}",
+        done=passes,
+        do=partial(make_folder, CONFIGURATION_FOLDER, 0o750, group),
+    )
+    yield Step(
+        what=f"the folder {CREDENTIALS}", done=CREDENTIALS.is_dir(), do=partial(make_folder, CREDENTIALS, 0o700, 0)
+    )
     if wish.configuration == SYSTEM_PATH:
         text = configuration_text(wish.repository)
         yield Step(

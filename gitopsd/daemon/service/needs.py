@@ -11,7 +11,6 @@ from msgspec import UnsetType
 from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.location import looks_like_url, parse_url
-from gitopsd.repo.repository import open_repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Needs:
 
 
 def needs_of(configuration: Configuration) -> Needs:
-    """Raises RepositoryError where the repository can't be opened."""
+    """Raises RepositoryError where there is no such repository."""
     identity = configuration.ssh.identity
     remote = looks_like_url(configuration.repository)
     folders = [] if remote or not configuration.repository else [repository_folder(configuration.repository)]
@@ -45,11 +44,17 @@ def needs_of(configuration: Configuration) -> Needs:
 
 
 def repository_folder(location: str) -> Path:
-    """All of a repository on this machine: its work tree, if it has one."""
-    if not Path(location).is_absolute():
+    """All of a repository on this machine: its work tree, if it has one.
+
+    Only looked at and not opened: it is another account's than root's, and Git opens none of those.
+    """
+    path = Path(location)
+    if not path.is_absolute():
         raise RepositoryError(f"`repository: {location}` is not an absolute path", "write it from `/` on")
-    opened = open_repository(location, Path("/"))
-    return opened.work_tree or opened.git_dir
+    for folder in (path.resolve(), path.with_name(f"{path.name}.git").resolve()):  # Git finds fleet.git by `fleet` too
+        if (folder / ".git").exists() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
+            return folder
+    raise RepositoryError(f"`repository: {location}`: there is no repository", "make one with `git init --bare`")
 
 
 def credential_source(name: str, folder: Path) -> Path | None:

@@ -108,6 +108,10 @@ def test_what_is_needed_of_a_repository_on_this_machine(tmp_path: Path) -> None:
     repository = GitRepo(tmp_path / "fleet")
     repository.commit()
     assert needs_of(Configuration(repository=str(repository.path))).folders == (repository.path,)
+    repository.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
+    assert needs_of(Configuration(repository=str(tmp_path / "bare"))).folders == (tmp_path / "bare.git",)
+    with pytest.raises(RepositoryError, match="there is no repository"):
+        needs_of(Configuration(repository=str(tmp_path)))
     with pytest.raises(RepositoryError, match="is not an absolute path"):
         needs_of(Configuration(repository="fleet"))
 
