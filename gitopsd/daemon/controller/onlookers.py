@@ -25,7 +25,6 @@ def onlookers(
     """The listeners to tell every event, for the length of a `with`.
 
     `repository` is its identity; `hearts` go by the steady clock. `say` passes on what they have to say themselves.
-    Raises ControllerError where the address for metrics can't be listened on.
     """
 
     def warn(message: str) -> None:
@@ -38,7 +37,7 @@ def onlookers(
             from gitopsd.daemon.controller.observability import routes  # noqa: PLC0415 - 100 ms where it is wanted
             from gitopsd.daemon.controller.web import serving  # noqa: PLC0415
 
-            running.enter_context(serving(configuration.listen.metrics, routes(metrics, health), failed=warn))
+            running.enter_context(serving(configuration.listen.metrics, routes(metrics, health), problem=warn))
         if configuration.notify:
             from gitopsd.daemon.controller.notifications.notifier import notifying  # noqa: PLC0415 - 100 ms too
 

@@ -10,13 +10,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gitopsd.daemon.controller import events as told
+from gitopsd.daemon.controller import web as web_module
 from gitopsd.daemon.controller.health import Health
 from gitopsd.daemon.controller.heartbeat import Heartbeats
 from gitopsd.daemon.controller.metrics import Metrics
 from gitopsd.daemon.controller.observability import routes
 from gitopsd.daemon.controller.web import serving
-from gitopsd.daemon.errors import ControllerError
 from tests.daemon.controller import samples
+from tests.operator import eventually
 
 WALL = samples.AT + 40.0
 
@@ -41,11 +42,21 @@ def site() -> Site:
 
 @pytest.fixture
 def web(site: Site) -> Iterator[httpx.Client]:
+    port = free_port()
     with (
-        serving(f"127.0.0.1:{free_port()}", routes(site.metrics, site.health), failed=pytest.fail) as port,
+        serving(f"127.0.0.1:{port}", routes(site.metrics, site.health), problem=pytest.fail),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client,
     ):
+        eventually("it answers", lambda: answers(port))
         yield client
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def free_port() -> int:
@@ -122,14 +133,20 @@ def test_other_paths_and_methods_are_refused(web: httpx.Client) -> None:
     assert web.post("/metrics", content=b"x").status_code == 405
 
 
-def test_an_address_that_is_taken_is_a_failure_with_a_way_out() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(ControllerError, match="can't be listened on") as failure,
-        serving(f"127.0.0.1:{taken.getsockname()[1]}", (), failed=pytest.fail),
-    ):
-        pass
-    assert "ss -ltnp" in failure.value.hint
+def test_an_address_that_is_taken_is_told_and_answered_once_it_is_free(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_module, "_AGAIN_SECONDS", 0.05)
+    told: list[str] = []
+    taken = socket.create_server(("127.0.0.1", 0))
+    port: int = taken.getsockname()[1]
+    with serving(f"127.0.0.1:{port}", routes(site.metrics, site.health), problem=told.append):
+        eventually("it is told", lambda: told != [])
+        taken.close()
+        eventually("it answers", lambda: answers(port))
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
+    (problem,) = told
+    assert problem.startswith(f"127.0.0.1:{port} can't be listened on, which is tried again: ")
 
 
 def test_a_request_that_never_ends_does_not_keep_the_controller() -> None:
@@ -141,8 +158,10 @@ def test_a_request_that_never_ends_does_not_keep_the_controller() -> None:
         return Response("late")
 
     address = f"127.0.0.1:{free_port()}"
+    port = int(address.rpartition(":")[2])
     with socket.socket() as client:
-        with serving(address, [Route("/", forever, methods=["POST"])], failed=pytest.fail) as port:
+        with serving(address, [Route("/", forever, methods=["POST"])], problem=pytest.fail):
+            eventually("it answers", lambda: answers(port))
             client.connect(("127.0.0.1", port))
             client.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
             assert arrived.wait(30)
