@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 
 from gitopsd.daemon.configuration import Configuration, ListenConfiguration, NotifyConfiguration, NotifyUrl
 from gitopsd.daemon.controller.event_log import log_sink
@@ -20,6 +19,8 @@ from tests.operator import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from gitopsd.daemon.controller.events import Event, Said
 
