@@ -42,7 +42,7 @@ class Journal:
         if line.priority > self._least:
             return
         with self._lock:
-            fields = _fields(line)
+            fields = fields_of(line)
             if self._lost:
                 fields.append(("GITOPSD_LOST", str(self._lost)))
             try:
@@ -64,7 +64,7 @@ def message_id(event: str) -> str:
     return uuid5(_MESSAGE_IDS, event).hex
 
 
-def _fields(line: Line) -> list[tuple[str, str]]:
+def fields_of(line: Line) -> list[tuple[str, str]]:
     fields = {
         "MESSAGE": readable(line.message),
         "PRIORITY": str(line.priority.value),
