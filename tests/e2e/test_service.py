@@ -210,21 +210,39 @@ def recorded(site: Site, source: str) -> dict[str, int]:
     return next((one["outcome"] for one in deployments if one["source_commit"] == source), {})
 
 
+def test_where_services_cannot_run_it_that_is_said_with_a_way_out(site: Site) -> None:
+    machine = site.spare.machine
+    machine.run(["chmod", "700", "/opt/pipx"])
+    closed = site.spare.gitopsd("service", "install", check=False)
+    machine.run(["chmod", "755", "/opt/pipx"])
+    assert closed.returncode == 1
+    assert "/usr/local/bin/gitopsd can't be executed by other accounts" in closed.stderr
+    assert "pipx install --global" in closed.stderr
+    machine.run(["ln", "-s", "/opt/pipx/venvs/gitopsd/bin/gitopsd", "/root/gitopsd"])
+    hidden = machine.run(["/root/gitopsd", "service", "install"], check=False)
+    assert "gitopsd is installed in /root/gitopsd, which services don't see" in hidden.stderr
+    assert machine.run(["test", "-e", "/etc/gitopsd"], check=False).returncode == 1
+
+
 def test_a_new_controller_carries_on_where_the_disk_of_the_first_one_was_lost(site: Site) -> None:
     """All that is left is the repository, the key and the configuration."""
     controller, spare = site.controller, site.spare
     controller.gitopsd("service", "remove")
     before = site.pids()
     address, host_key = controller.machine.address, controller.machine.host_key
-    spare.put("/etc/ssh/ssh_known_hosts", f"{address} {host_key}\n")
-    spare.machine.run(["install", "-d", "/etc/gitopsd"])
     site.configure(spare, repository=f"ssh://{OWNER}@{address}{REPOSITORY}")
-    first = spare.gitopsd("service", "install", check=False)
-    assert "gitopsd-controller can't read /etc/gitopsd/config.yaml" in first.stderr
+    unreadable = spare.gitopsd("service", "install", check=False)
+    assert "gitopsd-controller can't read /etc/gitopsd/config.yaml" in unreadable.stderr
     spare.machine.run(["chgrp", "gitopsd-controller", "/etc/gitopsd/config.yaml"])
+    unknown = spare.gitopsd("service", "install", check=False)
+    assert "the service doesn't start:" in unknown.stderr
+    assert "Host key verification failed" in unknown.stderr
+    spare.put("/etc/ssh/ssh_known_hosts", f"{address} {host_key}\n")
     spare.gitopsd("service", "install")
     eventually("it has looked at the worker", lambda: 'in_sync"} 1.0' in spare.get("/metrics")[1])
     assert site.pids() == before
+    (probed,) = json.loads(spare.gitopsd("worker", "probe", "--json").stdout)  # root has the service's key too
+    assert probed["facts"]["features"]["systemd"]
 
     controller.push("Serve five", serve("five"))
     eventually("the worker serves it", lambda: site.serving() == "five")

@@ -10,36 +10,30 @@ from msgspec import UnsetType
 
 from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
 from gitopsd.repo.errors import RepositoryError
-from gitopsd.repo.location import looks_like_url, parse_url
+from gitopsd.repo.location import looks_like_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """`folders` are written to: that of a repository on this machine, and of a control socket elsewhere.
 
-    `files` are read. `credentials` are names. `over_ssh`: the repository is reached over SSH.
+    `files` are read. `credentials` are names.
     """
 
     folders: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
     credentials: tuple[str, ...] = ()
-    over_ssh: bool = False
-    ssh_identity: str = ""
-    """The path of the key that workers, and the repository's host, are logged in to with; empty where none is named."""
 
 
 def needs_of(configuration: Configuration) -> Needs:
     """Raises RepositoryError where there is no such repository."""
-    identity = configuration.ssh.identity
-    remote = looks_like_url(configuration.repository)
-    folders = [] if remote or not configuration.repository else [repository_folder(configuration.repository)]
+    location = configuration.repository
+    folders = [repository_folder(location)] if location and not looks_like_url(location) else []
     control = configuration.listen.control
     return Needs(
         folders=(*folders, *((Path(control).parent,) if control else ())),
         files=tuple(_files(configuration)),
         credentials=tuple(sorted(set(_credentials(msgspec.to_builtins(configuration))))),
-        over_ssh=remote and parse_url(configuration.repository).canonical.startswith("ssh://"),
-        ssh_identity=identity if isinstance(identity, str) else f"%d/{identity.credential}",
     )
 
 

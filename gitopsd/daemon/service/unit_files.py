@@ -1,6 +1,5 @@
 """The texts of the service: its unit as it is shipped, the drop-in that makes it this machine's, a configuration."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,9 +31,6 @@ def drop_in_text(command: Sequence[str], configuration: Path, account: Account, 
         source = credential_source(name, CREDENTIALS) or CREDENTIALS / name
         setting = "LoadCredentialEncrypted" if source.suffix == ".cred" else "LoadCredential"
         lines.append(f"{setting}={name}:{source}")
-    if needs.over_ssh and needs.ssh_identity:
-        # the key to the workers opens the repository as well; `ssh` tries its usual ones after it
-        lines.append(f"Environment={_ssh_command(needs.ssh_identity)}")
     return "\n".join(lines) + "\n"
 
 
@@ -50,14 +46,6 @@ def quoted(word: str) -> str:
     """One word of a line in a unit file (systemd.syntax(7)): nothing in it is expanded or splits it."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return escaped if escaped == word and not set(word) & set(" \t';#") else f'"{escaped}"'
-
-
-def _ssh_command(identity: str) -> str:
-    """`%d` in it is the folder of credentials, for systemd to fill in."""
-    path = identity if identity.startswith("%d/") else identity.replace("%", "%%")
-    command = f"ssh -i {shlex.quote(path)}" if not identity.startswith("%d/") else f"ssh -i {path}"
-    escaped = command.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"GIT_SSH_COMMAND={escaped}"'
 
 
 def _yaml_text(value: str) -> str:

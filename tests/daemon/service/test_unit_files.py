@@ -38,7 +38,7 @@ def installed(folder: Path, text: str) -> Path:
     return unit
 
 
-FULL = Needs(folders=(Path("/srv/git/a b.git"),), credentials=("ssh_identity",), over_ssh=True, ssh_identity="%d/x")
+FULL = Needs(folders=(Path("/srv/git/a b.git"),), credentials=("ssh_identity",))
 
 
 @needs_systemd_analyze
@@ -67,7 +67,6 @@ def test_the_drop_in_has_what_is_this_machines() -> None:
         "Group=git",
         'ReadWritePaths="/srv/git/a b.git"',
         "LoadCredential=ssh_identity:/etc/gitopsd/credentials/ssh_identity",
-        'Environment="GIT_SSH_COMMAND=ssh -i %d/x"',
     ]
     other = drop_in_text(("/opt/x/python", "-m", "gitopsd"), Path("/etc/other.yaml"), OWN, "g", Needs())
     assert other.splitlines()[-1] == "ExecStart=/opt/x/python -m gitopsd --config /etc/other.yaml daemon"
@@ -100,7 +99,7 @@ def test_a_new_configuration_is_valid_and_names_the_repository(tmp_path: Path) -
     assert everything.ssh.identity == Credential(credential="ssh_identity")
     assert everything.notify[0].on
     assert needs_of(Configuration(ssh=everything.ssh, secrets=everything.secrets, notify=everything.notify)) == Needs(
-        credentials=("alert_token", "slack_hook", "ssh_identity"), ssh_identity="%d/ssh_identity"
+        credentials=("alert_token", "slack_hook", "ssh_identity")
     )
 
 
@@ -116,17 +115,12 @@ def test_what_is_needed_of_a_repository_on_this_machine(tmp_path: Path) -> None:
         needs_of(Configuration(repository="fleet"))
 
 
-@pytest.mark.parametrize(
-    ("url", "over_ssh"), [("git@git.example:fleet.git", True), ("https://git.example/fleet.git", False)]
-)
-def test_what_is_needed_of_a_repository_elsewhere(url: str, over_ssh: bool) -> None:
+def test_what_is_needed_of_a_repository_elsewhere() -> None:
     needs = needs_of(
         Configuration(
-            repository=url,
+            repository="git@git.example:fleet.git",
             ssh=SshConfiguration(identity="/etc/gitopsd/key"),
             secrets={"token": SecretConfiguration(file="/etc/gitopsd/token")},
         )
     )
-    assert (needs.folders, needs.over_ssh) == ((), over_ssh)
-    assert needs.files == (Path("/etc/gitopsd/key"), Path("/etc/gitopsd/token"))
-    assert ("GIT_SSH_COMMAND=ssh -i /etc/gitopsd/key" in drop_in(needs)) == over_ssh
+    assert needs == Needs(files=(Path("/etc/gitopsd/key"), Path("/etc/gitopsd/token")))
