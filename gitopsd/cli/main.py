@@ -39,6 +39,7 @@ COMMANDS = {
     "resume": ("gitopsd.cli.pause:resume", "End the environment's pause."),
     "rollback": ("gitopsd.cli.rollback:rollback", "Return to an earlier deployment, as one more commit of the source."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
+    "service": ("gitopsd.cli.service:service", "Run the controller as a service of systemd's on this machine."),
     "show": ("gitopsd.cli.show:show", "Show a deployment: who, why, what became of it, and what it changed."),
     "status": ("gitopsd.cli.status:status", "Show what each worker should hold, and what it does."),
     "vendor": ("gitopsd.cli.vendor:vendor", "Copy modules of other repositories into this one."),

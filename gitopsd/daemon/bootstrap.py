@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.ssh_identity import identities
 from gitopsd.fleet import verbs
 from gitopsd.fleet.bootstrap import NewMachine, Prepared, Wish
 from gitopsd.fleet.connect import Workers
@@ -44,7 +45,7 @@ def parse_machine(text: str, port: int | None) -> Machine:
 
 def settings_of(configuration: Configuration) -> SshSettings:
     ssh = configuration.ssh
-    return SshSettings(identity=(ssh.identity,) if ssh.identity else (), jump=ssh.jump or None)
+    return SshSettings(identity=identities(ssh), jump=ssh.jump or None)
 
 
 def public_key(configuration: Configuration, chosen: Path | None) -> tuple[str, Path]:
@@ -52,6 +53,11 @@ def public_key(configuration: Configuration, chosen: Path | None) -> tuple[str, 
     identity = configuration.ssh.identity
     if chosen is not None:
         path = chosen
+    elif not isinstance(identity, str):
+        raise ControllerError(
+            f"the key is the credential {identity.credential}, and its public half isn't known",
+            "name it by --key FILE.pub; `ssh-keygen -y -f PRIVATE-KEY` prints that of a private key",
+        )
     elif identity:
         path = Path(f"{identity}.pub").expanduser()
     else:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -20,24 +20,34 @@ from gitopsd.model.names import Name, SecretName, UserName
 IDENTITY_VARIABLE = "SOPS_AGE_KEY"
 """Holds a private key of age, as `sops` has it."""
 
+_SECRET_SECTIONS = frozenset({"secrets", "notify"})
+"""Where somebody may have written a secret itself: a mistake there is shown without the text around it."""
+
 SYSTEM_PATH = Path("/etc/gitopsd/config.yaml")
+
+
+class Credential(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A credential that systemd hands to the service."""
+
+    credential: SecretName
 
 
 class SshConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How workers are reached; what is missing is taken from ~/.ssh as OpenSSH would."""
 
-    identity: str = ""
+    identity: str | Credential = ""
     jump: str = ""
 
 
 class SecretConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a secret's value is, in one of three ways, and who may use it; none named means every one.
+    """Where a secret's value is, in one of four ways, and who may use it; none named means every one.
 
     `sops` is a file, below the source branch where its path is relative, and `key` the value's place in it.
     """
 
     env: str | UnsetType = UNSET
     file: str | UnsetType = UNSET
+    credential: SecretName | UnsetType = UNSET
     sops: str | UnsetType = UNSET
     key: str | UnsetType = UNSET
     workflows: tuple[Name, ...] = ()
@@ -66,9 +76,33 @@ class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class ListenConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a controller listens. `control` is the path of the socket for other commands of gitopsd."""
+    """Where a controller listens. `control` is the path of the socket for other commands of gitopsd.
+
+    `metrics` is HOST:PORT for Prometheus and health checks; empty means nowhere.
+    """
 
     control: str = ""
+    metrics: str = ""
+
+
+class NotifyUrl(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the address of a webhook is: whoever has it may post there, so it is a secret."""
+
+    env: str | UnsetType = UNSET
+    file: str | UnsetType = UNSET
+    credential: SecretName | UnsetType = UNSET
+
+
+Occasion = Literal["deployed", "failed", "reverted", "held", "unreachable", "recovered"]
+
+
+class NotifyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A webhook that is told of changes; of all of them where none is listed."""
+
+    url: NotifyUrl
+    on: tuple[Occasion, ...] = ()
+    environments: tuple[Name, ...] = ()
+    template: str | dict[str, Any] | UnsetType = UNSET
 
 
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,6 +115,7 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ssh: SshConfiguration = field(default_factory=SshConfiguration)
     secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
     policy: PolicyConfiguration | UnsetType = UNSET
+    notify: tuple[NotifyConfiguration, ...] = ()
 
 
 def read_configuration(path: Path | None) -> Configuration:
@@ -113,13 +148,15 @@ def read_configuration(path: Path | None) -> Configuration:
 def _without_values(document: Document, mistakes: Sequence[Diagnostic]) -> tuple[list[Diagnostic], str]:
     """The mistakes and the text to quote from: somebody may have written a secret where its source belongs."""
     lines = re.split("\r\n|\r|\n", document.text)
-    first = document.locate_key("secrets").line
-    after = (number for number, line in enumerate(lines[first:], first + 1) if re.match(r"[^\s#-]", line))
-    inside = range(first, next(after, len(lines) + 1)) if "secrets" in document.value else range(0)
+    inside: set[int] = set()
+    for section in _SECRET_SECTIONS & document.value.keys():
+        first = document.locate_key(section).line
+        after = (number for number, line in enumerate(lines[first:], first + 1) if re.match(r"[^\s#-]", line))
+        inside.update(range(first, next(after, len(lines) + 1)))
     shown = [
         re.sub(r"^(\s*[\w-]*:?).*", r"\1 …", line) if number in inside else line for number, line in enumerate(lines, 1)
     ]
-    hint = "a secret's value stays out of this file: `{env: NAME}`, `{file: PATH}` or `{sops: FILE, key: KEY}`"
+    hint = "a secret's value stays out of this file: `{env: NAME}`, `{file: PATH}`, `{credential: NAME}`…"
     told = [
         replace(one, message=one.message.partition(", not ")[0], hint=hint) if one.location.line in inside else one
         for one in mistakes
@@ -130,7 +167,8 @@ def _without_values(document: Document, mistakes: Sequence[Diagnostic]) -> tuple
 def secret_variables(configuration: Configuration) -> frozenset[str]:
     """The environment variables that hold secrets, the key to those in files of SOPS among them."""
     secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
-    named = {secret.env for secret in secrets.values() if isinstance(secret.env, str)}
+    sources: list[SecretConfiguration | NotifyUrl] = [*secrets.values(), *(one.url for one in configuration.notify)]
+    named = {source.env for source in sources if isinstance(source.env, str)}
     return frozenset(
         named | {IDENTITY_VARIABLE} if any(isinstance(one.sops, str) for one in secrets.values()) else named
     )

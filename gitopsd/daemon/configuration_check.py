@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
+from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
 from gitopsd.compiler.words import short
 from gitopsd.model.diagnostic import Diagnostic, Related, in_order
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitopsd.compiler.yaml.reader import Document
-    from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, SecretConfiguration
+    from gitopsd.daemon.configuration import (
+        Configuration,
+        NotifyConfiguration,
+        NotifyUrl,
+        PolicyConfiguration,
+        SecretConfiguration,
+    )
 
-_SOURCES = ("env", "file", "sops")
+_SOURCES = ("env", "file", "credential", "sops")
+_WRITTEN = {
+    "env": "`env: VARIABLE`",
+    "file": "`file: /etc/gitopsd/secrets/NAME`",
+    "credential": "`credential: NAME`",
+    "sops": "`sops: FILE` with `key: NAME`",
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _PERCENTAGE = re.compile(r"([0-9]{1,2}|100)%")
 
 
@@ -30,6 +44,15 @@ def check_configuration(configuration: Configuration, document: Document) -> lis
     if not isinstance(configuration.secrets, UnsetType):
         for name, secret in configuration.secrets.items():
             found += _check_secret(name, secret, document)
+    for index, one in enumerate(configuration.notify):
+        found += _check_notify(one, index, document)
+    if not is_address(configuration.listen.metrics):
+        found.append(
+            _wrong(
+                f"`{short(configuration.listen.metrics)}` can't be listened on", document, ("listen", "metrics"),
+                'write host and port, such as `127.0.0.1:9464` or, in quotes, `"[::1]:9464"`',
+            )
+        )  # fmt: skip
     if not isinstance(configuration.policy, UnsetType):
         found += _check_policy(configuration.policy, document)
     return list(in_order(found))
@@ -41,24 +64,21 @@ def percentage(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_address(text: str) -> bool:
+    """Whether it is HOST:PORT, or empty."""
+    return not text or ((match := _ADDRESS.fullmatch(text)) is not None and 0 < int(match["port"]) < 65536)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of what `is_address`."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _check_secret(name: str, secret: SecretConfiguration, document: Document) -> Iterator[Diagnostic]:
     way = ("secrets", name)
+    yield from _check_source(secret, _SOURCES, way, f"the secret `{name}`", document)
     given = [source for source in _SOURCES if not isinstance(getattr(secret, source), UnsetType)]
-    if not given:
-        yield Diagnostic(
-            code="missing-key",
-            message=f"the secret `{name}` doesn't say where its value is",
-            location=document.locate_key(*way),
-            hint=f"add one of `env: VARIABLE`, `file: /etc/gitopsd/secrets/{name}` and `sops: FILE` with `key: {name}`",
-        )
-    for second in given[1:]:
-        yield Diagnostic(
-            code="conflicting-keys",
-            message=f"the secret `{name}` has both `{given[0]}` and `{second}`",
-            location=document.locate_key(*way, second),
-            related=(Related(message="the other one is here", location=document.locate_key(*way, given[0])),),
-            hint="keep one of the two",
-        )
     if "sops" in given and isinstance(secret.key, UnsetType):
         yield Diagnostic(
             code="missing-key",
@@ -73,26 +93,54 @@ def _check_secret(name: str, secret: SecretConfiguration, document: Document) ->
             location=document.locate_key(*way, "key"),
             hint="remove `key`, or name the file with `sops:`",
         )
-    yield from _check_sources(name, secret, document)
-
-
-def _check_sources(name: str, secret: SecretConfiguration, document: Document) -> Iterator[Diagnostic]:
-    way = ("secrets", name)
-    if isinstance(secret.env, str) and not _VARIABLE.fullmatch(secret.env):
-        yield _wrong(
-            f"the secret `{name}` doesn't name an environment variable", document, (*way, "env"),
-            "write the variable's name, not its value",
-        )  # fmt: skip
-    if isinstance(secret.file, str) and not (secret.file.startswith("/") and secret.file.isprintable()):
-        yield _wrong(
-            f"`{short(secret.file)}` is not an absolute path", document, (*way, "file"), "write it from `/` on"
-        )
     for key in ("sops", "key"):
         value = getattr(secret, key)
         if isinstance(value, str) and not (value and value.isprintable() and ".." not in value.split("/")):
             hint = "name a file of the source branch, such as `secrets/production.yaml`, or an absolute path"
             message = f"`{short(value)}` can't be the `{key}` of a secret"
             yield _wrong(message, document, (*way, key), hint if key == "sops" else "")
+
+
+def _check_source(
+    source: SecretConfiguration | NotifyUrl,
+    ways: tuple[str, ...],
+    way: tuple[str | int, ...],
+    what: str,
+    document: Document,
+) -> Iterator[Diagnostic]:
+    """`ways` are the keys that can say where the value is: one of them has to."""
+    given = [key for key in ways if not isinstance(getattr(source, key), UnsetType)]
+    if not given:
+        *most, last = [_WRITTEN[key] for key in ways]
+        yield Diagnostic(
+            code="missing-key",
+            message=f"{what} doesn't say where its value is",
+            location=document.locate_key(*way),
+            hint=f"add one of {', '.join(most)} and {last}",
+        )
+    for second in given[1:]:
+        yield Diagnostic(
+            code="conflicting-keys",
+            message=f"{what} has both `{given[0]}` and `{second}`",
+            location=document.locate_key(*way, second),
+            related=(Related(message="the other one is here", location=document.locate_key(*way, given[0])),),
+            hint="keep one of the two",
+        )
+    if isinstance(source.env, str) and not _VARIABLE.fullmatch(source.env):
+        yield _wrong(
+            f"{what} doesn't name an environment variable", document, (*way, "env"),
+            "write the variable's name, not its value",
+        )  # fmt: skip
+    if isinstance(source.file, str) and not (source.file.startswith("/") and source.file.isprintable()):
+        yield _wrong(f"{what} doesn't name an absolute path", document, (*way, "file"), "write the path from `/` on")
+
+
+def _check_notify(notify: NotifyConfiguration, index: int, document: Document) -> Iterator[Diagnostic]:
+    from gitopsd.daemon.controller.notifications.message import template_mistakes  # noqa: PLC0415 - for few alone
+
+    yield from _check_source(notify.url, _SOURCES[:3], ("notify", index, "url"), "the webhook", document)
+    for error in template_mistakes(notify.template):
+        yield expression_diagnostic(error, document, ("notify", index, "template"), "`template`: ")
 
 
 def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[Diagnostic]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from gitopsd.daemon.artifact_state import read_fleet
 from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.releases import target_of
+from gitopsd.daemon.ssh_identity import identities
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.connection import WorkerConnection
@@ -20,10 +21,11 @@ _Result = TypeVar("_Result")
 
 
 def ssh_settings(workspace: Workspace) -> SshSettings:
+    """Raises ControllerError where the key can't be had."""
     ssh, policy = workspace.configuration.ssh, published_policy(workspace.configuration)
     external = policy is None or policy.external_workers
     return SshSettings(
-        identity=(ssh.identity,) if ssh.identity else (),
+        identity=identities(ssh),
         jump=ssh.jump or None,
         addresses=None if policy is None else policy.addresses if external else (),
         local_workers=policy is None or policy.local_workers,

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitopsd.daemon.configuration import Configuration, read_configuration, secret_variables
+from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.daemon.secrets.environment import take_variables
+from gitopsd.daemon.ssh_identity import identities
 from gitopsd.repo.artifacts import ArtifactBranch
 from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.remote import Remote, find_remote
@@ -68,11 +70,19 @@ def _around(configuration: Configuration) -> str | None:
     return None if discover(Path.cwd()) else configuration.repository or None
 
 
+def _identity(configuration: Configuration) -> str:
+    """The key to the workers opens the repository too; where it can't be had, there may be others that do."""
+    try:
+        return next((str(Path(path).expanduser()) for path in identities(configuration.ssh)), "")
+    except ControllerError:
+        return ""
+
+
 def open_workspace(location: str | None, configuration_path: Path | None, environment: str | None) -> Workspace:
     """Raises RepositoryError or DiagnosticsError."""
     configuration = read_configuration(configuration_path)
     take_variables(secret_variables(configuration))
-    repository = open_repository(location or _around(configuration), Path.cwd())
+    repository = open_repository(location or _around(configuration), Path.cwd(), ssh_identity=_identity(configuration))
     return Workspace(
         repository=repository,
         remote=find_remote(repository),

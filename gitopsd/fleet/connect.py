@@ -42,6 +42,11 @@ class Workers:
         """The same over a new SSH connection that nobody else gets, and that ends with it."""
         return self._connection(target, anew=True)
 
+    @property
+    def open(self) -> int:
+        """How many connections over SSH there are."""
+        return self._pool.open
+
     def close(self) -> None:
         self._pool.close()
         if self._connector is not None:

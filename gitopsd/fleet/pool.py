@@ -51,6 +51,12 @@ class Pool:
             self._open.discard(session)
         session.close()
 
+    @property
+    def open(self) -> int:
+        """How many there are, those that somebody works with among them."""
+        with self._lock:
+            return len(self._open)
+
     def close(self) -> None:
         with self._lock:
             self._closed = True

@@ -1,6 +1,7 @@
 """Bare clones of repositories that are named by URL, kept under $XDG_CACHE_HOME/gitopsd. Safe to delete."""
 
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import replace
@@ -19,14 +20,15 @@ _WAY_OUT = "set XDG_CACHE_HOME to a folder of your own"
 _REFSPECS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
 
-def open_cached_clone(url: RemoteUrl, *, deadline: float = 300.0) -> Repository:
+def open_cached_clone(url: RemoteUrl, *, ssh_identity: str = "", deadline: float = 300.0) -> Repository:
     """The cached clone of `url`, made if needed and fetched, opened.
 
     The remote's branches are under refs/remotes/origin/, HEAD included; local branches are only those that gitopsd
-    follows. `deadline` in seconds, for each step. Raises RepositoryError, a RemoteError among them.
+    follows. `ssh_identity` is the path of a private key that is tried first. `deadline` in seconds, for each step.
+    Raises RepositoryError, a RemoteError among them.
     """
     folder = _cache_folder() / f"{sha256(url.canonical.encode()).hexdigest()[:32]}.git"
-    environment = _credentials(url)
+    environment = _credentials(url) | _ssh(ssh_identity)
     locks = folder.parent / "locks"
     make_private_folder(locks, way_out=_WAY_OUT)
     with host_lock(url.canonical, "cache", deadline=deadline, folder=locks):
@@ -77,6 +79,13 @@ def _fetch(folder: Path, environment: dict[str, str], deadline: float) -> None:
     if first.startswith("ref: refs/heads/"):
         branch = first.removeprefix("ref: refs/heads/")
         git("symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}")
+
+
+def _ssh(identity: str) -> dict[str, str]:
+    """What has `ssh` use this key, unless somebody chose the command already."""
+    if not identity or os.environ.keys() & {"GIT_SSH_COMMAND", "GIT_SSH"}:
+        return {}
+    return {"GIT_SSH_COMMAND": f"ssh -i {shlex.quote(identity)} -oBatchMode=yes"}
 
 
 def _credentials(url: RemoteUrl) -> dict[str, str]:

@@ -123,16 +123,17 @@ class Repository:
             return None
 
 
-def open_repository(location: str | None, cwd: Path) -> Repository:
+def open_repository(location: str | None, cwd: Path, *, ssh_identity: str = "") -> Repository:
     """The repository at `location` (a path or URL), or the one around `cwd` when that is None.
 
-    A URL is served from a cached bare clone, fetched first. Raises RepositoryError, with a hint, when there is no
+    A URL is served from a cached bare clone, fetched first; over SSH with that key, before those that `ssh` tries by
+    itself. Raises RepositoryError, with a hint, when there is no
     repository, it is empty, uses SHA-256, belongs to somebody else, or cannot be read.
     """
     if location is not None and looks_like_url(location):
         from gitopsd.repo.cache import open_cached_clone  # noqa: PLC0415 - it opens the clone through this module
 
-        return open_cached_clone(parse_url(location))
+        return open_cached_clone(parse_url(location), ssh_identity=ssh_identity)
     if location is None:
         found = discover(cwd)
         if found is None:

@@ -52,6 +52,18 @@ def published(folder: Path, text: str) -> PolicyRecord:
         ("secrets: {token: {file: relative}}", [("wrong-value", 1, 25)]),
         ("secrets: {token: {sops: ../a.yaml, key: b}}", [("wrong-value", 1, 25)]),
         ("secrets: {Token: {env: A}}", [("bad-name", 1, 11)]),
+        ("secrets: {token: {credential: A/b}}", [("bad-name", 1, 31)]),
+        ("secrets: {token: {env: A, credential: b}}", [("conflicting-keys", 1, 27)]),
+        ("ssh: {identity: {credential: a, file: b}}", [("unknown-key", 1, 33)]),
+        ("listen: {metrics: 9464}", [("wrong-type", 1, 19)]),
+        ("listen: {metrics: localhost}", [("wrong-value", 1, 19)]),
+        ("listen: {metrics: 'localhost:70000'}", [("wrong-value", 1, 19)]),
+        ("notify:\n- on: [failed]", [("missing-key", 2, 3)]),
+        ("notify: [{url: {}}]", [("missing-key", 1, 11)]),
+        ("notify: [{url: {env: A, credential: b}}]", [("conflicting-keys", 1, 25)]),
+        ("notify: [{url: {env: A}, on: [faild]}]", [("wrong-value", 1, 31)]),
+        ("notify: [{url: {env: A}, template: 'a ${{ txt }}'}]", [("bad-expression", 1, 43)]),
+        ("notify: [{url: {env: A}, template: {a: [1, '${{ text']}}]", [("bad-expression", 1, 45)]),
     ],
 )  # fmt: skip
 def test_a_mistake_is_shown_with_its_place(tmp_path: Path, text: str, expected: list[tuple[str, int, int]]) -> None:
@@ -67,6 +79,30 @@ def test_a_value_that_was_written_in_place_of_a_variable_is_not_repeated(tmp_pat
     with pytest.raises(DiagnosticsError) as refusal:
         read(tmp_path, "secrets: {token: {env: hunter2-hunter2}}")
     assert "hunter2" not in str([(one.message, one.hint) for one in refusal.value.diagnostics])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "notify: [{url: https://hooks.example/hunter2, on: [failed]}]",
+        "notify:\n- url: https://hooks.example/hunter2\n",
+        "notify:\n  - url: {address: https://hooks.example/hunter2}\n",
+        "notify:\n  - url: {env: https://hooks.example/hunter2}\n",
+        "notify:\n  - url: {file: hooks.example/hunter2}\n",
+    ],
+)
+def test_the_address_of_a_webhook_that_was_written_in_place_of_its_source_is_not_repeated(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(DiagnosticsError) as refusal:
+        read(tmp_path, text)
+    shown = [(one.message, one.hint) for one in refusal.value.diagnostics], refusal.value.sources
+    assert "hunter2" not in str(shown)
+
+
+@pytest.mark.parametrize("address", ["''", "127.0.0.1:9464", "'[::1]:9464'", "monitoring.internal:1"])
+def test_an_address_to_listen_on_has_host_and_port(tmp_path: Path, address: str) -> None:
+    assert read(tmp_path, f"listen: {{metrics: {address}}}").listen.metrics == address.strip("'")
 
 
 @pytest.mark.parametrize("text", ["", "ssh: {jump: bastion}"])

@@ -1,7 +1,7 @@
 """Machines to develop against.
 
 python -m tests.fleet up 3        boots three, prints them as JSON, takes them down on Ctrl-C or SIGTERM
-python -m tests.fleet image       makes the base image and prints its folder
+python -m tests.fleet image       makes the images of workers and controllers, and prints their folders
 python -m tests.fleet sweep       removes what killed owners left behind
 """
 
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.fleet.base_image import base_image
+from tests.fleet.controller_image import controller_image
 from tests.fleet.machines import Fleet, Machine
 from tests.fleet.requirements import missing
 from tests.fleet.slot import sweep
@@ -27,7 +28,7 @@ def main() -> int:
     up.add_argument("--name", action="append", default=[], help="a name in place of worker-N; repeat for more machines")
     up.add_argument("--shared", action="append", default=[], metavar="INSIDE=FOLDER", help="a directory all see as one")
     up.add_argument("--data-size", help="/var/lib/gitopsd as a disk of its own, of this size: 16m")
-    image = commands.add_parser("image", help="make the base image and print its folder")
+    image = commands.add_parser("image", help="make the images and print their folders")
     for command in (up, image):
         command.add_argument("--suite", help="another release than this machine runs, from the same mirror: trixie")
     commands.add_parser("sweep", help="remove what killed owners left behind")
@@ -41,6 +42,8 @@ def main() -> int:
             stay_up(arguments)
         case "image":
             sys.stdout.write(f"{base_image(arguments.suite)}\n")
+            if arguments.suite is None:
+                sys.stdout.write(f"{controller_image()}\n")
         case "sweep":
             sys.stdout.write(f"cleared slots: {sweep() or 'none'}\n")
     return 0

@@ -16,10 +16,10 @@ DATA_FOLDER = "/var/lib/gitopsd"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """What the machines of one fleet have in common."""
+    """What the machines of one fleet have in common, and the image of each."""
 
     slot: Slot
-    image: Path
+    images: Mapping[str, Path]
     names: Sequence[str]
     client_key: Path
     shared: Mapping[str, Path]
@@ -30,7 +30,7 @@ class Assembly:
         name = self.names[number]
         parts = self.slot.folder / name
         root = parts / "root"
-        mount_overlay(root, lower=self.image, upper=parts / "upper", work=parts / "work")
+        mount_overlay(root, lower=self.images[name], upper=parts / "upper", work=parts / "work")
         if self.data_size is not None:
             mount_tmpfs(_inside(root, DATA_FOLDER), size=self.data_size)
         for path, folder in self.shared.items():

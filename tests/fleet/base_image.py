@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.fleet.apt_sources import Source, source_of
@@ -57,24 +57,32 @@ def base_image(suite: str | None = None) -> Path:
     `suite` is a release other than the one that this machine runs; CommandError where its mirror doesn't have that.
     """
     source = source_of(suite)
-    image = cache_folder() / image_key(source.suite)
+
+    def fill(aside: Path) -> None:
+        execute(_debootstrap(source, aside), timeout=BUILD_DEADLINE)
+        _adapt(aside)
+
+    return building(cache_folder() / image_key(source.suite), fill)
+
+
+def building(image: Path, fill: Callable[[Path], None]) -> Path:
+    """`image`, which `fill` makes in an empty folder unless it is there: whole or not at all, and once."""
     if image.is_dir():
         return image
     image.parent.mkdir(parents=True, exist_ok=True)
     with _locked(image.with_suffix(".lock")):
         if not image.is_dir():
-            _build(source, image)
+            _build(image, fill)
     return image
 
 
-def _build(source: Source, image: Path) -> None:
+def _build(image: Path, fill: Callable[[Path], None]) -> None:
     for half_made in image.parent.glob(f"{image.name}.partial-*"):
         _discard(half_made)
     # A name of its own each time: an orphan of a killed builder may still be writing to the one before.
     aside = Path(tempfile.mkdtemp(prefix=f"{image.name}.partial-", dir=image.parent))
     try:
-        execute(_debootstrap(source, aside), timeout=BUILD_DEADLINE)
-        _adapt(aside)
+        fill(aside)
         aside.chmod(0o755)
         aside.rename(image)
     except BaseException:

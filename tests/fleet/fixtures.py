@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,7 @@ class StartFleet(Protocol):
         shared: Mapping[str, Path] | None = None,
         data_size: str | None = None,
         suite: str | None = None,
+        controllers: Collection[str] = (),
     ) -> Fleet: ...
 
 
@@ -42,8 +43,11 @@ def fleet() -> Iterator[StartFleet]:
             shared: Mapping[str, Path] | None = None,
             data_size: str | None = None,
             suite: str | None = None,
+            controllers: Collection[str] = (),
         ) -> Fleet:
-            machines = Fleet.start(count, names=names, shared=shared, data_size=data_size, suite=suite)
+            machines = Fleet.start(
+                count, names=names, shared=shared, data_size=data_size, suite=suite, controllers=controllers
+            )
             return started.enter_context(machines)
 
         yield start

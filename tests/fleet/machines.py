@@ -3,7 +3,7 @@
 Used as `with Fleet.start(3) as fleet: fleet["worker-1"].run(["systemctl", "is-active", "ssh"])`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Self
 from tests.fleet import inotify, interruption, keys
 from tests.fleet.assembly import Assembly
 from tests.fleet.base_image import base_image
+from tests.fleet.controller_image import controller_image
 from tests.fleet.machine import BOOT_DEADLINE, Machine
 from tests.fleet.network import MOST
 from tests.fleet.readiness import BootError
@@ -37,25 +38,27 @@ class Fleet(Mapping[str, Machine]):
         shared: Mapping[str, Path] | None = None,
         data_size: str | None = None,
         suite: str | None = None,
+        controllers: Collection[str] = (),
         timeout: float = BOOT_DEADLINE,
     ) -> Self:
         """Boot `count` machines `worker-1` ..., or those of `names`; on return all are up, or none is left.
 
         `shared` maps paths inside to directories here that all the machines see as one. `data_size` ("16m") makes
         /var/lib/gitopsd a disk of its own of that size; `suite` is the release that they run, another one than this
-        machine's. Raises BootError, with the units that failed.
+        machine's. `controllers` are those of the names that have what a controller needs, but for gitopsd itself.
+        Raises BootError, with the units that failed.
         """
         wanted = tuple(names) or tuple(f"worker-{number}" for number in range(1, count + 1))
         if len(set(wanted)) != len(wanted):
             raise ValueError(f"machine names must differ: {', '.join(wanted)}")
         if not 1 <= len(wanted) <= MOST:
             raise ValueError(f"a fleet has 1 to {MOST} machines, not {len(wanted)}")
-        image = base_image(suite)
+        images = {name: controller_image() if name in controllers else base_image(suite) for name in wanted}
         inotify.raise_limit()
         fleet = cls(claim())
         interruption.on_exit(fleet.stop)
         try:
-            fleet._assemble(image, wanted, shared or {}, data_size)
+            fleet._assemble(images, shared or {}, data_size)
             fleet._boot(timeout)
         except BaseException:
             fleet.stop()
@@ -85,12 +88,13 @@ class Fleet(Mapping[str, Machine]):
         self._stopped = True
         interruption.withdraw(self.stop)
 
-    def _assemble(self, image: Path, names: Sequence[str], shared: Mapping[str, Path], data_size: str | None) -> None:
+    def _assemble(self, images: Mapping[str, Path], shared: Mapping[str, Path], data_size: str | None) -> None:
+        names = list(images)
         self._slot.furnish()
         keys.generate(self.client_key, comment="fleet")
         assembly = Assembly(
             slot=self._slot,
-            image=image,
+            images=images,
             names=names,
             client_key=self.client_key,
             shared=shared,

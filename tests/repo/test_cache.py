@@ -90,3 +90,24 @@ def test_credentials_go_to_git_by_its_environment_alone() -> None:
     assert "secret" in _credentials(url)["GIT_CONFIG_KEY_0"]
     assert _credentials(url)["GIT_CONFIG_VALUE_0"] == "https://example.org/fleet.git"
     assert _credentials(parse_url("git@example.org:fleet.git")) == {}
+
+
+def test_a_repository_over_ssh_is_opened_with_the_key_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/asked\nexit 255\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    for variable in ("GIT_SSH", "GIT_SSH_COMMAND"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(RepositoryError):
+        open_repository("ssh://git@git.example/fleet.git", tmp_path, ssh_identity="/etc/gitopsd/the key")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[:3] == ["-i", "/etc/gitopsd/the key", "-oBatchMode=yes"]
+
+    monkeypatch.setenv("GIT_SSH_COMMAND", "ssh -F chosen")
+    with pytest.raises(RepositoryError):
+        open_repository("ssh://git@git.example/fleet.git", tmp_path, ssh_identity="/etc/gitopsd/the key")
+    assert (tmp_path / "asked").read_text().splitlines()[:2] == ["-F", "chosen"]

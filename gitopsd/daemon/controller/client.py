@@ -23,7 +23,7 @@ from gitopsd.daemon.controller.protocol import (
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.state_file import state_folder
 
-SYSTEM_SOCKET = Path("/run/gitopsd/control.sock")
+SYSTEM_SOCKET = Path("/run/gitopsd-controller/control.sock")  # a folder of its own: /run/gitopsd is the workers'
 
 _CONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 60.0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from gitopsd import __version__
+from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.control import moment
 from gitopsd.daemon.controller import events, sd_notify
 from gitopsd.daemon.controller.broadcast import Broadcast
@@ -23,6 +24,7 @@ from gitopsd.daemon.controller.housekeeping import Housekeeping
 from gitopsd.daemon.controller.leadership import leadership
 from gitopsd.daemon.controller.looker import Looker, Seen
 from gitopsd.daemon.controller.loop import Loop
+from gitopsd.daemon.controller.metrics import Asked
 from gitopsd.daemon.controller.protocol import Leader
 from gitopsd.daemon.controller.reach import ThreadWorkspace
 from gitopsd.daemon.controller.requests import Requests
@@ -80,6 +82,30 @@ class Controller:
     def broadcast(self) -> Broadcast:
         """Where listeners are added, before `run`."""
         return self._broadcast
+
+    @property
+    def repository(self) -> str:
+        """Its identity."""
+        return self._identity
+
+    @property
+    def configuration(self) -> Configuration:
+        """As it was read at the start."""
+        return self._first.configuration
+
+    @property
+    def hearts(self) -> Heartbeats:
+        """Of its threads, by the steady clock."""
+        return self._hearts
+
+    @property
+    def asked(self) -> Asked:
+        """What metrics ask for."""
+        return Asked(
+            waiting=lambda: {name: loops.waiting for name, loops in self._known().items()},
+            connections=lambda: sum(loops.connections for loops in self._known().values()),
+            overdue=lambda: len(self._hearts.overdue(time.monotonic())),
+        )
 
     def stop(self) -> None:
         """From any thread, or a signal's handler."""

@@ -88,6 +88,16 @@ class EnvironmentLoops:
         self.to_deploy.ask()
         self.to_converge.ask()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that neither loop has taken yet."""
+        return self.to_deploy.waiting + self.to_converge.waiting
+
+    @property
+    def connections(self) -> int:
+        """How many to workers are open."""
+        return sum(space.connections for space in self._spaces)
+
     def end(self) -> None:
         """Asks both loops to end; a rollout that is under way has some seconds to come to where nothing is undone."""
         self._ended = True

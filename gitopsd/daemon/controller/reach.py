@@ -54,6 +54,12 @@ class ThreadWorkspace:
             gc.collect()  # pygit2's repositories are circles, which Python would look for once in hours
         return self._opened
 
+    @property
+    def connections(self) -> int:
+        """How many to workers are open; any thread may ask."""
+        opened = self._opened
+        return opened.workers.open if opened is not None and opened.workers is not None else 0
+
     def close(self) -> None:
         if self._opened is not None:
             if self._opened.workers is not None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
-from gitopsd.daemon.configuration import Configuration, SecretConfiguration
+from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.secrets.credential import credential_file
 from gitopsd.daemon.secrets.environment import taken_variable
 from gitopsd.daemon.secrets.errors import SecretError
 from gitopsd.model.secret import SecretValue
@@ -79,31 +80,46 @@ class _Sources:
     def value(self, secret: SecretConfiguration | None) -> SecretValue:
         if secret is None:
             raise SecretError("the operator's configuration here doesn't say where its value is")
-        if isinstance(secret.env, str):
-            place, value = f"the environment variable {secret.env}", taken_variable(secret.env)
-        elif isinstance(secret.file, str):
-            place, value = secret.file, _read(Path(secret.file))
-        else:
-            place, value = f"`{secret.key}` in {secret.sops}", self._sops.value(str(secret.sops), str(secret.key))
-        if value is None:
-            raise SecretError(f"{place} is not set")
-        size = len(value.reveal())
-        if size == 0:
-            raise SecretError(f"{place} is empty")
-        if size > LARGEST:
-            raise SecretError(f"{place} holds more than {LARGEST // 1024} KiB, which is too much for a secret")
-        return value
+        if isinstance(secret.sops, str):
+            place = f"`{secret.key}` in {secret.sops}"
+            return _of_right_size(place, self._sops.value(secret.sops, str(secret.key)))
+        return value_on_this_machine(secret)
 
 
-def _read(path: Path) -> SecretValue:
-    """The file's content without the newline at its end, which editors and `echo` put there."""
+def value_on_this_machine(source: SecretConfiguration | NotifyUrl) -> SecretValue:
+    """The value of a variable, a file or a credential. Raises SecretError."""
+    if isinstance(source.env, str):
+        place, value = f"the environment variable {source.env}", taken_variable(source.env)
+    elif isinstance(source.credential, str):
+        place, value = f"the credential {source.credential}", _read(credential_file(source.credential), closed=False)
+    else:
+        place, value = str(source.file), _read(Path(str(source.file)))
+    if value is None:
+        raise SecretError(f"{place} is not set")
+    return _of_right_size(place, value)
+
+
+def _of_right_size(place: str, value: SecretValue) -> SecretValue:
+    size = len(value.reveal())
+    if size == 0:
+        raise SecretError(f"{place} is empty")
+    if size > LARGEST:
+        raise SecretError(f"{place} holds more than {LARGEST // 1024} KiB, which is too much for a secret")
+    return value
+
+
+def _read(path: Path, *, closed: bool = True) -> SecretValue:
+    """The file's content without the newline at its end, which editors and `echo` put there.
+
+    `closed`: a file that everyone can read is refused; the folder of credentials is closed already.
+    """
     try:
         # without waiting for somebody to write, were it a pipe
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SecretError(f"{path} is not a file")
-            if status.st_mode & stat.S_IROTH:
+            if closed and status.st_mode & stat.S_IROTH:
                 raise SecretError(f"{path} can be read by everyone: `chmod o= {path}`")
             return SecretValue(file.read(LARGEST + 2).removesuffix(b"\n"))
     except OSError as error:

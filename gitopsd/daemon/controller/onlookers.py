@@ -1,0 +1,48 @@
+"""All who watch a controller, as its configuration has them: the log, metrics and health, and webhooks."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.controller.event_log import Sink, event_log
+from gitopsd.daemon.controller.events import Listener, Said
+from gitopsd.daemon.controller.health import Health
+from gitopsd.daemon.controller.heartbeat import Heartbeats
+from gitopsd.daemon.controller.metrics import Asked, Metrics
+
+
+@contextmanager
+def onlookers(
+    configuration: Configuration,
+    repository: str,
+    *,
+    hearts: Heartbeats,
+    asked: Asked,
+    say: Callable[[Said], None],
+    log: Sink,
+) -> Iterator[Sequence[Listener]]:
+    """The listeners to tell every event, for the length of a `with`.
+
+    `repository` is its identity; `hearts` go by the steady clock. `say` passes on what they have to say themselves.
+    """
+
+    def warn(message: str) -> None:
+        say(Said(environment="", at=time.time(), message=message, level="warning"))
+
+    metrics, health = Metrics(asked), Health(hearts, clock=time.monotonic, wall=time.time)
+    listeners: list[Listener] = [event_log(log), metrics, health]
+    with ExitStack() as running:
+        if configuration.listen.metrics:
+            from gitopsd.daemon.controller.observability import routes  # noqa: PLC0415 - 100 ms where it is wanted
+            from gitopsd.daemon.controller.web import serving  # noqa: PLC0415
+
+            running.enter_context(serving(configuration.listen.metrics, routes(metrics, health), problem=warn))
+        if configuration.notify:
+            from gitopsd.daemon.controller.notifications.notifier import notifying  # noqa: PLC0415 - 100 ms too
+
+            def count(ending: str) -> None:
+                metrics.notifications.labels(ending).inc()
+
+            listeners.append(running.enter_context(notifying(configuration.notify, repository, warn=warn, count=count)))
+        yield listeners

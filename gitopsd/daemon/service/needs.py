@@ -1,0 +1,83 @@
+"""What the service needs of the machine around it, by its configuration."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UnsetType
+
+from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
+from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.location import looks_like_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """`folders` are written to: that of a repository on this machine, and of a control socket elsewhere.
+
+    `files` are read. `credentials` are names.
+    """
+
+    folders: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+    credentials: tuple[str, ...] = ()
+
+
+def needs_of(configuration: Configuration) -> Needs:
+    """Raises RepositoryError where there is no such repository."""
+    location = configuration.repository
+    folders = [repository_folder(location)] if location and not looks_like_url(location) else []
+    control = configuration.listen.control
+    return Needs(
+        folders=(*folders, *((Path(control).parent,) if control else ())),
+        files=tuple(_files(configuration)),
+        credentials=tuple(sorted(set(_credentials(msgspec.to_builtins(configuration))))),
+    )
+
+
+def repository_folder(location: str) -> Path:
+    """All of a repository on this machine: its work tree, if it has one.
+
+    Only looked at and not opened: it is another account's than root's, and Git opens none of those.
+    """
+    path = Path(location)
+    if not path.is_absolute():
+        raise RepositoryError(f"`repository: {location}` is not an absolute path", "write it from `/` on")
+    for folder in (path.resolve(), path.with_name(f"{path.name}.git").resolve()):  # Git finds fleet.git by `fleet` too
+        if (folder / ".git").exists() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
+            return folder
+    raise RepositoryError(f"`repository: {location}`: there is no repository", "make one with `git init --bare`")
+
+
+def credential_source(name: str, folder: Path) -> Path | None:
+    """The file that a credential is loaded from, encrypted or not; None where there is none."""
+    return next((path for path in (folder / f"{name}.cred", folder / name) if path.is_file()), None)
+
+
+def _files(configuration: Configuration) -> Iterator[Path]:
+    identity = configuration.ssh.identity
+    if isinstance(identity, str) and identity:
+        yield Path(identity)
+    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
+    sources: list[SecretConfiguration | NotifyUrl] = [*secrets.values(), *(one.url for one in configuration.notify)]
+    for source in sources:
+        if isinstance(source.file, str):
+            yield Path(source.file)
+    for secret in secrets.values():
+        if isinstance(secret.sops, str) and secret.sops.startswith("/"):
+            yield Path(secret.sops)
+
+
+def _credentials(value: Any) -> Iterator[str]:
+    """All of `{credential: NAME}`, wherever in the configuration that is."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key == "credential" and isinstance(item, str):
+                yield item
+            else:
+                yield from _credentials(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _credentials(item)
