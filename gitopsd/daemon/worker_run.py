@@ -244,9 +244,21 @@ class WorkerRun:
                 return self._result(
                     "rolled-back", f"it was confirmed too late, and undid the change: {refused.message}"
                 )
+            if refused.code == "stale":
+                return self._after_another(refused)
             raise
         self._seconds["confirm"] = time.monotonic() - started
         return None
+
+    def _after_another(self, refused: WorkerRefused) -> Checking:
+        """Another controller's activation came in between: of the same release it does, of another it isn't ours."""
+        with self._workers.connect(self._target) as connection:
+            seen = verbs.observe(connection)
+        if seen.release != self._desired.id:
+            self.touched = False  # whatever becomes of it there, this version is not at fault
+            raise refused
+        self._confirm_what_is_wanted(seen)  # whoever activated it may be gone
+        return Checking()
 
     def _cut_off(self, why: str) -> WorkerResult | Checking:
         """What becomes of a worker that can't be reached after it was touched: it undoes the change by itself."""
@@ -326,6 +338,7 @@ class WorkerRun:
         rolled = seen.rolled_back
         if rolled is not None and rolled.release == self._desired.id and seen.release != self._desired.id:
             return self._result("rolled-back", f"it holds {short_id(seen.release)} again: {rolled.reason}")
+        self.touched = False  # another controller is at work there
         raise refused
 
     def _tidied(self, outcome: WorkerResult | Checking) -> WorkerResult | Checking:

@@ -314,3 +314,33 @@ def test_a_worker_that_was_not_well_before_is_asked_for_its_health_although_noth
     assert changed(run) == Checking()
     assert result(run.check()).state == "converged"
     assert "activate" not in {verb for verb, _ in fleet.asked}
+
+
+def test_an_activation_of_the_same_release_by_another_controller_counts_as_ours(run_of: RunOf) -> None:
+    fleet = Fleet(
+        {
+            "observe": [observed(OLD), observed(NEW, switch={**SWITCH, "token": "t2"})],
+            "activate": [activation()],
+            "confirm": [WorkerRefused("edge-1", "stale", "edge-1: another activation"), {"confirmed": True}],
+            "health": [health(observation=observed(NEW))],
+        }
+    )
+    run = run_of(fleet)
+    assert changed(run) == Checking()
+    assert fleet.requests[-1]["token"] == "t2", "the other one may be gone: it is confirmed for it"
+    assert result(run.check()).state == "converged"
+
+
+def test_a_worker_that_another_controller_gave_another_release_is_no_failure_of_this_version(run_of: RunOf) -> None:
+    fleet = Fleet(
+        {
+            "observe": [observed(OLD), observed(OLD)],
+            "activate": [activation()],
+            "confirm": [WorkerRefused("edge-1", "stale", "edge-1: another activation")],
+        }
+    )
+    run = run_of(fleet)
+    assert run.look() == Differs(new=True)
+    with pytest.raises(WorkerRefused):
+        run.change()
+    assert not run.touched

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,12 +121,13 @@ class Daemon:
 
 
 @contextmanager
-def daemon(site: Site, *options: str, log: Path | None = None) -> Iterator[Daemon]:
-    """Runs for the length of a `with`."""
+def daemon(site: Site, *options: str, log: Path | None = None, prefix: Sequence[str] = ()) -> Iterator[Daemon]:
+    """Runs for the length of a `with`. `prefix`: a command that becomes it."""
     operator = site.operator
     with (log or site.log).open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gitopsd", "--config", str(operator.home / "config.yaml"), *options, "daemon"],
+            [*prefix, sys.executable, "-m", "gitopsd", "--config", str(operator.home / "config.yaml"), *options,
+             "daemon"],
             cwd=operator.home, env=operator.environment() | {"PYTHONPATH": str(Path.cwd())}, stdin=subprocess.DEVNULL,
             stdout=output, stderr=output,
         )  # fmt: skip
