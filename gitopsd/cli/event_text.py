@@ -7,6 +7,7 @@ from gitopsd.cli.remote_text import fitted
 from gitopsd.cli.rollout_text import RolloutText, counted, end_lines, parts
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.revert_commit import returns
 
 _MOST_DRIFT = 5
 
@@ -44,6 +45,7 @@ class EventText(RolloutText):
             case events.Committed():
                 self._committed(event)
             case events.RolloutBegan():
+                self._said.clear()
                 self._scope(event.environment)
             case events.WorkerProgressed():
                 self._scope(event.environment)
@@ -60,9 +62,7 @@ class EventText(RolloutText):
                 self._say(f"  {event.worker}: left out until {event.next}: {event.trouble} {event.attempts} times")
                 self._say(f"    {event.error}")
             case events.Reverted():
-                self._of(event, f"deployment {event.failed} failed, and {event.by} reverts it", "red")
-                self._say_all((f"  {name}: {why}", "red") for name, why in event.workflows.items())
-                self._say("  what failed is quarantined until another version of it comes")
+                self._reverted(event)
             case events.RolloutEnded():
                 self._scope(event.environment)
                 self._say_all(end_lines(event.rollout))
@@ -91,6 +91,12 @@ class EventText(RolloutText):
         if event.source != self._source and self._source in event.superseded:
             self._of(event, f"{event.source[:12]} came meanwhile, and is deployed in the place of this version")
         self._of(event, f"deployment {event.deployment} committed ({event.head[:12]})")
+
+    def _reverted(self, event: events.Reverted) -> None:
+        self._of(event, f"deployment {event.failed} failed, and {event.by} reverts it ({event.head[:12]})", "red")
+        for name, one in event.quarantines.items():
+            self._say_all([(f"  {one.reason}", "red"), (f"  {returns(name, one)}, and stays there", "red")])
+            self._say(f"    until another version of it comes, or `gitopsd quarantine release {name}`")
 
     def _refused(self, event: events.Refused) -> None:
         self._of(event, f"{event.source[:12]} is not deployed: {event.error}", "red")

@@ -11,7 +11,7 @@ from gitopsd.cli.remote_text import RemoteText
 from gitopsd.daemon.configuration import Configuration, read_configuration
 from gitopsd.daemon.controller.client import ask, find_leader
 from gitopsd.daemon.controller.protocol import FollowVersion, Leader
-from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.hooks.bounded import run_bounded
 from gitopsd.daemon.hooks.pushes import BRANCHES, PushedRef
 from gitopsd.daemon.hooks.settings import HookSettings
@@ -19,7 +19,10 @@ from gitopsd.daemon.hooks.source_branch import source_branch_of
 from gitopsd.repo.incoming import lay_out_incoming, read_refs
 from gitopsd.repo.location import path_identity
 
-_NO_LEADER = "  `gitopsd apply` deploys it; a controller on another machine finds it by itself"
+_NO_LEADER = (
+    "gitopsd: not deployed from here: no controller of this machine leads this repository and lets this account ask\n"
+    "  `gitopsd apply` deploys it; a controller that leads it finds it by itself"
+)
 
 
 def follow_push(settings: HookSettings, git_dir: Path, pushed: tuple[PushedRef, ...]) -> None:
@@ -31,11 +34,13 @@ def follow_push(settings: HookSettings, git_dir: Path, pushed: tuple[PushedRef, 
         if commit:
             leader = find_leader(path_identity(git_dir), configuration.listen.control)
             if leader is None:
-                text.say(f"gitopsd: not deployed from here: no controller of this machine can be asked\n{_NO_LEADER}")
+                text.say(_NO_LEADER)
             else:
                 _follow(leader, commit, branch, settings.deadline, text)
     except ControllerError as error:
         text.say(f"gitopsd: {error.message}\n  hint: {error.hint}")
+    except DiagnosticsError:  # shown before the push went through
+        text.say("gitopsd: this push can't be followed: the operator's configuration can't be used")
     except Exception as error:  # noqa: BLE001 - as the docstring says
         text.say(f"gitopsd: this push can't be followed: {told(error)[0]}")
 

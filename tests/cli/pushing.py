@@ -13,9 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from gitopsd.daemon.controller.protocol import Answer, Request
+from gitopsd.daemon.controller.protocol import Answer, Leader, Request, Who
+from gitopsd.repo.location import path_identity
 from tests.operator import DEADLINE, Operator, eventually
 
+SERVER = "server.yaml"
+SOCKET = "control.sock"
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
@@ -93,12 +96,13 @@ class Pusher:
         return self.server("for-each-ref", "--format=%(objectname)", ref)
 
 
-def pusher(operator: Operator, *options: str, variables: Mapping[str, str] | None = None) -> Pusher:
-    """Somebody whose server has an empty repository with hooks."""
+def pusher(operator: Operator, *options: str) -> Pusher:
+    """Somebody whose server has an empty repository with hooks, which ask a controller in the operator's home."""
     bare = operator.home / "fleet.git"
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)], check=True)
-    operator.run("hook", "install", str(bare), *options)
-    return Pusher(operator=operator, bare=bare, url=f"file://{bare}", variables=variables or {})
+    (operator.home / SERVER).write_text(f"listen: {{control: {operator.home}/{SOCKET}}}\n")
+    operator.run("--config", str(operator.home / SERVER), "hook", "install", str(bare), *options)
+    return Pusher(operator=operator, bare=bare, url=f"file://{bare}")
 
 
 def said(output: str) -> str:
@@ -148,29 +152,30 @@ Telling = Callable[[Callable[[Answer], None]], None]
 
 
 class ToldController:
-    """Listens on a control socket, notes each request, and answers it by `telling`; no more than the protocol."""
+    """Says that it leads the repository at `bare`, notes what it is asked, and answers it by `telling`."""
 
-    def __init__(self, folder: Path, telling: Telling) -> None:
-        self.path = folder / "gitopsd/control.sock"
-        self.path.parent.mkdir(parents=True)
+    def __init__(self, bare: Path, telling: Telling) -> None:
+        self._path = bare.parent / SOCKET
+        self._repository = path_identity(bare)
         self.requests: list[Request] = []
         self.left = threading.Event()
         """Whoever asked last is gone."""
         self._telling = telling
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self.path))
+        self._listener.bind(str(self._path))
         self._listener.listen()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"XDG_RUNTIME_DIR": str(self.path.parent.parent)}
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(10)
+
+    def _leader(self) -> Leader:
+        return Leader(
+            repository=self._repository, environments=("local",), pid=1, version="", since="", socket=str(self._path)
+        )
 
     def _serve(self) -> None:
         while True:
@@ -179,8 +184,13 @@ class ToldController:
             except OSError:
                 return
             with connection:
-                self.requests.append(msgspec.json.decode(connection.makefile("rb").readline(), type=Request))
-                self._telling(_writer(connection))
+                request: Request = msgspec.json.decode(connection.makefile("rb").readline(), type=Request)
+                write = _writer(connection)
+                if isinstance(request, Who):
+                    write(self._leader())
+                    continue
+                self.requests.append(request)
+                self._telling(write)
                 connection.shutdown(socket.SHUT_WR)
                 connection.settimeout(DEADLINE)
                 connection.recv(1)
@@ -192,8 +202,8 @@ def _writer(connection: socket.socket) -> Callable[[Answer], None]:
 
 
 @contextmanager
-def told_controller(folder: Path, telling: Telling) -> Iterator[ToldController]:
-    controller = ToldController(folder, telling)
+def told_controller(bare: Path, telling: Telling) -> Iterator[ToldController]:
+    controller = ToldController(bare, telling)
     try:
         yield controller
     finally:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -37,18 +36,14 @@ def ada(operator: Operator) -> Pusher:
     return pusher(operator)
 
 
-def with_controller(ada: Pusher, variables: dict[str, str]) -> Pusher:
-    return Pusher(operator=ada.operator, bare=ada.bare, url=ada.url, variables=variables)
-
-
 def test_without_a_controller_the_push_is_done_and_says_how_to_deploy(ada: Pusher) -> None:
     pushed = ada.push("main")
-    assert "gitopsd: not deployed from here: no controller can be asked at" in folded(pushed.remote)
+    assert "gitopsd: not deployed from here: no controller of this machine" in folded(pushed.remote)
     assert "`gitopsd apply` deploys it" in pushed.remote
     assert ada.head()
 
 
-def test_a_deployment_is_told_line_by_line_as_it_goes(ada: Pusher, tmp_path: Path) -> None:
+def test_a_deployment_is_told_line_by_line_as_it_goes(ada: Pusher) -> None:
     seen = threading.Event()
 
     def tell(say: Callable[[Answer], None]) -> None:
@@ -59,8 +54,8 @@ def test_a_deployment_is_told_line_by_line_as_it_goes(ada: Pusher, tmp_path: Pat
             say(Told(event=event))
         say(Done())
 
-    with told_controller(tmp_path, tell) as controller:
-        push = Following(with_controller(ada, controller.variables), "main")
+    with told_controller(ada.bare, tell) as controller:
+        push = Following(ada, "main")
         push.until_said("local: deployment 7 committed (dddddddddddd)")
         assert "converged" not in push.remote
         seen.set()
@@ -75,30 +70,29 @@ def test_a_deployment_is_told_line_by_line_as_it_goes(ada: Pusher, tmp_path: Pat
     ]
 
 
-def test_only_what_is_deployed_is_asked_for(ada: Pusher, tmp_path: Path) -> None:
-    with told_controller(tmp_path, silent) as controller:
-        grace = with_controller(ada, controller.variables)
-        grace.push("main:refs/heads/proposal", "main:refs/heads/rendered/local")
+def test_only_what_is_deployed_is_asked_for(ada: Pusher) -> None:
+    with told_controller(ada.bare, silent) as controller:
+        ada.push("main:refs/heads/proposal", "main:refs/heads/rendered/local")
         ada.operator.git("tag", "v1")
-        grace.push("v1")
+        ada.push("v1")
         assert controller.requests == []
         ada.edit("gitopsd.yaml", "fleet:", "pin: v1\n    fleet:")
-        grace.push("main")
+        ada.push("main")
         ada.operator.git("tag", "--force", "v1")
-        grace.push("--force", "v1")
+        ada.push("--force", "v1")
     followed = FollowVersion(repository=path_identity(ada.bare), source=ada.head())
     assert controller.requests == [followed, followed]
 
 
-def test_whoever_goes_away_is_no_trouble_for_the_controller(ada: Pusher, tmp_path: Path) -> None:
+def test_whoever_goes_away_is_no_trouble_for_the_controller(ada: Pusher) -> None:
     gone = threading.Event()
 
     def tell(say: Callable[[Answer], None]) -> None:
         say(Told(event=next(deployment(""))))
         assert gone.wait(DEADLINE)
 
-    with told_controller(tmp_path, tell) as controller:
-        push = Following(with_controller(ada, controller.variables), "main")
+    with told_controller(ada.bare, tell) as controller:
+        push = Following(ada, "main")
         push.until_said("deployment 7 committed")
         push.leave()
         assert ada.head()
@@ -107,7 +101,7 @@ def test_whoever_goes_away_is_no_trouble_for_the_controller(ada: Pusher, tmp_pat
 
 
 def test_a_controller_that_says_nothing_keeps_nobody_longer_than_the_deadline(
-    operator: Operator, tmp_path: Path
+    operator: Operator,
 ) -> None:
     ended = threading.Event()
 
@@ -116,17 +110,17 @@ def test_a_controller_that_says_nothing_keeps_nobody_longer_than_the_deadline(
         ended.wait(DEADLINE)
 
     ada = pusher(operator, "--deadline", "1s")
-    with told_controller(tmp_path, tell) as controller:
-        pushed = with_controller(ada, controller.variables).push("main")
+    with told_controller(ada.bare, tell):
+        pushed = ada.push("main")
         ended.set()
     assert "gitopsd: the controller was not done in time" in pushed.remote
     assert ada.head()
 
 
-def test_what_keeps_the_controller_from_it_is_said(ada: Pusher, tmp_path: Path) -> None:
+def test_what_keeps_the_controller_from_it_is_said(ada: Pusher) -> None:
     def tell(say: Callable[[Answer], None]) -> None:
         say(Done(problem="this controller leads another repository", hint="start one for it"))
 
-    with told_controller(tmp_path, tell) as controller:
-        pushed = with_controller(ada, controller.variables).push("main")
+    with told_controller(ada.bare, tell):
+        pushed = ada.push("main")
     assert "gitopsd: this controller leads another repository\n  hint: start one for it" in pushed.remote

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.pushing import Pusher, folded, pusher
+from tests.cli.pushing import SERVER, Pusher, folded, pusher
 from tests.operator import Operator
 
 WORKFLOW = "workflows/roundtrip.yaml"
@@ -41,7 +41,8 @@ def test_the_first_push_into_an_empty_repository_shows_its_plan(ada: Pusher) -> 
     assert ada.head() == ada.operator.git("rev-parse", "main")
     assert "  + create roundtrip.collect.0: starts\n" in pushed.remote
     assert "\nPlan: 2 create." in pushed.remote
-    assert max(map(len, pushed.remote.split("\n"))) < 80 - len("remote: ")
+    plan = pushed.remote.partition("gitopsd: not deployed")[0]  # the rest has a path that may be as long as it likes
+    assert max(map(len, plan.split("\n"))) < 80 - len("remote: ")
 
 
 def test_a_version_that_does_not_compile_is_rejected_and_leaves_nothing_behind(ada: Pusher) -> None:
@@ -127,8 +128,7 @@ def test_history_may_be_rewritten_where_the_hook_was_installed_so(operator: Oper
 
 
 def test_what_controllers_push_passes_in_silence(ada: Pusher) -> None:
-    (ada.operator.home / ".config/gitopsd").mkdir(parents=True)
-    (ada.operator.home / ".config/gitopsd/config.yaml").write_text("not: understood\n")
+    (ada.operator.home / SERVER).write_text("not: understood\n")
     refs = ["refs/heads/rendered/local", "refs/notes/gitopsd/local", "refs/changes/1"]
     assert ada.push(*(f"main:{ref}" for ref in refs)).remote == ""
     assert "could not be judged: the operator's configuration" in folded(ada.push("main").remote)

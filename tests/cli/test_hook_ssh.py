@@ -24,7 +24,7 @@ PidFile none
 UsePAM no
 StrictModes no
 PasswordAuthentication no
-SetEnv HOME={home} XDG_RUNTIME_DIR={folder} GITOPSD_CACHE=off
+SetEnv HOME={home} GITOPSD_CACHE=off
 """
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="needs sshd")
@@ -72,14 +72,14 @@ def ada(operator: Operator, tmp_path: Path) -> Iterator[Pusher]:
         server.wait(20)
 
 
-def test_a_push_over_ssh_shows_diagnostics_plan_and_deployment(ada: Pusher, tmp_path: Path) -> None:
+def test_a_push_over_ssh_shows_diagnostics_plan_and_deployment(ada: Pusher) -> None:
     def tell(say: object) -> None:
         assert callable(say)
         for event in deployment(""):
             say(Told(event=event))
         say(Done())
 
-    with told_controller(tmp_path / "ssh", tell):
+    with told_controller(ada.bare, tell):
         pushed = ada.push("main")
         ada.edit("workflows/roundtrip.yaml", "std/read-files", "std/raed-files")
         rejected = ada.push("main", expect=1)

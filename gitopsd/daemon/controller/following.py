@@ -172,6 +172,8 @@ class _Way:
                 return False
             case events.Planning(source=source):
                 self._begun = self._begun or source == self._source
+            case events.Refused() | events.Held() | events.Settled() if self._deployment:
+                return False  # its rollout goes on, whatever is planned meanwhile: what a revert left, for one
             case events.Refused(source=source) | events.Held(source=source) | events.Settled(source=source):
                 self._begun = self._begun or source == self._source
                 self.is_over = self._begun
