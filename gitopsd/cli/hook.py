@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 _LONGEST_SECONDS = 3600
 
 
-def _duration(ctx: click.Context, param: click.Parameter, value: str) -> float:
+def _length(option: str, value: str) -> float:
     from gitopsd.model.amounts import seconds  # noqa: PLC0415 - not for what controllers push
 
     try:
         length = seconds(value)
     except ValueError:
-        raise click.BadParameter(f"write a duration such as 30s or 2m, not {value!r}", ctx, param) from None
+        raise click.UsageError(f"{option} takes a duration such as 30s or 2m, not {value!r}") from None
     if not 1 <= length <= _LONGEST_SECONDS:
-        raise click.BadParameter(f"write a duration from 1s to 1h, not {value!r}", ctx, param)
+        raise click.UsageError(f"{option} takes a duration from 1s to 1h, not {value!r}")
     return length
 
 
@@ -33,9 +33,9 @@ def _with_settings(command: "Callable[..., Any]") -> "Callable[..., Any]":
     options = (
         click.option("--mode", type=click.Choice(MODES), default="enforce", show_default=True,
                      help="Whether a version that can't be deployed is rejected, or only told."),
-        click.option("--deadline", callback=_duration, default="60s", show_default=True,
+        click.option("--deadline", metavar="DURATION", default="60s", show_default=True,
                      help="How long a deployment is followed; it goes on after that."),
-        click.option("--plan-deadline", callback=_duration, default="20s", show_default=True,
+        click.option("--plan-deadline", metavar="DURATION", default="20s", show_default=True,
                      help="How long a push is judged before it is let through."),
         click.option("--env", "environments", multiple=True, metavar="NAME",
                      help="Only this environment; may be given again. By default all of them."),
@@ -108,16 +108,16 @@ def _settings(
     session: "Session",
     *,
     mode: str,
-    deadline: float,
-    plan_deadline: float,
+    deadline: str,
+    plan_deadline: str,
     environments: tuple[str, ...],
     strict: bool,
     allow_rewrite: bool,
 ) -> HookSettings:
     return HookSettings(
         mode=cast("Mode", mode),
-        deadline=deadline,
-        plan_deadline=plan_deadline,
+        deadline=_length("--deadline", deadline),
+        plan_deadline=_length("--plan-deadline", plan_deadline),
         environments=environments or ((session.environment,) if session.environment else ()),
         strict=strict,
         allow_rewrite=allow_rewrite,

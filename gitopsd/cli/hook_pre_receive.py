@@ -70,8 +70,9 @@ class PreReceive:
             self._text.say(f"gitopsd: {len(others) - _MOST_BRANCHES} more branches were pushed, and not planned")
         if others and BRANCHES + source_branch not in refs:
             self._text.say(
-                f"gitopsd: only pushes to {source_branch} are deployed, and there is no such branch here yet; "
-                "`source_branch` of the operator's configuration names another one, else the repository's HEAD"
+                f"gitopsd: only pushes to {source_branch} are deployed, and there is no such branch here yet\n"
+                f"  hint: on the server, `git symbolic-ref HEAD {others[0].ref}`; or name the branch with "
+                "`source_branch` in the operator's configuration"
             )
         return True
 

@@ -153,9 +153,9 @@ def _remove(path: Path) -> HookChange:
 
 
 def _closed_to_others(path: Path) -> Path | None:
-    """The first folder on the way, or the file itself, that not everybody may enter or run."""
-    real = [*reversed(path.parents), path, path.resolve()]
-    return next((one for one in real if not one.stat().st_mode & 0o001), None)
+    """The first folder on the way, or the file itself, that not everybody may enter or run; links are followed."""
+    way = [*reversed(path.parents), *reversed(path.resolve().parents), path]
+    return next((one for one in way if not one.stat().st_mode & 0o001), None)
 
 
 def _not_written(folder: Path, error: OSError) -> ControllerError:
