@@ -126,9 +126,9 @@ class Judge:
         commit = planned.plan.inputs.source_commit[:12]
         environment = planned.plan.inputs.environment
         self.text.say_at_most(
-            most, lines[: end + 1], f"`gitopsd --env {environment} plan {commit}` in your clone shows them"
+            most, lines[: max(end, 0)], f"`gitopsd --env {environment} plan {commit}` in your clone shows them"
         )
-        self.text.say_all(lines[end + 1 :])
+        self.text.say_all(["", *lines[end + 1 :]] if end > 0 else lines)
 
     def _show(self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, bytes]) -> None:
         found = tuple(diagnostics)
