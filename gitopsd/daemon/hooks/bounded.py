@@ -29,7 +29,7 @@ def run_bounded(work: Callable[[], int], *, deadline: float, memory: int, late: 
     `late` is the problem where the deadline passes.
 
     It is a copy of this process, and so must be the only thread of it. What it writes goes where ours does. Were this
-    process killed meanwhile, the copy ends by itself once it has used up its time.
+    process killed meanwhile, the copy ends by itself when its time is over.
     """
     ours, theirs = os.pipe()
     child = os.fork()
@@ -58,8 +58,8 @@ def run_bounded(work: Callable[[], int], *, deadline: float, memory: int, late: 
 def _become(work: Callable[[], int], deadline: float, memory: int) -> None:
     code = _CRASHED
     try:
-        seconds = math.ceil(deadline) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(math.ceil(max(0.0, deadline)) + 1)  # should nobody be left to kill it
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # RLIMIT_AS would count the packs that libgit2 maps, and these may be larger than any memory
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
