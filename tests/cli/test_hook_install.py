@@ -48,9 +48,13 @@ def test_a_hook_of_a_persons_own_is_never_touched(ada: Operator, bare: Path) -> 
 
 
 def test_a_link_in_the_place_of_a_hook_is_not_followed(ada: Operator, bare: Path) -> None:
-    (bare / "hooks/pre-receive").symlink_to("../../elsewhere")
-    ada.run("hook", "install", str(bare), expect=1)
-    assert not (bare.parent / "elsewhere").exists()
+    elsewhere = bare.parent / "elsewhere"
+    elsewhere.write_text("#!/bin/sh\n# gitopsd hook: made by somebody else\n")
+    (bare / "hooks/pre-receive").symlink_to(elsewhere)
+    assert "isn't gitopsd's" in ada.run("hook", "install", str(bare), expect=1).stderr
+    ada.run("hook", "remove", str(bare))
+    assert elsewhere.exists()
+    assert (bare / "hooks/pre-receive").is_symlink()
 
 
 def test_hooks_are_removed_and_removing_again_changes_nothing(ada: Operator, bare: Path) -> None:
