@@ -70,6 +70,15 @@ def test_a_deployment_is_told_when_its_rollout_has_ended() -> None:
     assert news(one, *cycle(edge_1="in-sync")) == []
 
 
+def test_a_deployment_that_reached_nobody_is_told_once_it_reaches_somebody() -> None:
+    one = changes()
+    assert news(one, samples.committed(), *cycle(edge_1="unreachable")) == [("unreachable", "edge-1 can't be reached")]
+    assert news(one, *cycle(edge_1="converged")) == [
+        ("deployed", "deployment 7 is on 1 worker"),
+        ("recovered", "edge-1 is well again"),
+    ]
+
+
 def test_a_deployment_that_fails_is_told_once_with_its_workers() -> None:
     one = changes()
     events: list[told.Event] = [

@@ -196,9 +196,9 @@ class Changes:
         self, new: _New, event: told.RolloutEnded, failed: Sequence[str], results: Mapping[str, WorkerResult]
     ) -> Iterator[Notification]:
         outcome = outcome_of(event.rollout)
-        if outcome in {"converged", "unreachable"}:
+        count = sum(result.state in _WELL for result in event.rollout.results)
+        if outcome == "converged" or (outcome == "unreachable" and count):
             self._new = None
-            count = sum(result.state in _WELL for result in event.rollout.results)
             title = f"deployment {new.deployment} is on {count} worker{'' if count == 1 else 's'}"
             yield self._say("deployed", title, new.what, deployment=new.deployment, source=new.source)
         elif outcome == "failed":
