@@ -5,7 +5,7 @@ from typing import Literal
 
 from gitopsd.planner.trigger import Trigger
 
-HoldKind = Literal["pause", "hold", "window", "upgrade", "deletes"]
+HoldKind = Literal["pause", "hold", "window", "upgrade", "rollout", "deletes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Asked:
             "pause": self.despite_pause,
             "window": self.despite_window,
             "upgrade": self.upgrade,
+            "rollout": self.by_person,
             "deletes": self.confirm_deletes,
         }
         return chosen.get(kind, False)

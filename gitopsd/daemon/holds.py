@@ -14,6 +14,7 @@ from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.control import control_of, moment
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, deployed_branch
+from gitopsd.daemon.upgrade import why_not_through
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.planner.windows import closed, matching
 from gitopsd.repo.artifacts import ArtifactHead
@@ -65,7 +66,8 @@ def holds_of(
     if planned is None:
         return (*decided, *_windows(workspace, environment, now, None))
     groups = _changed_groups(workspace, planned)
-    return (*decided, *(_windows(workspace, environment, now, groups) if groups else ()), *_planned(planned))
+    windows = _windows(workspace, environment, now, groups) if groups else ()
+    return (*decided, *windows, *_planned(planned), *_upgrading(workspace, planned))
 
 
 def refuse_held(holds: Collection[Hold], asked: Asked) -> None:
@@ -129,6 +131,20 @@ def _windows(workspace: Workspace, environment: str, now: datetime, groups: Coll
         owner=_CONFIGURATION,
         until=until,
     )
+
+
+def _upgrading(workspace: Workspace, planned: Planned) -> Iterator[Hold]:
+    """A new version comes after gitopsd's upgrade, so that what fails is told apart; another upgrade may come now."""
+    if planned.upgrade is not None or planned.upgrades_from or planned.plan.is_empty:
+        return
+    why = why_not_through(workspace.repository, planned.branch, planned.head)
+    if why:
+        yield Hold(
+            kind="rollout",
+            sentence=f"new versions are deployed after gitopsd's upgrade: {why}",
+            reason=why,
+            way_out="`gitopsd apply` deploys all the same",
+        )
 
 
 def _changed_groups(workspace: Workspace, planned: Planned) -> frozenset[str]:

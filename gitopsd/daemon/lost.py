@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
-from gitopsd import __version__
 from gitopsd.daemon.artifact_state import CommittedReleases, read_facts, read_fleet
 from gitopsd.daemon.attempts import Remembered
 from gitopsd.daemon.deployed_version import deployed_version
@@ -20,6 +19,7 @@ from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.upgrade import plan_deployment, renderer_before
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, LostWorker
 from gitopsd.model.not_json import NOT_JSON
@@ -85,18 +85,21 @@ def plan_without(
     to go, RepositoryError.
     """
     version = deployed_version(workspace.repository, head)
-    renderer = head.deployment.trailers.renderer if head.deployment and head.deployment.trailers else ""
     if version is None or not workspace.repository.has(version.source_commit):
         commit = version.source_commit[:12] if version else "that was deployed"
         raise ControllerError(f"the commit {commit} is not in this clone, so nothing is moved", "fetch it")
-    if renderer != __version__:
-        raise ControllerError(
-            f"what is deployed was rendered by gitopsd {renderer}, and this is {__version__}, so nothing is moved",
-            "`gitopsd apply` deploys what this version renders",
-        )
+    workspace = replace(workspace, environment=branch.environment)
+    source = read_commit(workspace.repository, version.source_commit)
+    if renderer_before(workspace.repository, head):
+        upgrade = plan_deployment(workspace, source).plan.upgrade
+        if upgrade is not None:
+            raise ControllerError(
+                f"{upgrade.words}; nothing is moved before that",
+                "`gitopsd apply` deploys what this version renders",
+            )
     planned = plan_version(
-        replace(workspace, environment=branch.environment),
-        read_commit(workspace.repository, version.source_commit),
+        workspace,
+        source,
         facts=_with_lost(workspace.repository, head, lost),
     )
     if planned.branch != branch or planned.compiled != version.compiled:

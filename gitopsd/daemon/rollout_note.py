@@ -140,12 +140,12 @@ def _still_needed(rollouts: Sequence[RolloutRecord]) -> tuple[RolloutRecord, ...
     return tuple(kept)
 
 
-def failed_last(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead) -> frozenset[str]:
+def failed_last(repository: Repository, branch: ArtifactBranch, head: ArtifactHead) -> frozenset[str]:
     """The workers on which the newest deployment failed, or was undone, when it was last tried there."""
     if head.deployment is None:
         return frozenset()
     last: dict[str, bool] = {}
-    for rollout in read_rollouts(workspace.repository, branch, head.deployment).rollouts:
+    for rollout in read_rollouts(repository, branch, head.deployment).rollouts:
         last |= {worker: False for worker in last if rollout.tried(worker) and worker not in rollout.errors}
         last |= dict.fromkeys(rollout.failed, True)
     return frozenset(worker for worker, failed in last.items() if failed)

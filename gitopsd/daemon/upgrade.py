@@ -11,14 +11,16 @@ from gitopsd import __version__
 from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.deployed_version import deployed_version
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.outcomes import worker_outcomes
 from gitopsd.daemon.planning import Planned, plan_version
+from gitopsd.daemon.rollout_note import failed_last, read_rollouts
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.diagnostic import Severity
 from gitopsd.model.memory import memory_key
 from gitopsd.model.plan import Upgrade
 from gitopsd.model.trees import TREE, build_tree
-from gitopsd.repo.artifacts import ArtifactHead, find_entry, list_folder
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, find_entry, list_folder
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.source import SourceTree
@@ -71,6 +73,25 @@ def renderer_before(repository: Repository, head: ArtifactHead | None) -> str:
     if trailers.renderer != __version__:
         return trailers.renderer
     return trailers.renderer if _deployed_runtime(repository, head) not in {"", _runtime()} else ""
+
+
+def why_not_through(repository: Repository, branch: ArtifactBranch, head: ArtifactHead | None) -> str:
+    """What is left to be done of an upgrade that was deployed last; empty where nothing is, or that was no upgrade.
+
+    A worker that is away catches up when it returns, and keeps nothing back.
+    """
+    deployment = head.deployment if head else None
+    trailers = deployment.trailers if deployment else None
+    if head is None or deployment is None or trailers is None or trailers.trigger != "upgrade":
+        return ""
+    what = f"gitopsd's upgrade, deployment {trailers.deployment},"
+    outcomes = worker_outcomes(repository, deployment, read_rollouts(repository, branch, deployment).rollouts)
+    failed = failed_last(repository, branch, head)
+    if failed:
+        return f"{what} failed on {min(failed)}{f' and {len(failed) - 1} more' if len(failed) > 1 else ''}"
+    if any(one.outcome in {"not-attempted", "unknown"} for one in outcomes):
+        return f"{what} is not rolled out yet"
+    return ""
 
 
 def _render_deployed(workspace: Workspace, planned: Planned, head: ArtifactHead) -> Planned | str:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from gitopsd.daemon.asked import Asked, KeepAt
-from gitopsd.daemon.committing import Applied, Version, commit_version
+from gitopsd import __version__
+from gitopsd.daemon.asked import BY_A_PERSON, Asked, KeepAt
+from gitopsd.daemon.committing import Applied, commit_version
 from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, WindowConfiguration
 from gitopsd.daemon.control import moment
 from gitopsd.daemon.errors import StalePlanError
@@ -17,10 +19,11 @@ from gitopsd.daemon.pausing import pause_environment, resume_environment
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.version_hold import NotTheHeadError
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.plan import Plan
+from gitopsd.daemon.writing import write_version
+from gitopsd.model.plan import Plan, Upgrade
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import record, three_machines
-from tests.daemon.two_workflows import head_of
+from tests.daemon.two_workflows import head_of, went
 
 PUSHED = Asked(trigger="push")
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -49,15 +52,21 @@ def apply(
     repository: Deployments,
     revision: str | None = None,
     *,
-    asked: Asked = Asked(),  # noqa: B008 - frozen
+    asked: Asked = BY_A_PERSON,
     workspace: Workspace | None = None,
     expected: Plan | None = None,
     reporter: Reporter | None = None,
 ) -> Applied:
     """What `gitopsd apply` commits, or the daemon; no worker is reached."""
     workspace = workspace or repository.workspace()
-    version = Version(read=lambda: workspace.source_of_commit(revision), named=revision is not None, expected=expected)
-    return commit_version(workspace, version, asked=asked, reporter=reporter or Reporter())
+    return commit_version(
+        workspace,
+        lambda: workspace.source_of_commit(revision),
+        named=revision is not None,
+        expected=expected,
+        asked=asked,
+        reporter=reporter or Reporter(),
+    )
 
 
 def deployed(repository: Deployments) -> str:
@@ -200,6 +209,35 @@ def test_all_that_holds_is_told_in_one_list(repository: Deployments) -> None:
     later = holds_of(workspace, head_of(repository), NOW + timedelta(days=1, hours=8))
     assert [one.kind for one in later] == ["pause", "hold"]
     assert [one.kind for one in holds_of(workspace, None, NOW)] == ["window"], "before the first deployment"
+
+
+def deploy_upgrade(repository: Deployments) -> None:
+    """The newest version, as if another gitopsd made it of the one that was deployed."""
+    planned = repository.plan(revision="main")
+    upgrade = Upgrade(before="0.0.1", after=__version__)
+    plan = structs.replace(planned.plan, upgrade=upgrade)
+    write_version(repository.workspace(), replace(planned, upgrades_from="0.0.1", plan=plan), PUSHED)
+
+
+def test_a_new_version_waits_for_the_end_of_an_upgrade_and_what_is_away_keeps_nothing(repository: Deployments) -> None:
+    deploy_upgrade(repository)
+    apply(repository, asked=PUSHED)  # the same version: nothing is to be deployed
+    repository.commit({"workflows/orders.yaml": workflow("orders", 3, path="c")}, "newest")
+    with pytest.raises(HeldError, match="deployment 2, is not rolled out yet"):
+        apply(repository, asked=PUSHED)
+    went(repository, failed={"edge-2": ["orders.read.0"]})
+    with pytest.raises(HeldError, match="deployment 2, failed on edge-2"):
+        apply(repository, asked=PUSHED)
+    went(repository, away=["edge-3"])
+    apply(repository, asked=PUSHED)
+    assert deployed(repository) == at_main(repository)
+
+
+def test_a_person_waits_for_no_upgrade(repository: Deployments) -> None:
+    deploy_upgrade(repository)
+    repository.commit({"workflows/orders.yaml": workflow("orders", 3, path="c")}, "newest")
+    apply(repository)
+    assert deployed(repository) == at_main(repository)
 
 
 def test_a_plan_that_deletes_much_is_among_what_holds(repository: Deployments) -> None:
