@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-_MOST_STARTS = 2000
+_MOST_STARTS = 400
 """Of one window that are followed while each begins before the one before ends; then it counts as open for good."""
 
 _MOST_CHANGES = 200
