@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.fleet_clock import Sample, timed
 from benchmarks.fleet_work import Work
-from gitopsd.daemon.apply import Applied, apply_version
+from gitopsd.daemon.apply import apply_version
+from gitopsd.daemon.committing import Applied
 from gitopsd.daemon.converge import PayloadSource
 from gitopsd.daemon.differences import find_differences
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all

@@ -6,9 +6,9 @@ from typing import Any
 import click
 import msgspec
 
-from gitopsd.cli.plan_text import format_plan
+from gitopsd.cli.plan_text import format_plan, without_upgrade
 from gitopsd.cli.rollout_text import RolloutText, counted, rollout_json
-from gitopsd.daemon.apply import Applied
+from gitopsd.daemon.committing import Applied
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.planning import Planned
 
@@ -21,13 +21,22 @@ class Reporter(RolloutText):
     def __init__(self, *, err: bool = True) -> None:
         super().__init__(err=err)
         self._applied: Applied | None = None
+        self._anew = False
 
     def planned(self, planned: Planned) -> None:
+        if planned.upgrades_from and planned.plan.upgrade:
+            self._say(f"This is {planned.plan.upgrade.words}; it comes first, and by itself.")
         if not planned.plan.is_empty:
-            self._say_all([(line, None) for line in format_plan(planned.plan).split("\n")])
+            self._say_all([(line, None) for line in format_plan(without_upgrade(planned.plan)).split("\n")])
             self._say("")
 
+    def begins_anew(self) -> bool:
+        """Whether another deployment was committed since this was last asked; not of the first one."""
+        anew, self._anew = self._anew, False
+        return anew
+
     def committed(self, applied: Applied) -> None:
+        self._anew = self._applied is not None
         self._applied = applied
         head = applied.head.commit.id[:12]
         if applied.committed and not applied.planned.plan.is_empty:

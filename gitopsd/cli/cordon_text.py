@@ -1,6 +1,6 @@
 """Cordons, quarantines and pauses in words, the same ones wherever they are shown."""
 
-from gitopsd.daemon.control import KnownCordon, KnownPause, KnownQuarantine
+from gitopsd.daemon.control import KnownCordon, KnownHold, KnownPause, KnownQuarantine
 from gitopsd.model.control import Cordon, Pause, Quarantine
 
 
@@ -21,6 +21,11 @@ def pause_sentence(pause: KnownPause | Pause) -> str:
     return _sentence("paused", pause, "gitopsd resume")
 
 
+def version_hold_sentence(hold: KnownHold) -> str:
+    """Who, why, since when and until when."""
+    return _sentence(f"held at {hold.commit[:12]}", hold, "gitopsd resume")
+
+
 def quarantine_sentence(workflow: str, one: KnownQuarantine | Quarantine) -> str:
     """Who, why, since when and until when, and what runs instead."""
     instead = f"held as deployment {one.returns_to} has it" if one.returns_to else "nothing of it runs"
@@ -28,7 +33,7 @@ def quarantine_sentence(workflow: str, one: KnownQuarantine | Quarantine) -> str
     return f"{said} ({instead})"
 
 
-_Known = KnownCordon | KnownPause | KnownQuarantine
+_Known = KnownCordon | KnownHold | KnownPause | KnownQuarantine
 
 
 def _sentence(what: str, one: _Known | Cordon | Pause | Quarantine, end: str, or_: str = "") -> str:

@@ -10,11 +10,11 @@ with_end = click.option("--until", metavar="TIME", help="It ends then, such as 2
 with_json = click.option("--json", "as_json", is_flag=True, help="What was recorded as JSON.")
 
 
-def checked_reason(text: str) -> str:
+def checked_reason(text: str, option: str = "--reason") -> str:
     """One line that says something. Raises UsageError."""
     line = " ".join(text.split())
     if not line or not line.isprintable():
-        raise click.UsageError("--reason takes a line of text that says why")
+        raise click.UsageError(f"{option} takes a line of text that says why")
     if len(line) > _LONGEST_REASON:
-        raise click.UsageError(f"--reason takes at most {_LONGEST_REASON} characters, not {len(line)}")
+        raise click.UsageError(f"{option} takes at most {_LONGEST_REASON} characters, not {len(line)}")
     return line

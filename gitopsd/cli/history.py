@@ -24,7 +24,7 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
         click.echo("nothing was deployed yet: `gitopsd apply` deploys")
     else:
         print_table(
-            ["DEPLOYMENT", "COMMIT", "SOURCE", "TRIGGER", "TIME", "OUTCOME", "SUBJECT"],
+            ["DEPLOYMENT", "COMMIT", "SOURCE", "TRIGGER", "TIME", "BY", "OUTCOME", "SUBJECT"],
             [
                 [
                     str(one.deployment),
@@ -32,6 +32,7 @@ def history(session: Session, limit: int, *, as_json: bool) -> int:
                     one.source_commit[:7],
                     one.trigger,
                     one.time,
+                    one.author.partition(" <")[0],
                     _outcome(one),
                     one.subject,
                 ]

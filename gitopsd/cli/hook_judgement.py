@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from gitopsd.cli.cordon_text import pause_sentence
+from gitopsd.cli.hold_text import hold_lines
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.remote_text import RemoteText
 from gitopsd.compiler.environment import environment_names, find_branch
@@ -12,11 +13,12 @@ from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.pins import find_pin
 from gitopsd.daemon.checking import check_version
 from gitopsd.daemon.configuration import Configuration
-from gitopsd.daemon.control import known_pause
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
+from gitopsd.daemon.holds import holds_of
 from gitopsd.daemon.hooks.pushes import BRANCHES
-from gitopsd.daemon.planning import Planned, plan_version
+from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.diagnostic import Diagnostic, Severity, has_errors
 from gitopsd.model.excerpt import format_diagnostics
@@ -103,15 +105,13 @@ class Judge:
 
     def _plan(self, workspace: Workspace, source: SourceTree, shown: set[Diagnostic], most: int) -> int:
         try:
-            planned = plan_version(workspace, source)
+            planned = plan_deployment(workspace, source)
         except DiagnosticsError as error:
             self._show([new for new in error.diagnostics if new not in shown], error.sources)
             return REFUSED
         self.text.say("")
         self._show_plan(planned, most)
-        paused = known_pause(workspace.repository, planned.head)
-        if paused and not paused.expired:
-            self.text.say(f"{planned.plan.inputs.environment} is {pause_sentence(paused)}")
+        self.text.say_all(hold_lines(holds_of(workspace, planned.head, datetime.now(UTC), planned)))
         try:
             refuse_what_cannot_run(planned.summaries)
         except ControllerError as error:

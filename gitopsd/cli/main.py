@@ -36,7 +36,7 @@ COMMANDS = {
         "Keep forms of workflows from running that failed, or that somebody says are bad.",
     ),
     "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
-    "resume": ("gitopsd.cli.pause:resume", "End the environment's pause."),
+    "resume": ("gitopsd.cli.pause:resume", "End the environment's pause, or its hold at a version."),
     "rollback": ("gitopsd.cli.rollback:rollback", "Return to an earlier deployment, as one more commit of the source."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "service": ("gitopsd.cli.service:service", "Run the controller as a service of systemd's on this machine."),

@@ -36,10 +36,11 @@ def pause(session: Session, reason: str, duration: str | None, until: str | None
 @with_json
 @click.pass_obj
 def resume(session: Session, *, as_json: bool) -> int:
-    """End the environment's pause. What was not applied meanwhile is, by the next apply."""
+    """End the environment's pause, and its hold at a version. What was not applied meanwhile is, by the next apply."""
     environment, commit = resume_environment(session.workspace())
     if as_json:
-        print_json({"environment": environment, "pause": None, "commit": commit or None})
+        print_json({"environment": environment, "pause": None, "hold": None, "commit": commit or None})
         return 0
-    click.echo(f"{environment}: not paused ({f'committed as {commit[:12]}' if commit else _NOTHING_NEW})")
+    committed = f"committed as {commit[:12]}" if commit else _NOTHING_NEW
+    click.echo(f"{environment}: not paused, nor held at a version ({committed})")
     return 0

@@ -1,21 +1,26 @@
 import shlex
-import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import msgspec
 
 from gitopsd.cli import exit_codes
-from gitopsd.cli.cordon_text import pause_sentence
-from gitopsd.cli.failure import show_diagnostics
+from gitopsd.cli.failure import print_json, show_diagnostics
+from gitopsd.cli.hold_text import hold_lines
 from gitopsd.cli.plan_file import encode_plan
 from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
-from gitopsd.daemon.control import control_of, expired_parts, known_pause
+from gitopsd.daemon.control import control_of, expired_parts
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.planning import Planned, plan_version
+from gitopsd.daemon.holds import holds_of
+from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.upgrade import plan_deployment
+from gitopsd.daemon.version_hold import head_of_source
+from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 from gitopsd.repo.source import FileContents
 
@@ -38,33 +43,40 @@ def plan(
     """
     workspace = session.workspace()
     source = workspace.source(revision)
-    planned = plan_version(workspace, source)
+    planned = plan_deployment(workspace, source)
     if out is not None:
         write_aside(out, encode_plan(planned.plan))
+    holds = holds_of(workspace, planned.head, datetime.now(UTC), planned)
     if as_json or style == "json":
-        sys.stdout.buffer.write(encode_plan(planned.plan))
+        print_json({**msgspec.to_builtins(planned.plan), "holds": msgspec.to_builtins(holds)})
     elif style == "markdown":
-        click.echo(format_markdown(planned.plan), nl=False)
+        click.echo(format_markdown(planned.plan, holds), nl=False)
     else:
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, FileContents(planned.source.files))
         click.echo(format_plan(planned.plan))
         for expired in expired_parts(control_of(workspace.repository, planned.head)):
             click.echo(f"{expired} and counts until a commit ends it: `gitopsd apply` does that first.")
-        paused = known_pause(workspace.repository, planned.head)
-        if paused and not paused.expired:
-            click.echo(printable(f"{planned.plan.inputs.environment} is {pause_sentence(paused)}"))
+        for line in hold_lines(holds):
+            click.echo(printable(line))
         if source.commit is None:
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
-        elif not planned.plan.is_empty and not planned.plan.held:
-            click.echo(_next_step(session, planned, str(out or revision or "")))
-    return exit_codes.CHANGES if detailed_exitcode and not planned.plan.is_empty else 0
+        elif not (planned.plan.is_empty and planned.upgrade is None) and not holds:
+            click.echo(_next_step(session, planned, str(out or revision or ""), stays=_stays(workspace, source.commit)))
+    changes = not planned.plan.is_empty or planned.upgrade is not None
+    return exit_codes.CHANGES if detailed_exitcode and changes else 0
 
 
-def _next_step(session: Session, planned: Planned, what: str) -> str:
+def _stays(workspace: Workspace, commit: str) -> bool:
+    """Whether nothing would undo it, as the source branch's head would."""
+    return head_of_source(workspace) in {None, commit}
+
+
+def _next_step(session: Session, planned: Planned, what: str, *, stays: bool) -> str:
     try:
         refuse_what_cannot_run(planned.summaries)
     except ControllerError as refusal:
         return f"`gitopsd apply` would refuse it: {refusal.message}."
     environment = ["--env", session.environment] if session.environment else []
-    return f"`{shlex.join(['gitopsd', *environment, 'apply', *([what] if what else [])])}` makes it so."
+    command = shlex.join(["gitopsd", *environment, "apply", *([what] if what else [])])
+    return f"`{command}{'' if stays else ' --hold REASON'}` makes it so."

@@ -5,11 +5,13 @@ Text from the repository is neutralised: it can't form links, mentions, HTML or 
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from gitopsd.cli.plan_text import quarantine_lines
+from gitopsd.cli.hold_text import hold_lines
+from gitopsd.cli.plan_text import quarantine_lines, returns_sentence
+from gitopsd.daemon.holds import Hold
 from gitopsd.model.excerpt import printable
-from gitopsd.model.plan import Effect, JobChange, Plan
+from gitopsd.model.plan import Effect, JobChange, Plan, Upgrade
 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]()<>#+!|@&~$]|:(?=//)|(?<=[Ww]{3})\.|^-")
 _EFFECTS: dict[Effect, str] = {
@@ -18,13 +20,18 @@ _EFFECTS: dict[Effect, str] = {
 _MOST_WORKERS = 10
 
 
-def format_markdown(plan: Plan) -> str:
-    """Whole Markdown, ending in a newline."""
+def format_markdown(plan: Plan, holds: Collection[Hold] = ()) -> str:
+    """Whole Markdown, ending in a newline. `holds` are what holds the environment besides."""
     changes = [change for change in plan.changes if change.action != "unchanged"]
     counts = ", ".join(f"{count} {action}" for action, count in plan.counts().items())
     lines = [f"### Plan for `{plan.inputs.environment}`: {counts or 'nothing'}", ""]
     if plan.held:
         lines += [f"> **Held:** {neutral(plan.held)}.", ""]
+    lines += [text for line in hold_lines(holds) for text in (f"> {neutral(line)}", "")]
+    if plan.returns.words:
+        lines += [f"> {neutral(returns_sentence(plan.returns))}.", ""]
+    if plan.upgrade:
+        lines += _upgrade(plan.upgrade)
     quarantines = [line for one in plan.quarantined for line in quarantine_lines(one)]
     lines += [f"> {neutral(line)}" for line in quarantines] + ([""] if quarantines else [])
     lines += [f"- {line}" for line in _summary(plan, changes)]
@@ -43,6 +50,19 @@ def format_markdown(plan: Plan) -> str:
     pinned = f", pinned to {plan.inputs.pinned[:12]}," if plan.inputs.pinned else ""
     lines += ["", f"Plan `{plan.digest[:12]}` of {source}{pinned} against {head}, gitopsd {plan.inputs.renderer}"]
     return "\n".join(lines) + "\n"
+
+
+def _upgrade(upgrade: Upgrade) -> list[str]:
+    """What comes before the plan itself, folded away but for its heading."""
+    lines = [f"**This is {neutral(upgrade.words)}.** It is deployed first, and by itself.", ""]
+    if upgrade.held:
+        lines += [f"> **Held:** {neutral(upgrade.held)}.", ""]
+    changes = [change for change in upgrade.changes if change.action != "unchanged"]
+    if changes:
+        lines += ["<details><summary>What it changes</summary>", ""]
+        lines += ["| worker | job | change | effect | reason |", "|---|---|---|---|---|"]
+        lines += [*(_row(change) for change in changes), "", "</details>", "", "After it comes this version:", ""]
+    return lines
 
 
 def _summary(plan: Plan, changes: Sequence[JobChange]) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from gitopsd.model.excerpt import printable
-from gitopsd.model.plan import Action, Effect, JobChange, Plan, QuarantinedWorkflow
+from gitopsd.model.plan import Action, Effect, JobChange, Plan, QuarantinedWorkflow, Returns, Upgrade
 
 _SIGNS: dict[Action, str] = {"create": "+", "update": "~", "move": ">", "delete": "-", "unchanged": " ", "held": "!"}
 _EFFECTS: dict[Effect, str] = {
@@ -17,15 +19,36 @@ _MOST_DIFF_LINES = 60
 
 
 def format_plan(plan: Plan) -> str:
-    """The changes by worker, and the counts."""
-    lines = change_lines(plan.changes, plan.changed_workers)
+    """The changes by worker, and the counts; those of gitopsd's own upgrade by themselves before that."""
+    lines = [printable(line) for line in _upgrade_lines(plan.upgrade)] if plan.upgrade else []
+    lines += change_lines(plan.changes, plan.changed_workers)
     lines += ["", _summary(plan)]
+    lines += [f"{sentence}." for sentence in [returns_sentence(plan.returns)] if sentence]
     lines += [printable(line) for one in plan.quarantined for line in quarantine_lines(one)]
     if plan.held:
         lines.append(f"Held: {printable(plan.held)}.")
     pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
     lines.append(f"environment {plan.inputs.environment}{pinned}, branch {plan.branch}, plan {plan.digest[:12]}")
     return "\n".join(lines).lstrip("\n")
+
+
+def returns_sentence(returns: Returns) -> str:
+    """Without its end; empty where nothing returns."""
+    return f"This is a {returns.words}" if returns.deployment else returns.words
+
+
+def without_upgrade(plan: Plan) -> Plan:
+    """The plan alone, where what comes before it has been said."""
+    return replace(plan, upgrade=None)
+
+
+def _upgrade_lines(upgrade: Upgrade) -> list[str]:
+    lines = ["", f"This is {upgrade.words}."]
+    if upgrade.held:
+        lines.append(f"Held: {upgrade.held}.")
+    if upgrade.problem:
+        return lines
+    return [*lines, *change_lines(upgrade.changes, upgrade.changed_workers), "", "After it comes this version:"]
 
 
 def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -> list[str]:

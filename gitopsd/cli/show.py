@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 import msgspec
@@ -6,6 +6,7 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.plan_text import change_lines
 from gitopsd.cli.session import Session
+from gitopsd.daemon.brought import Brought
 from gitopsd.daemon.deployment_record import (
     DeploymentChanges,
     DeploymentRecord,
@@ -14,9 +15,19 @@ from gitopsd.daemon.deployment_record import (
     find,
     read_record,
 )
+from gitopsd.daemon.outcomes import WorkerOutcome, worker_outcomes
 from gitopsd.daemon.rollout_note import RolloutRecord
 from gitopsd.daemon.status import open_deployed
 from gitopsd.model.excerpt import printable
+
+_MOST_COMMITS = 10
+_MOST_WORKERS = 30
+_OUTCOMES = {
+    "in-sync": "in sync at",
+    "failed": "not well at",
+    "not-attempted": "not attempted by",
+    "unknown": "what became of it was not recorded",
+}
 
 
 @click.command()
@@ -33,31 +44,59 @@ def show(session: Session, deployment: str, *, as_json: bool) -> int:
     commit = find(workspace, deployed, deployment)
     record = read_record(workspace.repository, deployed.branch, commit)
     changes = changes_of(workspace.repository, deployment_before(workspace.repository, commit), commit)
+    workers = worker_outcomes(workspace.repository, commit, record.rollouts)
     if as_json:
-        print_json({**msgspec.to_builtins(record), "changes": msgspec.to_builtins(changes)})
+        beside = {"workers": msgspec.to_builtins(workers), "changes": msgspec.to_builtins(changes)}
+        print_json({**msgspec.to_builtins(record), **beside})
     else:
-        for line in _lines(record, changes):
+        for line in _lines(record, workers, changes):
             click.echo(printable(line))
     return 0
 
 
-def _lines(record: DeploymentRecord, changes: DeploymentChanges) -> Iterator[str]:
+def _lines(record: DeploymentRecord, workers: Sequence[WorkerOutcome], changes: DeploymentChanges) -> Iterator[str]:
     yield f"deployment {record.deployment} of {record.environment}: {record.subject}"
     yield f"  commit    {record.commit}"
     yield f"  source    {record.source_commit}"
     yield f"  trigger   {record.trigger}"
-    yield f"  by        {record.author} at {record.time}"
+    yield f"  by        {record.author}" + (
+        f", deployed by {record.committer}" if record.committer != record.author else ""
+    )
+    yield f"  at        {record.time}"
     yield f"  plan      {record.plan_digest}, by {record.renderer}"
+    yield from _brought_lines(record.brings)
     for rollout in record.rollouts:
         yield ""
         yield from _rollout_lines(rollout)
     for name, one in sorted(record.reverted.items()):
         went = f"went back to what deployment {one.to} has" if one.to else "was taken out"
         yield f"  {name} {went}, by deployment {one.by}: {one.reason}"
-    if not record.rollouts:
-        yield ""
-        yield "What became of it was not recorded."
+    yield ""
+    yield from _worker_lines(workers)
     yield from change_lines(changes.changes, changes.changed_workers)
+
+
+def _brought_lines(brings: Brought) -> Iterator[str]:
+    """The commits beside the version itself: pushed after the deployment before, and deployed together with it."""
+    superseded = brings.commits[1:]
+    if not superseded:
+        return
+    yield f"  brings    {brings.count} commits; the newest superseded the others:"
+    for one in superseded[:_MOST_COMMITS]:
+        yield f"            {one.commit[:7]} {one.subject} ({one.author.partition(' <')[0]})"
+    left = brings.count - 1 - len(superseded[:_MOST_COMMITS])
+    if left:
+        yield f"            and {left} more"
+
+
+def _worker_lines(workers: Sequence[WorkerOutcome]) -> Iterator[str]:
+    """Each worker once, together with those of which the same was seen at the same time; errors stand with the runs."""
+    together: dict[str, list[str]] = {}
+    for one in workers:
+        together.setdefault(f"{_OUTCOMES[one.outcome]} {one.at}".rstrip(), []).append(one.worker)
+    for what, names in together.items():
+        more = f" and {len(names) - _MOST_WORKERS} more" if len(names) > _MOST_WORKERS else ""
+        yield f"{what}: {', '.join(names[:_MOST_WORKERS])}{more}"
 
 
 def _rollout_lines(rollout: RolloutRecord) -> Iterator[str]:
@@ -71,7 +110,7 @@ def _rollout_lines(rollout: RolloutRecord) -> Iterator[str]:
     if rollout.interrupted:
         yield "  interrupted"
     for worker, error in rollout.errors.items():
-        yield f"  {worker}: {error}"
+        yield f"  {worker}: {error.removeprefix(f'{worker}: ')}"
     if rollout.not_attempted:
         yield f"  not attempted: {', '.join(rollout.not_attempted)}"
     for worker, edits in rollout.overwritten.items():

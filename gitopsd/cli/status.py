@@ -1,14 +1,23 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import click
 import msgspec
 
 from gitopsd.cli.controller_text import controller_lines
-from gitopsd.cli.cordon_text import cordon_sentence, cordon_word, pause_sentence, quarantine_sentence
+from gitopsd.cli.cordon_text import (
+    cordon_sentence,
+    cordon_word,
+    pause_sentence,
+    quarantine_sentence,
+    version_hold_sentence,
+)
 from gitopsd.cli.failure import print_json
+from gitopsd.cli.hold_text import hold_lines
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.control import known_pause, known_quarantines
+from gitopsd.daemon.control import known_hold, known_pause, known_quarantines
+from gitopsd.daemon.holds import holds_of
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
@@ -30,9 +39,8 @@ def status(session: Session, *, as_json: bool, exit_code: bool) -> int:
         _show_controller(workspace, deployed)
     else:
         click.echo(_title(deployed))
-        pause = known_pause(workspace.repository, deployed.head)
-        if pause:
-            click.echo(printable(pause_sentence(pause)))
+        for line in _decided(workspace, deployed):
+            click.echo(printable(line))
         _show_controller(workspace, deployed)
         for name, quarantine in known_quarantines(workspace.repository, deployed.head).items():
             click.echo(printable(f"{name}: {quarantine_sentence(name, quarantine)}"))
@@ -77,6 +85,18 @@ def _show_details(one: WorkerStatus) -> None:
 def _show_controller(workspace: Workspace, deployed: Deployed) -> None:
     for line in controller_lines(workspace, deployed.branch.environment):
         click.echo(printable(line))
+
+
+def _decided(workspace: Workspace, deployed: Deployed) -> Iterator[str]:
+    """What people decided about the environment, expired or not, and what the operator's windows say now."""
+    pause = known_pause(workspace.repository, deployed.head)
+    if pause:
+        yield pause_sentence(pause)
+    hold = known_hold(workspace.repository, deployed.head)
+    if hold:
+        yield version_hold_sentence(hold)
+    holds = holds_of(workspace, deployed.head, datetime.now(UTC))
+    yield from hold_lines([one for one in holds if one.kind == "window"])
 
 
 def _patience(one: WorkerStatus) -> Iterator[str]:

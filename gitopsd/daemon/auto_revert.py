@@ -45,6 +45,11 @@ def auto_revert(
     does so once at most, since it is quarantined from then on. To be called under the environment's lock, once the
     rollout's note is written. Raises RepositoryError.
     """
+    if rollout.to_revert and _is_upgrade(head):
+        reporter.note(
+            "nothing is reverted: an earlier deployment's jobs would run on the new gitopsd's runtime as well"
+        )
+        return
     waiting = frozenset(rollout.not_attempted)
     while rollout.to_revert:
         what = {name: what_failed(rollout, name) for name in rollout.to_revert}
@@ -77,6 +82,12 @@ def auto_revert(
             others = roll_out(workspace, branch, head, rest, secrets=secrets, reporter=reporter, all_workers=False)
             rollout = yield from remembering(attempts, number_of(head), rest, others)
             waiting = frozenset(rollout.not_attempted)
+
+
+def _is_upgrade(head: ArtifactHead) -> bool:
+    """Of gitopsd itself: no workflow is to blame, so none is quarantined."""
+    trailers = head.deployment.trailers if head.deployment else None
+    return trailers is not None and trailers.trigger == "upgrade"
 
 
 def _all_revert(workspace: Workspace, head: ArtifactHead, workers: Collection[str]) -> bool:

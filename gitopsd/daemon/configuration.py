@@ -54,6 +54,20 @@ class SecretConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     groups: tuple[Name, ...] = ()
 
 
+class WindowConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Times at which new versions may be deployed, or may not: from each time of the schedule on, for the duration.
+
+    `schedule` has the five fields of cron. Without `environments` or `groups` it is about all of them.
+    """
+
+    kind: Literal["allow", "deny"]
+    schedule: str
+    duration: Duration
+    time_zone: str = "UTC"
+    environments: tuple[Name, ...] = ()
+    groups: tuple[Name, ...] = ()
+
+
 class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the repository may ask for. A key narrows what the edition allows, and never widens it."""
 
@@ -66,6 +80,8 @@ class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     local_workers: bool | UnsetType = UNSET
     users: tuple[UserName, ...] = ()
     unit_settings: tuple[str, ...] | UnsetType = UNSET
+    upgrades: Literal["auto", "hold"] = "auto"
+    windows: tuple[WindowConfiguration, ...] = ()
 
 
 class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,6 +132,11 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
     policy: PolicyConfiguration | UnsetType = UNSET
     notify: tuple[NotifyConfiguration, ...] = ()
+
+
+def policy_of(configuration: Configuration) -> PolicyConfiguration:
+    """The operator's own policy; the defaults where there is none."""
+    return PolicyConfiguration() if isinstance(configuration.policy, UnsetType) else configuration.policy
 
 
 def read_configuration(path: Path | None) -> Configuration:

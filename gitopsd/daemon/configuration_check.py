@@ -11,11 +11,12 @@ from msgspec import UnsetType
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
 from gitopsd.compiler.words import short
+from gitopsd.model.amounts import seconds
 from gitopsd.model.diagnostic import Diagnostic, Related, in_order
 from gitopsd.model.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gitopsd.compiler.yaml.reader import Document
     from gitopsd.daemon.configuration import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         NotifyUrl,
         PolicyConfiguration,
         SecretConfiguration,
+        WindowConfiguration,
     )
 
 _SOURCES = ("env", "file", "credential", "sops")
@@ -35,6 +37,7 @@ _WRITTEN = {
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_SHORTEST_WINDOW = 60
 _PERCENTAGE = re.compile(r"([0-9]{1,2}|100)%")
 
 
@@ -155,6 +158,8 @@ def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[D
             if hint:
                 message = f"`{short(address)}` is not a network"
                 yield _wrong(message, document, ("policy", "addresses", index), hint)
+    if policy.windows:
+        yield from _check_windows(policy.windows, document)
     if not isinstance(policy.unit_settings, UnsetType):
         known = {**SETTINGS, **PRIVILEGES}
         for index, setting in enumerate(policy.unit_settings):
@@ -165,6 +170,25 @@ def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[D
             elif setting not in known:
                 message = f"`{short(setting)}` is not among the unit settings that can be allowed"
                 yield _wrong(message, document, way, did_you_mean(setting, known))
+
+
+def _check_windows(windows: Sequence[WindowConfiguration], document: Document) -> Iterator[Diagnostic]:
+    from gitopsd.daemon.schedules import is_time_zone, schedule_problem  # noqa: PLC0415 - 7 ms, for most of no use
+
+    for index, window in enumerate(windows):
+        way = ("policy", "windows", index)
+        problem = schedule_problem(window.schedule)
+        if problem:
+            yield _wrong(
+                f"`{short(window.schedule)}` is no schedule: {problem}", document, (*way, "schedule"),
+                "write minute, hour, day of the month, month and day of the week, such as `0 8 * * 1-5`",
+            )  # fmt: skip
+        if seconds(window.duration) < _SHORTEST_WINDOW:
+            message = f"a window of `{window.duration}` is shorter than a minute"
+            yield _wrong(message, document, (*way, "duration"), "write a duration such as `30m` or `10h`")
+        if not is_time_zone(window.time_zone):
+            message = f"there is no time zone `{short(window.time_zone)}`"
+            yield _wrong(message, document, (*way, "time_zone"), "write one of the IANA's, such as `Europe/Berlin`")
 
 
 def _network_problem(text: str) -> str:

@@ -8,7 +8,6 @@ import msgspec
 from msgspec.structs import replace
 
 from gitopsd.daemon.artifact_state import read_control
-from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import CONTROL_FILE
@@ -29,6 +28,17 @@ class KnownPause(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     until: str
     expired: bool
+
+
+class KnownHold(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that an environment is held at, as it is shown. One that is `expired` counts no more."""
+
+    owner: str
+    reason: str
+    since: str
+    until: str
+    expired: bool
+    commit: str
 
 
 class KnownCordon(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,15 +101,10 @@ def known_pause(repository: Repository, head: ArtifactHead | None) -> KnownPause
     return KnownPause(**_shown(pause)) if pause else None
 
 
-def refuse_paused(repository: Repository, environment: str, head: ArtifactHead | None) -> None:
-    """Raises ControllerError while the environment is paused: nothing is applied or healed then."""
-    pause = known_pause(repository, head)
-    if pause is not None and not pause.expired:
-        end = f" until {pause.until}" if pause.until else ""
-        raise ControllerError(
-            f"{environment} is paused by {pause.owner} since {pause.since}{end}: {pause.reason}",
-            "nothing was done; `gitopsd resume` ends the pause, and `gitopsd apply --despite-pause` leaves it as it is",
-        )
+def known_hold(repository: Repository, head: ArtifactHead | None) -> KnownHold | None:
+    """The version that the environment is held at, to be shown."""
+    hold = control_of(repository, head).hold
+    return KnownHold(**_shown(hold), commit=hold.commit) if hold else None
 
 
 def change_control(workspace: Workspace, branch: ArtifactBranch, change: ControlChange) -> str:
@@ -135,7 +140,8 @@ def expired_parts(record: ControlRecord) -> tuple[str, ...]:
     """What is over by the clock and counts until a commit removes it, each in a sentence."""
     cordons = {f"the cordon of {name}": cordon for name, cordon in sorted(record.cordons.items())}
     quarantines = {f"the quarantine of {name}": one for name, one in sorted(record.quarantines.items())}
-    parts: dict[str, Decision] = {**cordons, **quarantines, **({"the pause": record.pause} if record.pause else {})}
+    others = {"the pause": record.pause, "the hold": record.hold}
+    parts: dict[str, Decision] = {**cordons, **quarantines, **{what: one for what, one in others.items() if one}}
     now = moment()
     return tuple(f"{what} expired at {one.until}" for what, one in parts.items() if one.has_expired(now))
 
@@ -143,7 +149,7 @@ def expired_parts(record: ControlRecord) -> tuple[str, ...]:
 def control_file(present: bytes | None, record: ControlRecord) -> bytes:
     """`control.json` as `record` has it. What a later version of gitopsd keeps there beside that stays as it is."""
     known = msgspec.json.decode(present or b"{}", type=dict[str, msgspec.Raw])
-    optional = {"quarantines": record.quarantines, "pause": record.pause}
+    optional = {"quarantines": record.quarantines, "pause": record.pause, "hold": record.hold}
     ours = {
         "format": record.format,
         "cordons": record.cordons,
@@ -167,4 +173,5 @@ def _without_expired(record: ControlRecord) -> ControlRecord:
     cordons = {name: cordon for name, cordon in record.cordons.items() if not cordon.has_expired(now)}
     quarantines = {name: one for name, one in record.quarantines.items() if not one.has_expired(now)}
     pause = None if record.pause is None or record.pause.has_expired(now) else record.pause
-    return replace(record, cordons=cordons, quarantines=quarantines, pause=pause)
+    hold = None if record.hold is None or record.hold.has_expired(now) else record.hold
+    return replace(record, cordons=cordons, quarantines=quarantines, pause=pause, hold=hold)

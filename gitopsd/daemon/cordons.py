@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from gitopsd.daemon.control import change_control, control_of, moment, owner_of
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.planning import Planned, branch_of, plan_version
+from gitopsd.daemon.planning import Planned, branch_of
+from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.workers import workers_at
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Cordon
@@ -64,7 +65,7 @@ def plan_drain(workspace: Workspace, worker: str) -> tuple[Planned, tuple[JobCha
 
     Raises DiagnosticsError where the source branch's head can't be planned: when a job can go nowhere, say.
     """
-    planned = plan_version(workspace, workspace.source_of_commit())
+    planned = plan_deployment(workspace, workspace.source_of_commit())
     return planned, tuple(change for change in planned.plan.changes if change.moved_from == worker)
 
 

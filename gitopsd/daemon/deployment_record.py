@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
+from gitopsd.daemon.brought import Brought, brought_by
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.rollout_note import Reverted, RolloutRecord, read_rollouts
 from gitopsd.daemon.status import Deployed
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.plan import JobChange
+from gitopsd.model.plan import JobChange, Returns
 from gitopsd.planner.plan.between import Committed, changes_between
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, deployments, find_deployment
 from gitopsd.repo.repository import Repository
@@ -18,7 +19,9 @@ from gitopsd.repo.repository import Repository
 class DeploymentRecord(Struct, frozen=True, kw_only=True):
     """One deployment; `time` is ISO 8601 in UTC. `rollouts` are its runs over the fleet, oldest first.
 
-    `reverted`: workflow -> what an automatic revert did about it.
+    `author` wrote the version, `committer` deployed it. `returns` are the deployments that had the same before, and
+    `brings` the commits of the source branch that it was the first to have. `reverted`: workflow -> what an automatic
+    revert did about it.
     """
 
     deployment: int
@@ -28,9 +31,12 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
     trigger: str
     time: str
     author: str
+    committer: str
     subject: str
     plan_digest: str
     renderer: str
+    returns: Returns
+    brings: Brought
     rollouts: tuple[RolloutRecord, ...]
     reverted: dict[str, Reverted]
 
@@ -65,9 +71,12 @@ def read_record(repository: Repository, branch: ArtifactBranch, commit: Artifact
         trigger=trailers.trigger,
         time=commit.time.isoformat(timespec="seconds"),
         author=commit.author,
+        committer=commit.committer,
         subject=commit.subject.removeprefix(f"Deployment {trailers.deployment}: "),
         plan_digest=trailers.plan_digest,
         renderer=trailers.renderer,
+        returns=trailers.returns,
+        brings=note.brings or brought_by(repository, commit),
         rollouts=note.rollouts,
         reverted=note.reverted,
     )

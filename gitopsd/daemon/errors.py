@@ -39,10 +39,3 @@ def explain(error: Exception) -> str:
 
 class StalePlanError(ControllerError):
     """The plan that was to be applied isn't what applying would do now."""
-
-
-class HeldPlanError(ControllerError):
-    """The plan must be confirmed by a person; its own sentence says why, and how."""
-
-    def __init__(self, held: str) -> None:
-        super().__init__(f"the plan is held: {held}", "nothing was applied")

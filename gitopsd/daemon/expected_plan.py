@@ -1,5 +1,7 @@
 """Exactly the plan that was shown, or nothing."""
 
+from msgspec import structs
+
 from gitopsd.daemon.errors import StalePlanError
 from gitopsd.model.plan import Plan
 
@@ -24,6 +26,20 @@ def check_expected(expected: Plan, actual: Plan) -> None:
     if expected != actual:
         message = "the plan was edited after it was written: it doesn't say what applying it would do"
         raise StalePlanError(f"{message}; nothing was applied", "plan again, and look at the new plan")
+
+
+def check_same_changes(expected: Plan, actual: Plan) -> None:
+    """The same once the branch has moved by what applying the plan itself commits first: a hold, or an upgrade."""
+    now = structs.replace(actual.inputs, artifact_head=expected.inputs.artifact_head)
+    if now != expected.inputs or not have_same_changes(expected, actual):
+        message = _what_moved(expected, structs.replace(actual, inputs=now))
+        raise StalePlanError(message, "plan again, and apply the new plan")
+
+
+def have_same_changes(one: Plan, other: Plan) -> bool:
+    """Whether two plans say the same to whoever reads them, against different heads perhaps."""
+    told = [(plan.changed_workers, plan.changes, plan.held, plan.returns, plan.quarantined) for plan in (one, other)]
+    return told[0] == told[1]
 
 
 def _what_moved(expected: Plan, actual: Plan) -> str:

@@ -6,13 +6,12 @@ newer version comes along.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from msgspec import structs
 
-from gitopsd import __version__
 from gitopsd.daemon.artifact_state import CommittedReleases, read_facts, read_fleet
 from gitopsd.daemon.attempts import Remembered
+from gitopsd.daemon.deployed_version import deployed_version
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.left_out import utc
 from gitopsd.daemon.planning import Planned, plan_version
@@ -20,12 +19,13 @@ from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.upgrade import plan_deployment, renderer_before
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, LostWorker
 from gitopsd.model.not_json import NOT_JSON
 from gitopsd.planner.lost import Verdict, is_over, judge, local_spools
 from gitopsd.planner.plan.sides import side_of
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit, ArtifactHead, history, read_head
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.errors import RefMovedError
 from gitopsd.repo.publish import fetch_artifacts, write_deployment
@@ -33,8 +33,6 @@ from gitopsd.repo.repository import Repository
 from gitopsd.repo.trailers import DeploymentTrailers
 
 _COMMIT_ATTEMPTS = 5
-_FARTHEST = 500
-"""Commits of the artifact branch that are looked at for the version that is deployed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +84,22 @@ def plan_without(
     Raises ControllerError where it can't be had as it was deployed, DiagnosticsError where what ran there has nowhere
     to go, RepositoryError.
     """
-    version = _deployed_version(workspace.repository, head)
-    renderer = head.deployment.trailers.renderer if head.deployment and head.deployment.trailers else ""
+    version = deployed_version(workspace.repository, head)
     if version is None or not workspace.repository.has(version.source_commit):
         commit = version.source_commit[:12] if version else "that was deployed"
         raise ControllerError(f"the commit {commit} is not in this clone, so nothing is moved", "fetch it")
-    if renderer != __version__:
-        raise ControllerError(
-            f"what is deployed was rendered by gitopsd {renderer}, and this is {__version__}, so nothing is moved",
-            "`gitopsd apply` deploys what this version renders",
-        )
+    workspace = replace(workspace, environment=branch.environment)
+    source = read_commit(workspace.repository, version.source_commit)
+    if renderer_before(workspace.repository, head):
+        upgrade = plan_deployment(workspace, source).plan.upgrade
+        if upgrade is not None:
+            raise ControllerError(
+                f"{upgrade.words}; nothing is moved before that",
+                "`gitopsd apply` deploys what this version renders",
+            )
     planned = plan_version(
-        replace(workspace, environment=branch.environment),
-        read_commit(workspace.repository, version.source_commit),
+        workspace,
+        source,
         facts=_with_lost(workspace.repository, head, lost),
     )
     if planned.branch != branch or planned.compiled != version.compiled:
@@ -234,9 +235,3 @@ def _require_secrets(workspace: Workspace, planned: Planned, found: GivenUp) -> 
     }
     commit = planned.plan.inputs.source_commit
     require_secrets(workspace.configuration, names, workspace.repository, commit)
-
-
-def _deployed_version(repository: Repository, head: ArtifactHead) -> ArtifactCommit | None:
-    """The newest commit that is of a version: one that changed no release left records alone."""
-    commits = islice(history(repository, head.commit.id), _FARTHEST)
-    return next((commit for commit in commits if commit.source_commit and commit.compiled), None)

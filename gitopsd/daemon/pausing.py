@@ -30,7 +30,7 @@ def pause_environment(workspace: Workspace, *, reason: str, until: str) -> tuple
 
 
 def resume_environment(workspace: Workspace) -> tuple[str, str]:
-    """The environment, and the commit that ends its pause; that is empty where there was none."""
+    """The environment, and the commit that ends its pause and its hold; that is empty where there was neither."""
     branch = branch_of(workspace, workspace.source())
-    commit = change_control(workspace, branch, lambda record, _: ("Resume", replace(record, pause=None)))
+    commit = change_control(workspace, branch, lambda record, _: ("Resume", replace(record, pause=None, hold=None)))
     return branch.environment, commit

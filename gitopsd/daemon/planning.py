@@ -15,7 +15,7 @@ from gitopsd.compiler.place import fleet_workers
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, policy_id, read_state
 from gitopsd.daemon.control import control_file, control_of
-from gitopsd.daemon.earlier_placement import earlier_placement
+from gitopsd.daemon.earlier_placement import Earlier, earlier_placement
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.held_workflows import Quarantined, Surroundings, quarantined
 from gitopsd.daemon.pinning import PinnedSource, pinned_source
@@ -42,7 +42,8 @@ class Planned:
     """A plan with what applying it needs.
 
     `compiled` tells what the version comes to before it is placed. `source` is what was compiled: with a pin, not all
-    of it is the version's.
+    of it is the version's. `reverts`: all that differs from what is deployed is as an earlier deployment had it.
+    `upgrade` is what has to be deployed before it; `upgrades_from`, the version of gitopsd before, says that it is one.
     """
 
     plan: Plan
@@ -53,6 +54,9 @@ class Planned:
     branch: ArtifactBranch
     head: ArtifactHead | None
     diagnostics: tuple[Diagnostic, ...]
+    reverts: bool = False
+    upgrade: "Planned | None" = None
+    upgrades_from: str = ""
 
     @property
     def summaries(self) -> tuple[WorkflowSummary, ...]:
@@ -105,8 +109,8 @@ def deployed_branch(workspace: Workspace) -> ArtifactBranch:
 class CompiledVersion:
     """A version that compiles, against the artifact branch as it is. `state` is what placing began from.
 
-    `committed` is the placement at the head. `form` tells what the version comes to before it is placed; `returns`: an
-    earlier version came to the same, or some of its workflows did, and placing began from where their jobs were.
+    `committed` is the placement at the head. `form` tells what the version comes to before it is placed; `earlier` is
+    what of it was deployed before, so that placing began from where its jobs were.
     """
 
     source: SourceTree
@@ -119,14 +123,16 @@ class CompiledVersion:
     state: ArtifactState
     committed: Mapping[str, str]
     form: str
-    returns: bool
+    earlier: Earlier
     policy: str
     diagnostics: tuple[Diagnostic, ...]
 
 
-def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> CompiledVersion:
+def compile_version(
+    workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None, after: Rendering | None = None
+) -> CompiledVersion:
     """The operator's own policy counts, and else the one that was published on the artifact branch. With `facts`, those
-    are committed with the version in the place of the present ones.
+    are committed with the version in the place of the present ones. `after` is what is deployed before the version is.
 
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
@@ -140,13 +146,16 @@ def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRec
     head = read_head(workspace.repository, branch)
     policy = published_policy(workspace.configuration)
     committed = read_state(workspace.repository, head, policy, workspace.memory, facts=facts)
+    if after is not None:
+        committed = replace(committed, placement=after.placement, fleet=after.workers)
     kept = kept_parts(workspace.repository, head, policy, facts)
     allowed = committed.policy or PolicyRecord()
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
     out = _quarantined(workspace, head, front.linked, summaries, replace(committed, policy=allowed))
     earlier = earlier_placement(workspace.repository, head, committed, form.without(out.held))
-    state = replace(committed, placement=committed.placement if earlier is None else earlier, policy=allowed)
+    placement = committed.placement if earlier.placement is None else earlier.placement
+    state = replace(committed, placement=placement, policy=allowed)
     compiled = compile_back(
         front,
         state,
@@ -169,7 +178,7 @@ def compile_version(workspace: Workspace, source: SourceTree, *, facts: FactsRec
         state=state,
         committed=committed.placement,
         form=form.key,
-        returns=earlier is not None,
+        earlier=earlier,
         policy=policy_id(kept),
         diagnostics=diagnostics,
     )
@@ -205,9 +214,14 @@ def _without_ended(workspace: Workspace, head: ArtifactHead | None, ended: Colle
     return {CONTROL_FILE: TreeFile(control_file(present, structs.replace(control, quarantines=left)))}
 
 
-def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None) -> Planned:
-    """The plan for one version against the artifact branch as it is now. Raises what compile_version does."""
-    version = compile_version(workspace, source, facts=facts)
+def plan_version(
+    workspace: Workspace, source: SourceTree, *, facts: FactsRecord | None = None, after: Rendering | None = None
+) -> Planned:
+    """The plan for one version against the artifact branch as it is now, or as it will be with `after`.
+
+    Raises what compile_version does.
+    """
+    version = compile_version(workspace, source, facts=facts, after=after)
     head, compiled = version.head, version.compiled
     inputs = PlanInputs(
         environment=version.linked.name,
@@ -222,13 +236,13 @@ def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord
     try:
         plan = make_plan(
             version.rendering,
-            before,
+            after or before,
             version.state,
             inputs,
             version.branch.name,
             moved_because=compiled.moved,
             kept_away=compiled.kept_away,
-            returns=version.returns,
+            returns=version.earlier.returns,
         )
     except NOT_JSON as error:
         raise RepositoryError(
@@ -244,4 +258,5 @@ def plan_version(workspace: Workspace, source: SourceTree, *, facts: FactsRecord
         branch=version.branch,
         head=head,
         diagnostics=version.diagnostics,
+        reverts=version.earlier.is_all,
     )

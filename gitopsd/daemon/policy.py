@@ -6,7 +6,7 @@ Of secrets these are the names, and who may use them; never where they are, nor 
 import msgspec
 from msgspec import UnsetType
 
-from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, SecretConfiguration
+from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, SecretConfiguration, policy_of
 from gitopsd.daemon.configuration_check import percentage
 from gitopsd.model.policy import DEFAULT_USER, PolicyRecord, SecretPolicy
 
@@ -17,7 +17,7 @@ def published_policy(configuration: Configuration) -> PolicyRecord | None:
     """None where the configuration has neither `policy` nor `secrets`: then what was published before counts."""
     if isinstance(configuration.policy, UnsetType) and isinstance(configuration.secrets, UnsetType):
         return None
-    policy = PolicyConfiguration() if isinstance(configuration.policy, UnsetType) else configuration.policy
+    policy = policy_of(configuration)
     secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
     community = policy.edition == "community"
     limits = [policy.max_jobs, COMMUNITY_JOBS if community else None]

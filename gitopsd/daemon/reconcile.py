@@ -17,9 +17,9 @@ from gitopsd.daemon.attempts import (
 )
 from gitopsd.daemon.auto_revert import Reporter as RevertReporter
 from gitopsd.daemon.auto_revert import auto_revert
-from gitopsd.daemon.control import refuse_paused
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.holds import refuse_paused
 from gitopsd.daemon.left_out import TriedInVain, in_backoff
 from gitopsd.daemon.letting_go import drop_those_that_left
 from gitopsd.daemon.lost import lost_workers
@@ -90,7 +90,7 @@ def reconcile(
         workspace.identity, deployed_branch(workspace).environment, deadline=deadline, on_wait=reporter.note
     ):
         deployed, head, desired = _desired(workspace, names)
-        refuse_paused(workspace.repository, deployed.branch.environment, head)
+        refuse_paused(workspace, head, deployed.branch.environment)
         reporter.begun(deployed)
         attempts = attempts_of(workspace, deployed.branch)
         if not names:

@@ -13,8 +13,9 @@ from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.daemon.deployment_record import find
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.pinning import PINNED_PARTS, pinned_source
-from gitopsd.daemon.planning import Planned, check_source, plan_version
+from gitopsd.daemon.planning import Planned, check_source
 from gitopsd.daemon.status import Deployed, open_deployed
+from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.environments import Environments
 from gitopsd.model.names import did_you_mean
@@ -86,7 +87,7 @@ def prepare_rollback(
         {"Rollback-To": target.id, "Restores": restored},
     )
     commit = write_commit(repository, tree, parent=branch.commit, message=message)
-    planned = plan_version(workspace, read_commit(repository, commit))
+    planned = plan_deployment(workspace, read_commit(repository, commit))
     return Rollback(
         deployment=number, branch=branch, commit=commit, planned=planned, pin=restored if pin is not None else ""
     )

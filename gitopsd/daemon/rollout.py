@@ -63,7 +63,7 @@ def roll_out(
         reporter.about_to_change(differences)
 
     fleet = read_fleet(workspace.repository, head.commit.tree)
-    failed_before = failed_last(workspace, branch, head)
+    failed_before = failed_last(workspace.repository, branch, head)
     known = [name for name in desired if name in fleet]
     tried = {name: release for name, release in desired.items() if name not in left_out}
     records = read_groups(workspace.repository, head.commit.tree)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gitopsd.daemon.brought import Brought, brought_by
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.workspace import Workspace
@@ -66,11 +67,15 @@ class Reverted(Struct, frozen=True, kw_only=True):
 
 
 class RolloutNote(Struct, frozen=True, kw_only=True):
-    """The note on a deployment's commit, oldest rollout first. `reverted`: workflow -> what was done about it."""
+    """The note on a deployment's commit, oldest rollout first. `reverted`: workflow -> what was done about it.
+
+    `brings` are the commits of the source branch that it was the first to have; None until its first rollout ends.
+    """
 
     format: int = 1
     rollouts: tuple[RolloutRecord, ...] = ()
     reverted: dict[str, Reverted] = field(default_factory=dict)
+    brings: Brought | None = None
 
 
 def record_rollout(
@@ -112,11 +117,14 @@ def record_rollout(
         interrupted=rollout.interrupted,
     )
 
+    deployment = head.deployment
+
     def add(present: bytes | None) -> Any:
         note = parse_note(present)
-        return replace(note, rollouts=_still_needed((*note.rollouts, record)))
+        brings = note.brings or brought_by(workspace.repository, deployment)
+        return replace(note, rollouts=_still_needed((*note.rollouts, record)), brings=brings)
 
-    update_note(workspace.repository, branch, workspace.remote, head.deployment.id, add)
+    update_note(workspace.repository, branch, workspace.remote, deployment.id, add)
 
 
 def _still_needed(rollouts: Sequence[RolloutRecord]) -> tuple[RolloutRecord, ...]:
@@ -132,12 +140,12 @@ def _still_needed(rollouts: Sequence[RolloutRecord]) -> tuple[RolloutRecord, ...
     return tuple(kept)
 
 
-def failed_last(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead) -> frozenset[str]:
+def failed_last(repository: Repository, branch: ArtifactBranch, head: ArtifactHead) -> frozenset[str]:
     """The workers on which the newest deployment failed, or was undone, when it was last tried there."""
     if head.deployment is None:
         return frozenset()
     last: dict[str, bool] = {}
-    for rollout in read_rollouts(workspace.repository, branch, head.deployment).rollouts:
+    for rollout in read_rollouts(repository, branch, head.deployment).rollouts:
         last |= {worker: False for worker in last if rollout.tried(worker) and worker not in rollout.errors}
         last |= dict.fromkeys(rollout.failed, True)
     return frozenset(worker for worker, failed in last.items() if failed)

@@ -18,6 +18,7 @@ from gitopsd.daemon.control import (
 )
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
+from gitopsd.daemon.holds import Hold, holds_of
 from gitopsd.daemon.left_out import TriedInVain, tried_in_vain, utc
 from gitopsd.daemon.lost import lost_workers
 from gitopsd.daemon.planning import deployed_branch
@@ -56,9 +57,9 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     """Release ids, or empty where there is none or it isn't known.
 
     In sync means reachable, without `error` (what a worker that refused said), and without `drift`. `cordon` is None
-    for a worker that takes jobs. `pause` and `quarantines`, by workflow, are the environment's, and so the same for all
-    workers. `unknown_secrets` are
-    those whose values can't be had here, each with the reason: whether the worker has the right ones isn't known.
+    for a worker that takes jobs. `pause`, `quarantines`, by workflow, and `holds`, whatever keeps new versions away,
+    are the environment's, and so the same for all workers. `unknown_secrets` are those whose values can't be had here,
+    each with the reason: whether the worker has the right ones isn't known.
     `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
     `failed_runs` are scheduled jobs whose last run failed, which is no drift.
     """
@@ -84,6 +85,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     rolled_back: RolledBack | None = None
     quarantines: Mapping[str, KnownQuarantine] = {}
     failed_runs: tuple[str, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 class Workload(Struct, frozen=True, kw_only=True):
@@ -267,6 +269,7 @@ class _Shown:
     cordons: Mapping[str, KnownCordon]
     pause: KnownPause | None
     quarantines: Mapping[str, KnownQuarantine]
+    holds: tuple[Hold, ...]
     unknown: Mapping[str, str]
     remembered: Mapping[str, Remembered]
     lost: Mapping[str, LostWorker]
@@ -281,6 +284,7 @@ def _shown(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, unk
         cordons=known_cordons(workspace.repository, head),
         pause=known_pause(workspace.repository, head),
         quarantines=known_quarantines(workspace.repository, head),
+        holds=holds_of(workspace, head, datetime.now(UTC)),
         unknown=unknown,
         remembered=attempts.known(),
         lost=lost_workers(workspace.repository, head),
@@ -311,6 +315,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         cordon=shown.cordons.get(worker),
         pause=shown.pause,
         quarantines=shown.quarantines,
+        holds=shown.holds,
         unknown_secrets=tuple(
             f"`{name}`: {shown.unknown[name]}"
             for name in sorted(secret_names(observed.desired))

@@ -41,6 +41,12 @@ class Pause(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """An environment to which nothing is applied."""
 
 
+class VersionHold(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """The version that an environment stays at: `commit` of the source branch, whatever its head is."""
+
+    commit: Digest
+
+
 class Quarantine(Decision, frozen=True, kw_only=True, omit_defaults=True):
     """A form of a workflow that isn't to run: `compiled` is its digest before placement.
 
@@ -57,13 +63,14 @@ class Quarantine(Decision, frozen=True, kw_only=True, omit_defaults=True):
 class ControlRecord(Struct, frozen=True, kw_only=True):
     """`control.json`, as far as this version knows it.
 
-    Worker -> its cordon; workflow -> its quarantine; and the environment's pause.
+    Worker -> its cordon; workflow -> its quarantine; the environment's pause, and the version that it is held at.
     """
 
     format: int = 1
     cordons: dict[str, Cordon] = field(default_factory=dict)
     quarantines: dict[Name, Quarantine] = field(default_factory=dict)
     pause: Pause | None = None
+    hold: VersionHold | None = None
 
     @property
     def drained(self) -> frozenset[str]:

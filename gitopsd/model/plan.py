@@ -17,6 +17,8 @@ Effect = Literal["start", "restart", "reload", "stop", "none"]
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+_MOST_RETURNING = 3
+
 
 class FileChange(Struct, frozen=True, kw_only=True):
     """One file of a job: its path in the release, and the unified diff of its text."""
@@ -71,11 +73,62 @@ class QuarantinedWorkflow(Struct, frozen=True, kw_only=True):
     left_out: dict[str, str] = {}
 
 
+class Returns(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which earlier deployments came to the same: `deployment` as a whole, 0 where none did.
+
+    Else `workflows`: those that changed back to an earlier form of theirs -> the newest deployment that had it.
+    """
+
+    deployment: int = 0
+    workflows: dict[str, int] = {}
+
+    @property
+    def words(self) -> str:
+        """For a heading or the subject of a commit; empty where nothing returns."""
+        if self.deployment:
+            return f"return to deployment {self.deployment}"
+        if len(self.workflows) > _MOST_RETURNING:
+            return f"{len(self.workflows)} workflows: return to earlier deployments"
+        by_number: dict[int, list[str]] = {}
+        for workflow, number in sorted(self.workflows.items()):
+            by_number.setdefault(number, []).append(workflow)
+        return "; ".join(f"{', '.join(names)}: return to deployment {number}" for number, names in by_number.items())
+
+
+class Upgrade(Struct, frozen=True, kw_only=True):
+    """What another version of gitopsd makes of the very version that is deployed; it is deployed first, by itself.
+
+    `before` and `after` are versions of gitopsd, the same two where only the runtime that ships in releases is another.
+    `tree` is the artifact tree that it commits. `problem` says why what is deployed can't be rendered anew: then the
+    upgrade comes with the new version, and nothing tells its changes apart. `held` says who has to ask for it.
+    """
+
+    before: str
+    after: str
+    tree: str = ""
+    changed_workers: tuple[str, ...] = ()
+    changes: tuple[JobChange, ...] = ()
+    problem: str = ""
+    held: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it is and how many jobs it restarts, in a sentence without its end."""
+        what = f"gitopsd's upgrade from {self.before} to {self.after}"
+        if self.before == self.after:
+            what = f"another runtime of gitopsd {self.after}"
+        if self.problem:
+            return f"{what} comes with this plan: {self.problem}"
+        count = sum(change.effect == "restart" for change in self.changes)
+        return f"{what}: {count} job{'' if count == 1 else 's'} would restart"
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """What applying a version would change; `tree` is the artifact tree that applying it commits.
 
     `changed_workers` are those whose releases change. `held` says why it must be confirmed; it is empty for most.
-    `quarantined` are the workflows whose jobs are not this version's.
+    `quarantined` are the workflows whose jobs are not this version's. `returns` names the deployments that it is a
+    return to. With an `upgrade` that comes first, everything else is what changes after it.
     """
 
     format: int = PLAN_FORMAT
@@ -87,6 +140,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     changed_workers: tuple[str, ...]
     changes: tuple[JobChange, ...]
     quarantined: tuple[QuarantinedWorkflow, ...] = ()
+    returns: Returns = Returns()
+    upgrade: Upgrade | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -37,8 +37,9 @@ class ArtifactBranch:
 class ArtifactCommit:
     """One commit of an artifact branch. `trailers` is None where it is no deployment (a cordon, say).
 
-    `subject` is the first line of its message, `author` as `Name <email>`, `time` in UTC. `compiled` tells what the
-    version that it is of came to before it was placed, `source_commit` which one that is; empty where it is of none.
+    `subject` is the first line of its message, `author` and `committer` as `Name <email>`, `time` in UTC. `compiled`
+    tells what the version that it is of came to before it was placed, `source_commit` which one that is; empty where
+    it is of none.
     """
 
     id: str
@@ -46,6 +47,7 @@ class ArtifactCommit:
     parent: str | None
     subject: str
     author: str
+    committer: str
     time: datetime
     trailers: DeploymentTrailers | None
     compiled: str = ""
@@ -90,13 +92,14 @@ def read_artifact_commit(repository: Repository, commit: str) -> ArtifactCommit:
     try:
         found = repository.git[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
         message = found.raw_message.decode("utf-8", "replace")
-        author = found.author
+        author, committer = found.author, found.committer
         return ArtifactCommit(
             id=str(found.id),
             tree=str(found.tree_id),
             parent=str(found.parent_ids[0]) if found.parent_ids else None,
             subject=message.lstrip("\n").split("\n", 1)[0],
             author=_text(author.raw_name) + " <" + _text(author.raw_email) + ">",
+            committer=_text(committer.raw_name) + " <" + _text(committer.raw_email) + ">",
             time=datetime.fromtimestamp(found.commit_time, UTC),
             trailers=parse_deployment(message),
             compiled=compiled_in(message),

@@ -5,10 +5,12 @@ import socket
 import time
 from dataclasses import dataclass
 
+import pygit2
+
 from gitopsd.model.trees import BuiltTree, GitObject, object_id
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.pack import check_present, write_objects
-from gitopsd.repo.repository import Repository
+from gitopsd.repo.repository import Repository, unreadable_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,16 @@ def identity_of(repository: Repository) -> Identity:
     return Identity(name=name or "gitopsd", email=email or f"gitopsd@{socket.gethostname() or 'localhost'}")
 
 
+def author_of(repository: Repository, commit: str) -> Identity:
+    """Who wrote a commit. Raises RepositoryError where it is missing or damaged."""
+    try:
+        author = repository.git[pygit2.Oid(hex=commit)].peel(pygit2.Commit).author
+        name, email = (raw or b"" for raw in (author.raw_name, author.raw_email))
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise unreadable_object(commit, str(error).strip("'\"")) from None
+    return Identity(name=name.decode("utf-8", "replace"), email=email.decode("utf-8", "replace"))
+
+
 def write_commit(
     repository: Repository,
     tree: BuiltTree,
@@ -36,15 +48,18 @@ def write_commit(
 ) -> str:
     """Store a commit of `tree` on top of `parent` and return its id. No ref points at it yet: `publish` does that.
 
-    `now` is in seconds since the epoch (default: the clock); the same arguments give the same id. Raises
-    RepositoryError when a graft of the tree is missing here, or the objects cannot be written.
+    `author` is who wrote what it is of; its committer is always whoever Git's configuration says we are. `now` is in
+    seconds since the epoch (default: the clock); the same arguments give the same id. Raises RepositoryError when a
+    graft of the tree is missing here, or the objects cannot be written.
     """
     check_present(repository, tree.grafts)
+    committer = identity_of(repository)
     data = commit_data(
         tree=tree.id,
         parent=parent,
         message=message,
-        author=author or identity_of(repository),
+        author=author or committer,
+        committer=committer,
         now=int(time.time()) if now is None else now,
     )
     commit = object_id("commit", data)
@@ -52,12 +67,16 @@ def write_commit(
     return commit
 
 
-def commit_data(*, tree: str, parent: str | None, message: str, author: Identity, now: int) -> bytes:
+def commit_data(
+    *, tree: str, parent: str | None, message: str, author: Identity, now: int, committer: Identity | None = None
+) -> bytes:
     """The bytes of a commit object; times are written in UTC."""
     if "\0" in message:
         raise RepositoryError("a commit message cannot hold a NUL")
-    who = f"{_clean(author.name) or 'gitopsd'} <{_clean(author.email)}> {now} +0000"
-    lines = [f"tree {tree}", *([f"parent {parent}"] if parent else []), f"author {who}", f"committer {who}"]
+    by, written = (
+        f"{_clean(who.name) or 'gitopsd'} <{_clean(who.email)}> {now} +0000" for who in (author, committer or author)
+    )
+    lines = [f"tree {tree}", *([f"parent {parent}"] if parent else []), f"author {by}", f"committer {written}"]
     return "\n".join([*lines, "", message]).encode("utf-8", "replace")
 
 

@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gitopsd.model.plan import Returns
 
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (\S(?:.*\S)?)")
 _SUBJECT_LENGTH = 100
 _NAMES = ("Deployment", "Source-Commit", "Environment", "Trigger", "Plan-Digest", "Renderer")
 _COMPILED = "Compiled"
+_RETURNS = "Returns-To"
+ROLLBACK = "Rollback-To"
+"""Of a commit of the source branch: what `gitopsd rollback` returns to with it."""
+
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -17,7 +23,8 @@ class DeploymentTrailers:
 
     `deployment` counts from 1. `source_commit` is 40 hex digits, and so is `compiled`, which tells what the version
     came to before it was placed; it may be empty. `trigger` is one of push, revert, rollback,
-    auto-revert, manual, lost, facts, secret, upgrade; a later version may know more.
+    auto-revert, manual, lost, facts, secret, upgrade; a later version may know more. `returns` says which earlier
+    deployments had the same.
     """
 
     deployment: int
@@ -27,6 +34,7 @@ class DeploymentTrailers:
     plan_digest: str
     renderer: str
     compiled: str = ""
+    returns: Returns = field(default_factory=Returns)
 
 
 def format_message(subject: str, trailers: Mapping[str, str]) -> str:
@@ -74,7 +82,8 @@ def deployment_message(subject: str, trailers: DeploymentTrailers) -> str:
         trailers.renderer,
     )
     named = dict(zip(_NAMES, values, strict=True))
-    return format_message(subject, named | ({_COMPILED: trailers.compiled} if trailers.compiled else {}))
+    optional = {_COMPILED: trailers.compiled, _RETURNS: _written(trailers.returns)}
+    return format_message(subject, named | {name: value for name, value in optional.items() if value})
 
 
 def parse_deployment(message: str) -> DeploymentTrailers | None:
@@ -96,6 +105,7 @@ def parse_deployment(message: str) -> DeploymentTrailers | None:
         plan_digest=found["Plan-Digest"],
         renderer=found["Renderer"],
         compiled=compiled,
+        returns=_returns(found.get(_RETURNS, "")),
     )
 
 
@@ -112,6 +122,20 @@ def compiled_in(message: str) -> str:
 def source_commit_in(message: str) -> str:
     """The same for `Source-Commit`."""
     return _object_id(message, "Source-Commit")
+
+
+def _written(returns: Returns) -> str:
+    """`7` for the whole of deployment 7, else `orders=7 alerts=3`."""
+    if returns.deployment:
+        return str(returns.deployment)
+    return " ".join(f"{workflow}={number}" for workflow, number in sorted(returns.workflows.items()))
+
+
+def _returns(text: str) -> Returns:
+    if re.fullmatch(r"[1-9][0-9]{0,9}", text):
+        return Returns(deployment=int(text))
+    found = re.findall(r"(?:^| )([a-z0-9-]{1,63})=([1-9][0-9]{0,9})(?= |$)", text)
+    return Returns(workflows={workflow: int(number) for workflow, number in found})
 
 
 def _object_id(message: str, name: str) -> str:

@@ -25,7 +25,9 @@ def test_a_deployment_is_shown_with_who_why_outcome_and_changes(deployed: Operat
     shown = deployed.run("show", "2").stdout
     assert "deployment 2 of local: Rotate" in shown
     assert f"source    {deployed.git('rev-parse', 'HEAD^')}" in shown
+    assert "by        Operator <operator@example.invalid>, deployed by gitopsd <" in shown
     assert "1 unreachable" in shown
+    assert "not well at 2" in shown
     assert "local-1: no connection to 127.0.0.1:9" in shown
     assert "~ update roundtrip.deliver.0: restarts" in shown
     assert '+      "rotate_seconds": 60' in shown
@@ -38,6 +40,12 @@ def test_a_deployment_is_named_by_its_commit_too_and_has_all_of_its_record_as_js
     assert (record["deployment"], record["commit"], record["trigger"]) == (2, commit, "manual")
     (rollout,) = record["rollouts"]
     assert rollout["errors"].keys() == {"local-1"}
+    (worker,) = record["workers"]
+    assert (worker["worker"], worker["outcome"], worker["at"]) == ("local-1", "failed", rollout["finished"])
+    assert "no connection" in worker["error"]
+    assert [one["subject"] for one in record["brings"]["commits"]] == ["Rotate"]
+    assert (record["author"], record["returns"]) == ("Operator <operator@example.invalid>", {})
+    assert deployed.run("show", "3", "--json").json["returns"] == {"deployment": 1}
     assert {change["job"]: change["action"] for change in record["changes"]["changes"]} == {
         "roundtrip.collect.0": "unchanged",
         "roundtrip.deliver.0": "update",

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitopsd.daemon.apply import _write
+from gitopsd.daemon.asked import Asked
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.daemon.writing import write_version
 from gitopsd.repo.artifacts import read_head
 from gitopsd.repo.repository import open_at
 from tests.repo.gitrepo import GitRepo
+
+BY_A_PERSON = Asked()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +33,14 @@ class Deployments:
         workspace = self.workspace(environment)
         return plan_version(workspace, workspace.source(revision))
 
-    def deploy(self, environment: str | None = None, revision: str = "HEAD") -> Planned:
+    def deploy(self, environment: str | None = None, revision: str = "HEAD", asked: Asked = BY_A_PERSON) -> Planned:
         """Planned, and committed to the artifact branch. A plan that changes nothing isn't committed."""
         workspace = self.workspace(environment)
         source = workspace.source(revision)
         planned = plan_version(workspace, source)
         head = planned.head
         if source.commit is not None and (head is None or head.commit.tree != planned.plan.tree):
-            _write(workspace, source.commit, planned)
+            write_version(workspace, planned, asked)
         return planned
 
     def placement(self, environment: str = "production") -> dict[str, str]:

@@ -108,8 +108,8 @@ def test_a_canary_that_failed_stays_failed_however_often_others_were_looked_at_s
     record(Rollout(results=(canary,), not_attempted=("edge-2", "edge-3"), failed=("edge-1",)), "edge-1", "edge-2")
     for _ in range(25):  # `reconcile`, while the canary is left out
         record(Rollout(not_attempted=("edge-2", "edge-3")), "edge-2", "edge-3")
-    assert failed_last(workspace, BRANCH, head) == {"edge-1"}
+    assert failed_last(workspace.repository, BRANCH, head) == {"edge-1"}
     assert head.deployment is not None
     assert len(read_rollouts(workspace.repository, BRANCH, head.deployment).rollouts) == 21
     record(Rollout(results=(WorkerResult(worker="edge-1", state="converged"),)), "edge-1")
-    assert failed_last(workspace, BRANCH, head) == frozenset()
+    assert failed_last(workspace.repository, BRANCH, head) == frozenset()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitopsd.daemon import lost as lost_module
+from gitopsd.daemon import planning as planning_module
+from gitopsd.daemon import upgrade as upgrade_module
 from gitopsd.daemon.attempts import Remembered
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.lost import (
@@ -22,6 +23,7 @@ from gitopsd.daemon.lost import (
 from gitopsd.model.artifacts import LostWorker
 from gitopsd.planner.lost import Absence, Instant
 from gitopsd.repo.artifacts import ArtifactHead, read_head
+from gitopsd.runner.bundle import runtime_files
 from tests.daemon.deployments import Deployments, deployments, environments, workflow
 from tests.daemon.three_machines import BRANCH, machines, record
 
@@ -130,8 +132,9 @@ def test_what_cannot_be_had_as_it_was_deployed_is_refused(
     repository: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = head_of(repository)
-    monkeypatch.setattr(lost_module, "__version__", "9.9.9")
-    with pytest.raises(ControllerError, match=r"rendered by gitopsd .* this is 9\.9\.9"):
+    for module in (planning_module, upgrade_module):
+        monkeypatch.setattr(module, "runtime_files", lambda: {**runtime_files(), "more.py": (b"", False)})
+    with pytest.raises(ControllerError, match=r"another runtime of gitopsd .* would restart; nothing is moved before"):
         lose(repository)
     monkeypatch.undo()
     repository.repo.git("checkout", "-q", "--orphan", "other")

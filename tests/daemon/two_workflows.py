@@ -72,6 +72,7 @@ def went(
             results.append(WorkerResult(worker=name, state="unreachable" if name in away else "converged"))
     rollout = Rollout(
         results=tuple(results),
+        failed=tuple(sorted(failed or {})),
         failed_jobs={result.worker: jobs for result in results if (jobs := jobs_that_failed(result))},
     )
     record_rollout(

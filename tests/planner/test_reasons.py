@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gitopsd.model.plan import Returns
 from gitopsd.planner.plan.job_document import JobDocument, read_document
 from gitopsd.planner.plan.reasons import Census, why_deleted
 from tests.planner.deployed import changed, changes_between, fleet_of, plan, render
@@ -155,7 +156,7 @@ def test_a_job_that_a_cordon_keeps_from_a_worker_says_so(decision: str, said: st
 def test_a_version_that_comes_back_takes_its_jobs_back() -> None:
     first = render(source(BASE, ROWS, {"edge-1": machine(1)}))
     second = render(source(BASE, ROWS, {"edge-2": machine(2)}), first)
-    found = changed(plan(second, first, returns=True))
+    found = changed(plan(second, first, returns=Returns(deployment=1)))
     assert {change.reason for change in found.values()} == {
         "this version was deployed before, and its jobs go back to where they were then"
     }

@@ -101,6 +101,11 @@ class Rendering:
         jobs = (job for workflow in self.workflows.values() for job in workflow.rendered.jobs)
         return {job.name: job.reason for job in jobs if job.reason}
 
+    @cached_property
+    def placement(self) -> Mapping[str, str]:
+        """Job -> worker."""
+        return {job.name: worker for worker, release in self.releases.items() for job in release.jobs}
+
     def schedules(self, workflow: str | None = None) -> dict[str, str]:
         """When each scheduled job runs, of one workflow or of all."""
         jobs = (job for release in self.releases.values() for job in release.jobs if workflow in {None, job.workflow})

@@ -3,18 +3,20 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
-from gitopsd.daemon.apply import Applied, commit_version
-from gitopsd.daemon.control import control_of, moment
+from gitopsd.daemon.asked import Asked
+from gitopsd.daemon.committing import Applied, commit_version
+from gitopsd.daemon.control import control_of
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.reporting import PlanEvents, Voice
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
-from gitopsd.daemon.errors import ControllerError, DiagnosticsError, HeldPlanError
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError
+from gitopsd.daemon.holds import HeldError, Hold, holds_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Decision
 from gitopsd.model.excerpt import format_diagnostics
@@ -24,6 +26,9 @@ from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.publish import fetch_artifacts
 
 Outcome = events.Refused | events.Held | events.Settled | events.Committed
+
+PUSHED = Asked(trigger="push")
+"""Nobody looks on."""
 
 _PLAN_SECONDS = 900.0
 _REST_SECONDS = 3600.0
@@ -93,10 +98,9 @@ class Deployer:
         control = control_of(workspace.repository, head)
         if situation == self._settled:
             return _until_next_end(control)
-        if control.pause is not None and not control.pause.has_expired(moment()):
-            pause = control.pause
-            reason = f"{self._branch.environment} is paused by {pause.owner} since {pause.since}: {pause.reason}"
-            self._held(source, reason, pause.until)
+        pause = next((one for one in holds_of(workspace, head, datetime.now(UTC)) if one.kind == "pause"), None)
+        if pause is not None:
+            self._held(source, pause)
             return _until_next_end(control)
         remaining = self._troubles.remaining(situation.version)
         if remaining > 0 and self._tried in {None, situation}:
@@ -108,12 +112,14 @@ class Deployer:
                 workspace,
                 lambda: read_commit(workspace.repository, source),
                 named=False,
+                asked=PUSHED,
                 reporter=PlanEvents(self._branch.environment, self._tell),
             )
-        except HeldPlanError as error:
-            self._settled = situation
-            self._held(source, f"{error.message}; `gitopsd apply --confirm-deletes` deploys it all the same")
-            return _until_next_end(control)
+        except HeldError as error:
+            if error.hold.kind in {"deletes", "upgrade"}:
+                self._settled = situation  # until a person confirms it, or something else is to be deployed
+            self._held(source, error.hold)
+            return min(_until_next_end(control), _seconds_until(error.hold.until))
         except (DiagnosticsError, RepositoryError, ControllerError) as error:
             return self._refused(source, situation.version, error)
         self._troubles.over()
@@ -139,8 +145,9 @@ class Deployer:
             workers=tuple(sorted(applied.planned.plan.changed_workers)),
         )
 
-    def _held(self, source: str, reason: str, until: str = "") -> None:
-        self._outcome(events.Held(**self._voice.here(), source=source, reasons=(reason,), until=until))
+    def _held(self, source: str, hold: Hold) -> None:
+        reason = "; ".join(part for part in (hold.sentence, hold.way_out) if part)
+        self._outcome(events.Held(**self._voice.here(), source=source, reasons=(reason,), until=hold.until))
 
     def _refused(self, source: str, version: str, error: DiagnosticsError | RepositoryError | ControllerError) -> float:
         """What doesn't compile comes to the same until something outside changes: a tag that a pin names, say."""
@@ -199,6 +206,12 @@ def _essence(event: Outcome | None) -> Outcome | None:
 def _until_next_end(control: ControlRecord) -> float:
     """Seconds until something that a person decided ends by the clock, which a commit must then say."""
     decisions: list[Decision] = [*control.cordons.values(), *control.quarantines.values()]
-    decisions += [control.pause] if control.pause is not None else []
-    ends = [datetime.fromisoformat(one.until).timestamp() for one in decisions if one.until]
-    return max(1.0, min([end - time.time() for end in ends], default=_REST_SECONDS))
+    decisions += [one for one in (control.pause, control.hold) if one is not None]
+    return min([_seconds_until(one.until) for one in decisions], default=_REST_SECONDS)
+
+
+def _seconds_until(moment: str) -> float:
+    """Until a Moment; some time where there is none. A second more, so that it is over by then."""
+    if not moment:
+        return _REST_SECONDS
+    return max(1.0, min(_REST_SECONDS, datetime.fromisoformat(moment).timestamp() + 1 - time.time()))

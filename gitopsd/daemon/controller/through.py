@@ -1,11 +1,13 @@
 """Apply and reconcile where a controller leads: it converges the workers, and this process tells how that goes."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from gitopsd.daemon.apply import Applied, PlanReporter, commit_version
+from gitopsd.daemon.asked import BY_A_PERSON, Asked
 from gitopsd.daemon.auto_revert import Reporter as RevertReporter
+from gitopsd.daemon.committing import Applied, PlanReporter, commit_version
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.client import ask
 from gitopsd.daemon.controller.protocol import Converge, Leader
@@ -46,24 +48,36 @@ def apply_through(
     named: bool,
     expected: Plan | None,
     reporter: ApplyReporter,
-    confirm_deletes: bool = False,
-    despite_pause: bool = False,
+    asked: Asked = BY_A_PERSON,
 ) -> Iterator[WorkerResult]:
     """As `apply_version`, but that the leader converges what was committed here. Raises as that does."""
-    applied = commit_version(
-        workspace,
-        read_source,
-        named=named,
-        expected=expected,
-        confirm_deletes=confirm_deletes,
-        despite_pause=despite_pause,
-        reporter=reporter,
+    commit = partial(
+        commit_version, workspace, read_source, named=named, expected=expected, asked=asked, reporter=reporter
     )
+    applied = commit()
+    well = yield from _converge(workspace, leader, applied, reporter)
+    if not applied.goes_on:
+        return
+    if not well:
+        reporter.note("gitopsd's upgrade did not end well, so no new version is deployed after it")
+        return
+    yield from _converge(workspace, leader, commit(upgraded=True), reporter)
+
+
+def _converge(
+    workspace: Workspace, leader: Leader, applied: Applied, reporter: ApplyReporter
+) -> Generator[WorkerResult, None, bool]:
+    """By the leader; gives whether no worker failed."""
     reporter.committed(applied)
     request = Converge(
         repository=leader.repository, environment=applied.branch.environment, head=applied.head.commit.id
     )
-    yield from _follow(workspace, leader, applied.branch, request, deployment=applied.deployment, reporter=reporter)
+    well = True
+    following = _follow(workspace, leader, applied.branch, request, deployment=applied.deployment, reporter=reporter)
+    for result in following:
+        well = well and result.state not in {"failed", "rolled-back"}
+        yield result
+    return well
 
 
 def reconcile_through(

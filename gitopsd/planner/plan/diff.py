@@ -9,7 +9,7 @@ import msgspec
 
 from gitopsd.compiler.render.release import RenderedRelease, Rendering
 from gitopsd.model.artifacts import ArtifactState
-from gitopsd.model.plan import JobChange, Plan, PlanInputs
+from gitopsd.model.plan import JobChange, Plan, PlanInputs, Returns
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import EXECUTABLE, FILE, TreeEntry, object_id
 from gitopsd.planner.plan.compare import Comparison
@@ -34,27 +34,28 @@ class ReleaseReader(Protocol):
 
 def make_plan(
     rendering: Rendering,
-    before: ReleaseReader,
+    before: ReleaseReader | Rendering,
     state: ArtifactState,
     inputs: PlanInputs,
     branch: str,
     *,
     moved_because: Mapping[str, str] | None = None,
     kept_away: Mapping[str, str] | None = None,
-    returns: bool = False,
+    returns: Returns | None = None,
 ) -> Plan:
-    """The plan whose application commits exactly `rendering`.
+    """The plan whose application commits exactly `rendering`, on top of what is committed or of another rendering.
 
     `moved_because` is what placing says of jobs that are elsewhere now, `kept_away` of those that a cordon keeps from a
-    worker; `returns`, whether it started from where an earlier deployment of the same source had them.
+    worker; `returns` names the deployments that placing began from where their jobs were.
     """
-    old_ids = before.release_ids()
-    new_ids = {worker: release.id for worker, release in rendering.releases.items()}
+    returns = returns or Returns()
+    old_ids = _release_ids(before)
+    new_ids = _release_ids(rendering)
     workers = sorted({*old_ids, *new_ids})
     changed = tuple(worker for worker in workers if old_ids.get(worker) != new_ids.get(worker))
     differs = frozenset(changed)
     comparison = Comparison(
-        old={worker: side_of(before.files(old_ids[worker]), before.blob) for worker in changed if worker in old_ids},
+        old={worker: _old_side(before, worker, old_ids[worker]) for worker in changed if worker in old_ids},
         new={
             worker: _new_side(rendering, rendering.releases[worker]) if worker in new_ids else no_side()
             for worker in changed
@@ -64,7 +65,7 @@ def make_plan(
         fleet=rendering.workers,
         moved_because=moved_because or {},
         kept_away=kept_away or {},
-        returns=returns,
+        returns=bool(returns.words),
         held=rendering.held,
     )
     held = _why_held(comparison, state.policy or PolicyRecord())
@@ -83,6 +84,7 @@ def make_plan(
         changed_workers=changed,
         changes=tuple(changes),
         quarantined=quarantined(rendering.held),
+        returns=returns,
     )
 
 
@@ -104,6 +106,18 @@ def _why_held(comparison: Comparison, policy: PolicyRecord) -> str:
         left_workflows=comparison.after.workflows,
         max_delete=policy.max_delete,
     )
+
+
+def _release_ids(of: ReleaseReader | Rendering) -> Mapping[str, str]:
+    if isinstance(of, Rendering):
+        return {worker: release.id for worker, release in of.releases.items()}
+    return of.release_ids()
+
+
+def _old_side(before: ReleaseReader | Rendering, worker: str, release: str) -> Side:
+    if isinstance(before, Rendering):
+        return _new_side(before, before.releases[worker])
+    return side_of(before.files(release), before.blob)
 
 
 def _new_side(rendering: Rendering, release: RenderedRelease) -> Side:
