@@ -327,7 +327,8 @@ def test_an_activation_of_the_same_release_by_another_controller_counts_as_ours(
     )
     run = run_of(fleet)
     assert changed(run) == Checking()
-    assert fleet.requests[-1]["token"] == "t2", "the other one may be gone: it is confirmed for it"
+    told = fleet.requests[-1]["token"]
+    assert told == "t2", "the other controller may be gone: it is confirmed in its place"
     assert result(run.check()).state == "converged"
 
 
