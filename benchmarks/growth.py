@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from benchmarks.plan_repository import change, commit, generate
-from gitopsd.daemon.apply import commit_version
+from gitopsd.daemon.asked import BY_A_PERSON
+from gitopsd.daemon.committing import commit_version
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import artifact_branch
@@ -79,7 +80,9 @@ def measure(path: Path, deployments: int, workflows: int) -> None:
 def deploy(workspace: Workspace) -> None:
     repository = workspace.repository
     source = resolve_commit(repository, "HEAD")
-    applied = commit_version(workspace, lambda: read_commit(repository, source), named=True, reporter=Quiet())
+    applied = commit_version(
+        workspace, lambda: read_commit(repository, source), named=True, asked=BY_A_PERSON, reporter=Quiet()
+    )
     record = {"rollouts": [{"counts": {"converged": 8, "in-sync": 992}, "started": str(time.time())}]}
     update_note(repository, BRANCH, None, applied.head.commit.id, lambda _: record)
 

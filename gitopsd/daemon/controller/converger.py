@@ -28,7 +28,8 @@ _SOONEST_SECONDS = 1.0
 class Converger:
     """The cycle of the thread that observes and changes workers.
 
-    `interval` is how many seconds lie between two looks at all workers. `stop` has a rollout end early.
+    `interval` is how many seconds lie between two looks at all workers. `stop` has a rollout end early, and
+    `converged` is called at the end of each cycle.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Converger:
         *,
         interval: Callable[[], float],
         stop: Callable[[], bool],
+        converged: Callable[[], None],
     ) -> None:
         self._branch = branch
         self._workspace = workspace
@@ -47,6 +49,7 @@ class Converger:
         self._tell = tell
         self._interval = interval
         self._stop = stop
+        self._converged = converged
         self.head = ""
         """The artifact head that workers are made equal to, or were, as far as that went."""
         self.cycles = 0
@@ -83,6 +86,7 @@ class Converger:
                 next=time.time() + wait,
             )
         )
+        self._converged()
         return wait
 
     def _read_head(self, workspace: Workspace) -> ArtifactHead | None:

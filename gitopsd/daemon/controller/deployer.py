@@ -78,6 +78,8 @@ class Deployer:
         self._tried: _Situation | None = None
         self.outcome: Outcome | None = None
         """What became of the newest version: Settled, Committed, Refused or Held."""
+        self.awaits_rollout = False
+        """Whether gitopsd's own upgrade has to be rolled out before the newest version can be deployed."""
 
     def cycle(self, taken: Taken, heart: Heart) -> float:
         del taken  # level-triggered: what is there counts, not who asked
@@ -116,6 +118,7 @@ class Deployer:
                 reporter=PlanEvents(self._branch.environment, self._tell),
             )
         except HeldError as error:
+            self.awaits_rollout = error.hold.kind == "rollout"
             if error.hold.kind in {"deletes", "upgrade"}:
                 self._settled = situation  # until a person confirms it, or something else is to be deployed
             self._held(source, error.hold)
@@ -123,7 +126,10 @@ class Deployer:
         except (DiagnosticsError, RepositoryError, ControllerError) as error:
             return self._refused(source, situation.version, error)
         self._troubles.over()
-        self._settled = _Situation(source=source, head=applied.head.commit.id, configuration=situation.configuration)
+        self.awaits_rollout = applied.goes_on
+        if not applied.goes_on:
+            head_now = applied.head.commit.id
+            self._settled = _Situation(source=source, head=head_now, configuration=situation.configuration)
         self._outcome(self._event_of(applied, source))
         if applied.committed:
             self._committed()

@@ -66,6 +66,7 @@ class EnvironmentLoops:
             self._hear,
             interval=around.interval,
             stop=lambda: self._ended or around.stop(),
+            converged=self._go_on,
         )
         self._loops = (
             Loop(f"deploy {name}", self.deployer.cycle, self.to_deploy, around.hearts),
@@ -90,6 +91,10 @@ class EnvironmentLoops:
         self.to_deploy.ask()
         if before[1] != head and head != self.converger.head:
             self.to_converge.ask()
+
+    def _go_on(self) -> None:
+        if self.deployer.awaits_rollout:
+            self.to_deploy.ask()
 
     def reread(self) -> None:
         """The configuration may be another one."""
