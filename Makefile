@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint fleet matrix lock clean
+.PHONY: demo test check lint fleet matrix soak lock clean
 
 demo: $(STAMP)  ## send a real file through a workflow on this machine
 	$(BIN)/gitopsd demo
@@ -17,6 +17,9 @@ fleet: $(STAMP)  ## only the tests on real systemd machines (as root); missing m
 
 matrix: $(STAMP)  ## every point of the crash matrix (as root, half an hour); writes docs/crash-matrix.md
 	GITOPSD_REQUIRE_FLEET=1 GITOPSD_FULL_MATRIX=1 $(BIN)/pytest -n 2 --dist loadfile -rP tests/crash
+
+soak: $(STAMP)  ## a daemon under pushes, faults and reverts for half an hour; prints what it takes over time
+	GITOPSD_SOAK_SECONDS=1800 $(BIN)/pytest -s --timeout 2700 tests/soak
 
 check: lint test  ## what is run before every landing
 
