@@ -1,5 +1,6 @@
 """`gitopsd hook`. What Git runs at each push comes through here, so nothing heavy is imported before it is needed."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -88,12 +89,12 @@ def remove(repo: str) -> None:
 @click.pass_obj
 def run(session: "Session", /, name: str, **settings: Any) -> int:
     """What the installed scripts call, in the repository's folder, with Git's lines on stdin."""
-    pushed = of_people(read_pushed(sys.stdin.buffer.read()))
-    if not pushed:
+    pushed = read_pushed(sys.stdin.buffer.read())
+    if not of_people(pushed):
         return 0
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr] # it is the real one
     chosen = _settings(session, **settings)
-    git_dir = Path.cwd()
+    git_dir = Path(os.environ.get("GIT_DIR", "")).absolute()  # Git runs these hooks there, and others may call us
     if cast("Hook", name) == "post-receive":
         from gitopsd.cli.hook_post_receive import follow_push  # noqa: PLC0415 - not for what controllers push
 

@@ -16,16 +16,11 @@ def show_changes(changes: Iterable[HookChange]) -> None:
 
 def show_settings(settings: HookSettings, doubts: Iterable[str]) -> None:
     """In sentences; what may keep the hooks from working goes to stderr."""
-    of = f" of {', '.join(settings.environments)}" if settings.environments else ""
-    if settings.enforces:
-        click.echo(
-            f"A push to the source branch is rejected where what it comes to{of} doesn't compile or is refused by"
-        )
-        click.echo(
-            "policy" + (", and may rewrite history." if settings.allow_rewrite else ", or where it rewrites history.")
-        )
-    else:
-        click.echo(f"A push to the source branch is told what it comes to{of}, and never rejected.")
+    environments = ", ".join(settings.environments) or "every environment"
+    click.echo(f"Each push to the source branch is judged for {environments}.")
+    rewrites = "" if settings.allow_rewrite else ", and what rewrites history"
+    rejected = f"what doesn't compile, what policy refuses{rewrites}" if settings.enforces else "nothing"
+    click.echo(f"Rejected is {rejected}.")
     unjudged = "rejected" if settings.enforces and settings.strict else "let through"
     click.echo(f"What can't be judged within {settings.plan_deadline:g} s is {unjudged}.")
     click.echo(f"Its deployment is shown for at most {settings.deadline:g} s, where a controller runs here.")

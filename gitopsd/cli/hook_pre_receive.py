@@ -11,7 +11,7 @@ from gitopsd.cli.remote_text import RemoteText
 from gitopsd.daemon.configuration import Configuration, read_configuration
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.hooks.bounded import Ended, run_bounded
-from gitopsd.daemon.hooks.pushes import BRANCHES, PushedRef
+from gitopsd.daemon.hooks.pushes import BRANCHES, PushedRef, of_people
 from gitopsd.daemon.hooks.settings import HookSettings
 from gitopsd.daemon.hooks.source_branch import source_branch_of
 from gitopsd.model.excerpt import format_diagnostics, printable
@@ -30,7 +30,8 @@ class PreReceive:
     def __init__(self, settings: HookSettings, git_dir: Path, pushed: tuple[PushedRef, ...]) -> None:
         self._settings = settings
         self._git_dir = git_dir
-        self._pushed = pushed
+        self._updates = {one.ref: one.new for one in pushed}
+        self._pushed = of_people(pushed)
         self._text = RemoteText()
         self._end = time.monotonic() + settings.plan_deadline
 
@@ -48,8 +49,7 @@ class PreReceive:
             return self._unjudged(_sentence(error))
 
     def _judged(self, configuration: Configuration, source_branch: str, folder: Path) -> bool:
-        updates = {one.ref: one.new for one in self._pushed}
-        refs = lay_out_incoming(folder, self._git_dir, updates)
+        refs = lay_out_incoming(folder, self._git_dir, self._updates)
         judge = Judge(
             folder=folder,
             git_dir=self._git_dir,

@@ -164,6 +164,27 @@ def test_a_pin_to_what_the_server_does_not_have_is_rejected(ada: Pusher) -> None
     assert "error[unknown-pin]" in ada.push("main", expect=1).remote  # without the tag
 
 
+def test_only_the_environments_that_were_chosen_are_judged(operator: Operator) -> None:
+    ada = pusher(operator, "--env", "local")
+    text = (operator.folder / "gitopsd.yaml").read_text()
+    ada.commit({"gitopsd.yaml": f"{text.rstrip()}\n  other: {{fleet: fleets/missing.yaml}}\n"})
+    assert "environment local," in ada.push("main").remote
+    operator.run("hook", "install", str(ada.bare))
+    ada.commit()
+    assert "fleets/missing.yaml" in ada.push("main", expect=1).remote
+
+
+def test_an_artifact_branch_that_cannot_be_read_is_nobodys_fault_who_pushes(operator: Operator, ada: Pusher) -> None:
+    operator.run("apply")
+    operator.git("checkout", "--quiet", "rendered/local")
+    operator.write({"policy.json": "{"})
+    operator.commit("Break the policy")
+    operator.git("checkout", "--quiet", "main")
+    pushed = ada.push("rendered/local", "main")
+    assert "error: policy.json on the artifact branch can't be read" in folded(pushed.remote)
+    assert "gitopsd: this push could not be judged it is let through" in folded(pushed.remote)
+
+
 def test_several_refs_at_once(ada: Pusher) -> None:
     ada.server("config", "receive.advertisePushOptions", "true")
     branches = [f"main:refs/heads/branch-{number}" for number in range(5)]

@@ -50,7 +50,7 @@ def install_hooks(location: str, settings: HookSettings) -> tuple[HookChange, ..
                 + shlex.join(hook_command(hook, settings)),
             )
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return tuple(_write(folder / hook, scripts[hook], present[hook]) for hook in HOOKS)
     except OSError as error:
         raise _not_written(folder, error) from None
