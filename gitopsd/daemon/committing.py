@@ -145,7 +145,7 @@ def _check(
     if expected is not None:
         (check_same_changes if moved else check_expected)(expected, planned.plan)
     try:
-        require_hold(workspace, commit, holds, asked, named=named)
+        require_hold(workspace, commit, planned.head, holds, asked, named=named)
     except NotTheHeadError as error:
         if expected is not None:
             raise StalePlanError(f"the plan is stale: {error.message}; nothing was applied", error.hint) from None
@@ -203,7 +203,7 @@ def _refuse_older(workspace: Workspace, commit: str, head: ArtifactHead | None) 
     if trailers is None or trailers.source_commit == commit:
         return
     deployed, number = trailers.source_commit, trailers.deployment
-    hint = f"bring this clone up to date, or name the version to go back to: `gitopsd apply {commit[:12]}`"
+    hint = f"bring this clone up to date, or say why to go back: `gitopsd apply {commit[:12]} --hold REASON`"
     if not workspace.repository.has(deployed):
         raise ControllerError(f"deployment {number} came from commit {deployed[:12]}, which is not in this clone", hint)
     if is_ancestor(workspace.repository, commit, deployed):

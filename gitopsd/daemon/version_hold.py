@@ -16,6 +16,7 @@ from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.repository import Repository
+from gitopsd.repo.revision import is_ancestor
 from gitopsd.repo.source import SourceTree
 
 
@@ -51,10 +52,19 @@ def hold_in_force(repository: Repository, head: ArtifactHead | None) -> KnownHol
     return None if hold is None or hold.expired else hold
 
 
-def require_hold(workspace: Workspace, commit: str, holds: Collection[Hold], asked: Asked, *, named: bool) -> None:
+def require_hold(
+    workspace: Workspace,
+    commit: str,
+    head: ArtifactHead | None,
+    holds: Collection[Hold],
+    asked: Asked,
+    *,
+    named: bool,
+) -> None:
     """Raises HeldError where a person is about to deploy what a hold keeps away, NotTheHeadError what would not stay.
 
-    That is another version than the source branch's head, unless it is to be kept.
+    That is another version than the source branch's head, or one older than the deployed one in a clone that is behind,
+    unless it is to be kept.
     """
     if not asked.by_person or asked.keep_at is not None:
         return
@@ -63,13 +73,25 @@ def require_hold(workspace: Workspace, commit: str, holds: Collection[Hold], ask
         if hold.commit != commit:
             raise HeldError(hold)
         return
-    newest = head_of_source(workspace) if named else None
-    if newest is not None and newest != commit:
+    why = _why_it_would_not_stay(workspace, commit, head) if named else ""
+    if why:
         raise NotTheHeadError(
-            f"{commit[:12]} is not the head of the source branch ({newest[:12]}), so the next deployment would undo it",
+            f"{commit[:12]} is {why}, so the next deployment would undo it",
             f"`gitopsd apply {commit[:12]} --hold REASON` keeps the environment at it until `gitopsd resume`; "
             "`gitopsd rollback` writes a revert instead",
         )
+
+
+def _why_it_would_not_stay(workspace: Workspace, commit: str, head: ArtifactHead | None) -> str:
+    newest = head_of_source(workspace)
+    if newest is not None and newest != commit:
+        return f"not the head of the source branch ({newest[:12]})"
+    trailers = head.deployment.trailers if head and head.deployment else None
+    if trailers is None or trailers.source_commit == commit or not workspace.repository.has(trailers.source_commit):
+        return ""
+    if is_ancestor(workspace.repository, commit, trailers.source_commit):
+        return f"older than {trailers.source_commit[:12]}, which deployment {trailers.deployment} came from"
+    return ""
 
 
 def keep_at(workspace: Workspace, branch: ArtifactBranch, commit: str, asked: Asked) -> str:

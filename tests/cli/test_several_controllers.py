@@ -40,7 +40,8 @@ def test_a_clone_that_is_behind_does_not_roll_the_fleet_back(operator: Operator,
     ran = other.run("apply", expect=1)
     assert "which is newer than" in ran.stderr
     assert other.git("ls-remote", "origin", "rendered/local").split()[0] == deployed
-    other.run("apply", "HEAD")  # asked for by name
+    assert "is older than" in other.run("apply", "HEAD", expect=1).stderr
+    other.run("apply", "HEAD", "--hold", "the newer one is bad")
     assert other.git("ls-remote", "origin", "rendered/local").split()[0] != deployed
 
 
