@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from gitopsd.daemon.asked import Asked
+from gitopsd.daemon.brought import brought_by
 from gitopsd.daemon.committing import Applied, commit_version
-from gitopsd.daemon.control import control_of
+from gitopsd.daemon.control import control_of, expired_parts
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.reporting import PlanEvents, Voice
@@ -98,7 +99,7 @@ class Deployer:
     def _deploy(self, workspace: Workspace, source: str, head: ArtifactHead | None) -> float:
         situation = _Situation(source=source, head=head.commit.id if head else "", configuration=self._generation())
         control = control_of(workspace.repository, head)
-        if situation == self._settled:
+        if situation == self._settled and not expired_parts(control):
             return _until_next_end(control)
         pause = next((one for one in holds_of(workspace, head, datetime.now(UTC)) if one.kind == "pause"), None)
         if pause is not None:
@@ -130,12 +131,26 @@ class Deployer:
         if not applied.goes_on:
             head_now = applied.head.commit.id
             self._settled = _Situation(source=source, head=head_now, configuration=situation.configuration)
-        self._outcome(self._event_of(applied, source))
+        self._succeeded(workspace, source, applied)
         if applied.committed:
             self._committed()
         return _until_next_end(control)
 
-    def _event_of(self, applied: Applied, source: str) -> events.Committed | events.Settled:
+    def _succeeded(self, workspace: Workspace, source: str, applied: Applied) -> None:
+        """Where a hold keeps the environment at another version, that is what became of the newest one."""
+        event = self._event_of(workspace, applied)
+        holds = holds_of(workspace, applied.head, datetime.now(UTC))
+        kept = next((one for one in holds if one.kind == "hold" and one.commit != source), None)
+        if kept is None:
+            self._outcome(event)
+            return
+        if isinstance(event, events.Committed):
+            self._tell(event)
+        self._held(source, kept)
+
+    def _event_of(self, workspace: Workspace, applied: Applied) -> events.Committed | events.Settled:
+        """Of the version that was deployed: the deployed one still, for an upgrade or where a hold keeps it."""
+        source = applied.planned.plan.inputs.source_commit
         head, deployment = applied.head.commit.id, applied.head.deployment
         trailers = deployment.trailers if deployment else None
         if deployment is None or trailers is None or not applied.committed or applied.planned.plan.is_empty:
@@ -149,6 +164,7 @@ class Deployer:
             subject=deployment.subject,
             author=deployment.author,
             workers=tuple(sorted(applied.planned.plan.changed_workers)),
+            superseded=tuple(one.commit for one in brought_by(workspace.repository, deployment).commits[1:]),
         )
 
     def _held(self, source: str, hold: Hold) -> None:

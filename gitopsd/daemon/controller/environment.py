@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.converger import Converger
 from gitopsd.daemon.controller.deployer import Deployer
 from gitopsd.daemon.controller.events import Listener as Tell
@@ -42,7 +41,6 @@ class EnvironmentLoops:
     def __init__(self, branch: ArtifactBranch, around: Surroundings) -> None:
         self.branch = branch
         name = branch.environment
-        self._tell = around.tell
         self._ended = False
         self._seen: tuple[str, str] | None = None
         self.to_deploy, self.to_converge = Requests(), Requests()
@@ -63,7 +61,7 @@ class EnvironmentLoops:
             branch,
             self._spaces[1],
             Troubles(around.repository, name, "converge"),
-            self._hear,
+            around.tell,
             interval=around.interval,
             stop=lambda: self._ended or around.stop(),
             converged=self._go_on,
@@ -72,12 +70,6 @@ class EnvironmentLoops:
             Loop(f"deploy {name}", self.deployer.cycle, self.to_deploy, around.hearts),
             Loop(f"converge {name}", self.converger.cycle, self.to_converge, around.hearts),
         )
-
-    def _hear(self, event: events.Event) -> None:
-        """Tells what the converger says. A version may have waited for the end of a rollout: it is looked at again."""
-        self._tell(event)
-        if isinstance(event, events.Converged) and isinstance(self.deployer.outcome, events.Held):
-            self.to_deploy.ask()
 
     def start(self) -> None:
         for loop in self._loops:

@@ -177,6 +177,8 @@ class _Way:
             case events.Refused(source=source) | events.Held(source=source) | events.Settled(source=source):
                 self._begun = self._begun or source == self._source
                 self.is_over = self._begun
+            case events.Committed(source=source, trigger="upgrade") if source != self._source:
+                pass  # of gitopsd itself: this version comes after it
             case events.Committed(source=source, deployment=deployment):
                 self._begun = self._begun or source == self._source
                 self._deployment = deployment
