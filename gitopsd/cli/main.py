@@ -14,6 +14,7 @@ from gitopsd import __version__
 from gitopsd.cli import exit_codes
 
 COMMANDS = {
+    "accept": ("gitopsd.cli.accept:accept", "Accept that the source branch's history was rewritten."),
     "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
     "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
     "daemon": ("gitopsd.cli.daemon:daemon", "Deploy what is pushed, and keep workers equal to it, until stopped."),

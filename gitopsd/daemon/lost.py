@@ -19,6 +19,7 @@ from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.trust.source_history import is_off_branch
 from gitopsd.daemon.upgrade import plan_deployment, renderer_before
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, LostWorker
@@ -208,6 +209,7 @@ def _write(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, pla
             plan_digest=planned.plan.digest,
             renderer=inputs.renderer,
             compiled=planned.compiled,
+            off_branch=is_off_branch(workspace, inputs.source_commit),
         ),
     )
 

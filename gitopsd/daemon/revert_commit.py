@@ -135,6 +135,7 @@ def _commit(
         plan_digest=plan_digest(inputs, reverted.tree.id),
         renderer=__version__,
         compiled=failed.trailers.compiled,  # what the version comes to is the same; what runs of it isn't
+        off_branch=failed.off_branch,
     )
     subject = f"Deployment {number}: {'; '.join(returns(name, one) for name, one in quarantines.items())}"
     commit = write_deployment(
