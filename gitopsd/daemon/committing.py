@@ -17,6 +17,7 @@ from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.signed_versions import refuse_unsigned
+from gitopsd.daemon.trust.heads import remember_rendered, tell_held
 from gitopsd.daemon.trust.source_history import refuse_other_history, remember_source
 from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.version_hold import Chosen, NotTheHeadError, chosen_version, keep_at, require_hold
@@ -94,6 +95,7 @@ def commit_version(
         following = planned.upgrade or planned
         if announced is None or not have_same_changes(announced, following.plan):
             reporter.planned(following)
+            tell_held(workspace, planned.branch, planned.head, reporter.note)
             announced = following.plan
         refuse_held(holds_of(workspace, planned.head, datetime.now(UTC), planned), asked)
         if not moved and keep_at(workspace, planned.branch, commit, asked):
@@ -116,6 +118,7 @@ def commit_version(
             head, committed = _head_at(workspace, written, head), True
         else:
             committed = False
+        remember_rendered(workspace, planned.branch, head.commit)
         if not goes_on:
             remember_source(workspace, planned.branch, commit, head)
         return Applied(

@@ -31,7 +31,11 @@ def write_version(workspace: Workspace, planned: Planned, asked: Asked) -> str:
     author = None if planned.upgrades_from else author_of(repository, source)
     if planned.plan.is_empty and head is not None:
         message = records_message(
-            subject, source_commit=source, compiled=planned.compiled, off_branch=is_off_branch(workspace, source)
+            subject,
+            source_commit=source,
+            compiled=planned.compiled,
+            renderer=planned.plan.inputs.renderer,
+            off_branch=is_off_branch(workspace, source),
         )
         commit = write_commit(repository, tree, parent=head.commit.id, message=message, author=author)
         update = RefUpdate(ref=branch.ref, new=commit, old=head.commit.id)

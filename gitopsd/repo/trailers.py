@@ -113,9 +113,9 @@ def parse_deployment(message: str) -> DeploymentTrailers | None:
     )
 
 
-def records_message(subject: str, *, source_commit: str, compiled: str, off_branch: bool = False) -> str:
+def records_message(subject: str, *, source_commit: str, compiled: str, renderer: str, off_branch: bool = False) -> str:
     """The commit message of an update of records that changes no release."""
-    named = {"Source-Commit": source_commit, _COMPILED: compiled}
+    named = {"Source-Commit": source_commit, "Renderer": renderer, _COMPILED: compiled}
     return format_message(f"Records for: {subject}", named | _off_branch(off_branch))
 
 
@@ -127,6 +127,11 @@ def compiled_in(message: str) -> str:
 def source_commit_in(message: str) -> str:
     """The same for `Source-Commit`."""
     return _object_id(message, "Source-Commit")
+
+
+def renderer_in(message: str) -> str:
+    """What `Renderer` says, of a deployment or of records; empty where there is none."""
+    return parse_trailers(message).get("Renderer", "")
 
 
 def is_off_branch(message: str) -> bool:

@@ -53,7 +53,10 @@ def remember_source(workspace: Workspace, branch: ArtifactBranch, commit: str, h
     if is_off_branch(workspace, commit):
         return
     accepted = control_of(workspace.repository, head).accepted
-    trust_memory(workspace, branch).keep_source(SeenSource(commit=commit, accepted=_fingerprint(accepted)))
+    seen = SeenSource(commit=commit, accepted=_fingerprint(accepted))
+    memory = trust_memory(workspace, branch)
+    if memory.source() != seen:
+        memory.keep_source(seen)
 
 
 def is_off_branch(workspace: Workspace, commit: str) -> bool:
