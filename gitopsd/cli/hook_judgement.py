@@ -18,6 +18,7 @@ from gitopsd.daemon.holds import holds_of
 from gitopsd.daemon.hooks.pushes import BRANCHES
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.signed_versions import refuse_unsigned
 from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.diagnostic import Diagnostic, Severity, has_errors
@@ -113,6 +114,7 @@ class Judge:
         self._show_plan(planned, most)
         self.text.say_all(hold_lines(holds_of(workspace, planned.head, datetime.now(UTC), planned)))
         try:
+            refuse_unsigned(workspace, source)
             refuse_what_cannot_run(planned.summaries)
         except ControllerError as error:
             self.text.say(f"error: {error.message}\n  hint: {error.hint}")

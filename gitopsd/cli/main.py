@@ -14,7 +14,9 @@ from gitopsd import __version__
 from gitopsd.cli import exit_codes
 
 COMMANDS = {
+    "accept": ("gitopsd.cli.accept:accept", "Accept that the source branch's history was rewritten."),
     "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
+    "audit": ("gitopsd.cli.audit:audit_command", "Check what is committed against what its source renders to."),
     "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
     "daemon": ("gitopsd.cli.daemon:daemon", "Deploy what is pushed, and keep workers equal to it, until stopped."),
     "demo": ("gitopsd.cli.demo:demo", "Send a real file through a workflow on this machine, end to end."),

@@ -18,11 +18,12 @@ from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.holds import holds_of
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.signed_versions import refuse_unsigned
 from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.version_hold import head_of_source
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
-from gitopsd.repo.source import FileContents
+from gitopsd.repo.source import FileContents, SourceTree
 
 
 @click.command()
@@ -47,6 +48,9 @@ def plan(
     if out is not None:
         write_aside(out, encode_plan(planned.plan))
     holds = holds_of(workspace, planned.head, datetime.now(UTC), planned)
+    refusal = _refusal(workspace, source, planned) if source.commit else ""
+    if refusal and (as_json or style != "text"):
+        click.echo(refusal, err=True)
     if as_json or style == "json":
         print_json({**msgspec.to_builtins(planned.plan), "holds": msgspec.to_builtins(holds)})
     elif style == "markdown":
@@ -61,8 +65,10 @@ def plan(
             click.echo(printable(line))
         if source.commit is None:
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
+        elif refusal:
+            click.echo(refusal)
         elif not (planned.plan.is_empty and planned.upgrade is None) and not holds:
-            click.echo(_next_step(session, planned, str(out or revision or ""), stays=_stays(workspace, source.commit)))
+            click.echo(_next_step(session, str(out or revision or ""), stays=_stays(workspace, source.commit)))
     changes = not planned.plan.is_empty or planned.upgrade is not None
     return exit_codes.CHANGES if detailed_exitcode and changes else 0
 
@@ -72,11 +78,17 @@ def _stays(workspace: Workspace, commit: str) -> bool:
     return head_of_source(workspace) in {None, commit}
 
 
-def _next_step(session: Session, planned: Planned, what: str, *, stays: bool) -> str:
+def _refusal(workspace: Workspace, source: SourceTree, planned: Planned) -> str:
+    """Why the version wouldn't be applied; empty where it would."""
     try:
+        refuse_unsigned(workspace, source)
         refuse_what_cannot_run(planned.summaries)
     except ControllerError as refusal:
         return f"`gitopsd apply` would refuse it: {refusal.message}."
+    return ""
+
+
+def _next_step(session: Session, what: str, *, stays: bool) -> str:
     environment = ["--env", session.environment] if session.environment else []
     command = shlex.join(["gitopsd", *environment, "apply", *([what] if what else [])])
     return f"`{command}{'' if stays else ' --hold REASON'}` makes it so."

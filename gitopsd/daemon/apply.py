@@ -49,9 +49,9 @@ def apply_version(
 
     `read_source` reads the version: under the lock, and again whenever another writer came first, so that the newest
     wins; what deploys by itself deploys the version that the environment is held at in its place. `named` says that a
-    person asked for this very version: else one that is older than what is deployed is refused. `expected` is a plan
-    that was shown: exactly that is applied, or StalePlanError says which input moved. `asked` says who wants it, and
-    in spite of what: HeldError says what holds it.
+    person asked for this very version: else one that is older than what is deployed, or doesn't follow it, is refused.
+    `expected` is a plan that was shown: exactly that is applied, or StalePlanError says which input moved. `asked` says
+    who wants it, and in spite of what: HeldError says what holds it.
     Where another version of gitopsd renders what is deployed to something else, that is a deployment of its own which
     is rolled out first; the version follows only where that went well.
     Committing takes no lock but compare-and-swap: a rollout of an older deployment that is under way ends as soon as it

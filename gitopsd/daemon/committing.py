@@ -16,6 +16,9 @@ from gitopsd.daemon.planning import Planned, branch_of
 from gitopsd.daemon.releases import target_of
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
+from gitopsd.daemon.signed_versions import refuse_unsigned
+from gitopsd.daemon.trust.heads import remember_rendered, tell_held
+from gitopsd.daemon.trust.source_history import refuse_other_history, remember_source
 from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.version_hold import Chosen, NotTheHeadError, chosen_version, keep_at, require_hold
 from gitopsd.daemon.workspace import Workspace
@@ -25,7 +28,6 @@ from gitopsd.model.plan import Plan
 from gitopsd.model.secret import SecretValue
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.errors import RefMovedError
-from gitopsd.repo.revision import is_ancestor
 from gitopsd.repo.source import SourceTree
 
 _ATTEMPTS = 5
@@ -86,12 +88,14 @@ def commit_version(
     for attempt in range(1, _ATTEMPTS + 1):
         started = time.monotonic()
         chosen = chosen_version(workspace, read_source, asked)
+        refuse_unsigned(workspace, chosen.source)
         planned = _plan(workspace, chosen.source, reporter, exactly=expected is not None)
         seconds = {"plan": time.monotonic() - started}
         commit = _check(workspace, chosen, planned, asked, named=named, expected=expected, moved=moved)
         following = planned.upgrade or planned
         if announced is None or not have_same_changes(announced, following.plan):
             reporter.planned(following)
+            tell_held(workspace, planned.branch, planned.head, reporter.note)
             announced = following.plan
         refuse_held(holds_of(workspace, planned.head, datetime.now(UTC), planned), asked)
         if not moved and keep_at(workspace, planned.branch, commit, asked):
@@ -114,6 +118,9 @@ def commit_version(
             head, committed = _head_at(workspace, written, head), True
         else:
             committed = False
+        remember_rendered(workspace, planned.branch, head.commit)
+        if not goes_on:
+            remember_source(workspace, planned.branch, commit, head)
         return Applied(
             planned=following,
             branch=planned.branch,
@@ -151,7 +158,7 @@ def _check(
             raise StalePlanError(f"the plan is stale: {error.message}; nothing was applied", error.hint) from None
         raise
     if not named and not chosen.held:
-        _refuse_older(workspace, commit, planned.head)
+        refuse_other_history(workspace, planned.branch, commit, planned.head)
     return commit
 
 
@@ -195,21 +202,6 @@ def _check_layouts(rendering: Rendering) -> None:
             problem = layout_problem(layout_of(target_of(worker, None, "")))
             if problem:
                 raise ControllerError(f"{worker.name}: {problem}", "nothing was committed")
-
-
-def _refuse_older(workspace: Workspace, commit: str, head: ArtifactHead | None) -> None:
-    """A version that others have gone past must be asked for by name: a clone that is behind would roll back."""
-    trailers = head.deployment.trailers if head and head.deployment else None
-    if trailers is None or trailers.source_commit == commit:
-        return
-    deployed, number = trailers.source_commit, trailers.deployment
-    hint = f"bring this clone up to date, or say why to go back: `gitopsd apply {commit[:12]} --hold REASON`"
-    if not workspace.repository.has(deployed):
-        raise ControllerError(f"deployment {number} came from commit {deployed[:12]}, which is not in this clone", hint)
-    if is_ancestor(workspace.repository, commit, deployed):
-        raise ControllerError(
-            f"deployment {number} came from commit {deployed[:12]}, which is newer than {commit[:12]}", hint
-        )
 
 
 def _head_at(workspace: Workspace, commit: str, before: ArtifactHead | None) -> ArtifactHead:

@@ -68,6 +68,12 @@ class WindowConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     groups: tuple[Name, ...] = ()
 
 
+class SigningConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The SSH key that signs what gitopsd commits."""
+
+    key: str | Credential
+
+
 class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the repository may ask for. A key narrows what the edition allows, and never widens it."""
 
@@ -82,6 +88,8 @@ class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     unit_settings: tuple[str, ...] | UnsetType = UNSET
     upgrades: Literal["auto", "hold"] = "auto"
     windows: tuple[WindowConfiguration, ...] = ()
+    signers: tuple[str, ...] | UnsetType = UNSET
+    controllers: tuple[str, ...] | UnsetType = UNSET
 
 
 class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +137,7 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     intervals: IntervalsConfiguration = field(default_factory=IntervalsConfiguration)
     listen: ListenConfiguration = field(default_factory=ListenConfiguration)
     ssh: SshConfiguration = field(default_factory=SshConfiguration)
+    signing: SigningConfiguration | UnsetType = UNSET
     secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
     policy: PolicyConfiguration | UnsetType = UNSET
     notify: tuple[NotifyConfiguration, ...] = ()

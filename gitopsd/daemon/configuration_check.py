@@ -58,6 +58,8 @@ def check_configuration(configuration: Configuration, document: Document) -> lis
         )  # fmt: skip
     if not isinstance(configuration.policy, UnsetType):
         found += _check_policy(configuration.policy, document)
+    if not isinstance(configuration.signing, UnsetType) and isinstance(configuration.signing.key, str):
+        found += _check_path(configuration.signing.key, document, ("signing", "key"))
     return list(in_order(found))
 
 
@@ -160,6 +162,10 @@ def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[D
                 yield _wrong(message, document, ("policy", "addresses", index), hint)
     if policy.windows:
         yield from _check_windows(policy.windows, document)
+    for key in ("signers", "controllers"):
+        listed = getattr(policy, key)
+        for index, path in enumerate(() if isinstance(listed, UnsetType) else listed):
+            yield from _check_path(path, document, ("policy", key, index))
     if not isinstance(policy.unit_settings, UnsetType):
         known = {**SETTINGS, **PRIVILEGES}
         for index, setting in enumerate(policy.unit_settings):
@@ -189,6 +195,11 @@ def _check_windows(windows: Sequence[WindowConfiguration], document: Document) -
         if not is_time_zone(window.time_zone):
             message = f"there is no time zone `{short(window.time_zone)}`"
             yield _wrong(message, document, (*way, "time_zone"), "write one of the IANA's, such as `Europe/Berlin`")
+
+
+def _check_path(path: str, document: Document, way: tuple[str | int, ...]) -> Iterator[Diagnostic]:
+    if not (path.startswith("/") and path.isprintable()):
+        yield _wrong(f"`{short(path)}` is not an absolute path", document, way, "write it from `/` on")
 
 
 def _network_problem(text: str) -> str:

@@ -149,7 +149,12 @@ def expired_parts(record: ControlRecord) -> tuple[str, ...]:
 def control_file(present: bytes | None, record: ControlRecord) -> bytes:
     """`control.json` as `record` has it. What a later version of gitopsd keeps there beside that stays as it is."""
     known = msgspec.json.decode(present or b"{}", type=dict[str, msgspec.Raw])
-    optional = {"quarantines": record.quarantines, "pause": record.pause, "hold": record.hold}
+    optional = {
+        "quarantines": record.quarantines,
+        "pause": record.pause,
+        "hold": record.hold,
+        "accepted": record.accepted,
+    }
     ours = {
         "format": record.format,
         "cordons": record.cordons,

@@ -19,13 +19,15 @@ from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.secrets.resolve import require_secrets
 from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.trust.heads import remember_rendered
+from gitopsd.daemon.trust.source_history import is_off_branch
 from gitopsd.daemon.upgrade import plan_deployment, renderer_before
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE, FactsRecord, LostWorker
 from gitopsd.model.not_json import NOT_JSON
 from gitopsd.planner.lost import Verdict, is_over, judge, local_spools
 from gitopsd.planner.plan.sides import side_of
-from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
+from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_artifact_commit, read_head
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.errors import RefMovedError
 from gitopsd.repo.publish import fetch_artifacts, write_deployment
@@ -147,7 +149,9 @@ def give_up(workspace: Workspace, branch: ArtifactBranch, lost: Mapping[str, Los
         refuse_what_cannot_run(planned.summaries)
         try:
             if planned.head == head:
-                _write(workspace, branch, head, planned, found)
+                written = _write(workspace, branch, head, planned, found)
+                if written:
+                    remember_rendered(workspace, branch, read_artifact_commit(workspace.repository, written))
                 return replace(found, head=read_head(workspace.repository, branch) or head)
         except RefMovedError:
             if attempt == _COMMIT_ATTEMPTS:
@@ -186,14 +190,15 @@ def lost_workers(repository: Repository, head: ArtifactHead | None) -> Mapping[s
     return read_facts(repository, head.commit.tree).lost if head else {}
 
 
-def _write(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, planned: Planned, found: GivenUp) -> None:
+def _write(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, planned: Planned, found: GivenUp) -> str:
+    """The id of the deployment; empty where records alone were committed."""
     names = ", ".join(found.workers)
     if found.deployment is None:
         commit_records(workspace, branch, lambda now: _lost_edit(workspace.repository, now or head, found.workers))
-        return
+        return ""
     inputs = planned.plan.inputs
     before = CommittedReleases(repository=workspace.repository, tree=head.commit.tree)
-    write_deployment(
+    return write_deployment(
         workspace.repository,
         branch,
         workspace.remote,
@@ -208,6 +213,7 @@ def _write(workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, pla
             plan_digest=planned.plan.digest,
             renderer=inputs.renderer,
             compiled=planned.compiled,
+            off_branch=is_off_branch(workspace, inputs.source_commit),
         ),
     )
 

@@ -137,14 +137,38 @@ def compile_version(
     Raises DiagnosticsError where the version doesn't compile, RepositoryError where Git fails.
     """
     pinned = pinned_source(workspace, source)
-    source = pinned.source
     front = check_source(pinned, workspace.environment, workspace.memory)
-    if front.linked is None:
-        raise ValueError("the source didn't link")
-    branch = artifact_branch(front.linked.name, front.branch)
+    branch = declared_branch(front)
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
     policy = published_policy(workspace.configuration)
+    return compile_against(workspace, pinned, front, head, policy=policy, facts=facts, after=after)
+
+
+def declared_branch(front: Front) -> ArtifactBranch:
+    """The artifact branch of the environment that was compiled."""
+    if front.linked is None:
+        raise ValueError("the source didn't link")
+    return artifact_branch(front.linked.name, front.branch)
+
+
+def compile_against(
+    workspace: Workspace,
+    pinned: PinnedSource,
+    front: Front,
+    head: ArtifactHead | None,
+    *,
+    policy: PolicyRecord | None,
+    facts: FactsRecord | None = None,
+    after: Rendering | None = None,
+) -> CompiledVersion:
+    """What `compile_version` does once the head is known, and the policy that is committed with the version, if any.
+
+    Nothing else takes part: who gives the same again gets the same tree.
+    """
+    if front.linked is None:
+        raise ValueError("the source didn't link")
+    source = pinned.source
     committed = read_state(workspace.repository, head, policy, workspace.memory, facts=facts)
     if after is not None:
         committed = replace(committed, placement=after.placement, fleet=after.workers)
@@ -173,7 +197,7 @@ def compile_version(
         linked=front.linked,
         compiled=compiled,
         rendering=compiled.rendering,
-        branch=branch,
+        branch=declared_branch(front),
         head=head,
         state=state,
         committed=committed.placement,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.trees import TREE, Graft, TreeFile, build_tree
+from gitopsd.model.trees import TREE, BuiltTree, Graft, TreeFile, build_tree
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, list_folder, read_head
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.errors import RefMovedError
@@ -63,13 +63,18 @@ def _commit(
     wanted = edit(head)
     if wanted is None:
         return ""
-    tree = build_tree(_edited(repository, head.commit.tree if head else None, wanted.files))
+    tree = edited_tree(repository, head.commit.tree if head else None, wanted.files)
     parent = head.commit.id if head else None
     commit = write_commit(repository, tree, parent=parent, message=_message(branch, wanted))
     publish(
         repository, [RefUpdate(ref=branch.ref, new=commit, old=parent)], workspace.remote, reason="gitopsd: records"
     )
     return commit
+
+
+def edited_tree(repository: Repository, tree: str | None, files: Mapping[str, bytes | None]) -> BuiltTree:
+    """A tree of the artifact branch with these edits, of a RecordsEdit."""
+    return build_tree(_edited(repository, tree, files))
 
 
 def _edited(repository: Repository, tree: str | None, files: Mapping[str, bytes | None]) -> dict[str, Graft | TreeFile]:

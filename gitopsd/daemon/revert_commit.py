@@ -17,10 +17,10 @@ from gitopsd.daemon.completed import Record
 from gitopsd.daemon.control import control_of, known_pause, moment, owner_of
 from gitopsd.daemon.held_workflows import Surroundings, hold
 from gitopsd.daemon.policy import published_policy
-from gitopsd.daemon.reverted_tree import reverted_tree
+from gitopsd.daemon.reverted_tree import RevertedTree, reverted_tree
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import WORKERS_FOLDER
-from gitopsd.model.control import Quarantine
+from gitopsd.model.control import ControlRecord, Quarantine
 from gitopsd.model.plan import PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import build_tree
@@ -56,7 +56,7 @@ class Revert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Chosen:
+class Returning:
     """A workflow to be reverted; `origin` is the deployment that it returns to, None where there is none."""
 
     quarantine: Quarantine
@@ -110,14 +110,8 @@ def _commit(
         return None
     quarantines = {name: one.quarantine for name, one in chosen.items()}
     control = control_of(repository, head)
-    reverted = reverted_tree(
-        repository,
-        head,
-        branch.environment,
-        _held(workspace, head, chosen),
-        control=replace(control, quarantines={**control.quarantines, **quarantines}),
-        runtime=_runtime(repository, head),
-    )
+    after = replace(control, quarantines={**control.quarantines, **quarantines})
+    reverted = revert_onto(workspace, branch, head, chosen, after)
     number = failed.trailers.deployment + 1
     source = failed.trailers.source_commit
     inputs = PlanInputs(
@@ -135,6 +129,7 @@ def _commit(
         plan_digest=plan_digest(inputs, reverted.tree.id),
         renderer=__version__,
         compiled=failed.trailers.compiled,  # what the version comes to is the same; what runs of it isn't
+        off_branch=failed.off_branch,
     )
     subject = f"Deployment {number}: {'; '.join(returns(name, one) for name, one in quarantines.items())}"
     commit = write_deployment(
@@ -147,6 +142,24 @@ def _commit(
         head=ArtifactHead(commit=written, deployment=written, root_commit=head.root_commit),
         quarantines=quarantines,
         workers=reverted.workers,
+    )
+
+
+def revert_onto(
+    workspace: Workspace,
+    branch: ArtifactBranch,
+    head: ArtifactHead,
+    chosen: Mapping[str, Returning],
+    control: ControlRecord,
+) -> RevertedTree:
+    """The head with these workflows as they return, and this `control.json`. Raises RepositoryError."""
+    return reverted_tree(
+        workspace.repository,
+        head,
+        branch.environment,
+        _held(workspace, head, chosen),
+        control=control,
+        runtime=_runtime(workspace.repository, head),
     )
 
 
@@ -163,13 +176,13 @@ def _chosen(
     head: ArtifactHead,
     failed_workflows: Mapping[str, str],
     note: Callable[[str], None],
-) -> dict[str, _Chosen]:
+) -> dict[str, Returning]:
     """Those of the workflows that have something else to return to than what failed."""
     repository, tree = workspace.repository, head.commit.tree
     number = head.deployment.trailers.deployment if head.deployment and head.deployment.trailers else 0
     record = Record(repository, branch, head)
     known = control_of(repository, head).quarantines
-    found: dict[str, _Chosen] = {}
+    found: dict[str, Returning] = {}
     for workflow, what in sorted(failed_workflows.items()):
         now = committed_workflow(repository, tree, workflow)
         if now is None:
@@ -194,11 +207,11 @@ def _chosen(
             failed=number,
             returns_to=completed.number if completed else 0,
         )
-        found[workflow] = _Chosen(quarantine=quarantine, origin=completed.commit if completed else None)
+        found[workflow] = Returning(quarantine=quarantine, origin=completed.commit if completed else None)
     return found
 
 
-def _held(workspace: Workspace, head: ArtifactHead, chosen: Mapping[str, _Chosen]) -> dict[str, HeldWorkflow]:
+def _held(workspace: Workspace, head: ArtifactHead, chosen: Mapping[str, Returning]) -> dict[str, HeldWorkflow]:
     repository, tree = workspace.repository, head.commit.tree
     control = control_of(repository, head)
     surroundings = Surroundings(

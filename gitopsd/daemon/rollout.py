@@ -15,6 +15,7 @@ from gitopsd.daemon.rollout_run import RolloutRun
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.secrets.handover import handover
 from gitopsd.daemon.superseding import NewerDeployment, number_of
+from gitopsd.daemon.trust.heads import require_good
 from gitopsd.daemon.worker_run import WorkerRun
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connection import WorkerConnection
@@ -53,7 +54,9 @@ def roll_out(
     all that the head has. `secrets`: the values that are known; a worker that needs another one fails. `settings` stand
     in for those of every group. `left_out`: workers of `desired` that aren't tried now, with what became of them the
     last time: canaries and budgets count them. To be called under the environment's lock.
+    Raises HeldHeadError where the head can't be trusted: every convergence passes here.
     """
+    require_good(workspace, branch, head)
     started = datetime.now(UTC)
     overwritten: dict[str, Differences] = {}
 
@@ -131,7 +134,8 @@ def compare_all(
     desired: Mapping[str, DesiredRelease],
     secrets: Mapping[str, SecretValue],
 ) -> Iterator[WorkerResult]:
-    """How every worker differs from what is desired, touching none."""
+    """How every worker differs from what is desired, touching none. Raises what `roll_out` would."""
+    require_good(workspace, branch, head)
     targets = deployed_targets(workspace, branch, head, desired)
     blobs = PayloadSource(workspace.repository)
 

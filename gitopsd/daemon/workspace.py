@@ -1,6 +1,6 @@
 """A repository with its remote and configuration: where every command starts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from gitopsd.daemon.configuration import Configuration, read_configuration, secr
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.daemon.secrets.environment import take_variables
+from gitopsd.daemon.signing import signer_of
 from gitopsd.daemon.ssh_identity import identities
 from gitopsd.repo.artifacts import ArtifactBranch
 from gitopsd.repo.commit_source import read_commit, source_id
@@ -83,6 +84,7 @@ def open_workspace(location: str | None, configuration_path: Path | None, enviro
     configuration = read_configuration(configuration_path)
     take_variables(secret_variables(configuration))
     repository = open_repository(location or _around(configuration), Path.cwd(), ssh_identity=_identity(configuration))
+    repository = replace(repository, signer=signer_of(configuration))
     return Workspace(
         repository=repository,
         remote=find_remote(repository),

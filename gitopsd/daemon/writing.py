@@ -5,6 +5,7 @@ from gitopsd.daemon.asked import Asked
 from gitopsd.daemon.deployed_version import deployed_version
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.trust.source_history import is_off_branch
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.plan import Returns
 from gitopsd.planner.trigger import Trigger, trigger_of
@@ -29,7 +30,13 @@ def write_version(workspace: Workspace, planned: Planned, asked: Asked) -> str:
     subject = read_artifact_commit(repository, source).subject
     author = None if planned.upgrades_from else author_of(repository, source)
     if planned.plan.is_empty and head is not None:
-        message = records_message(subject, source_commit=source, compiled=planned.compiled)
+        message = records_message(
+            subject,
+            source_commit=source,
+            compiled=planned.compiled,
+            renderer=planned.plan.inputs.renderer,
+            off_branch=is_off_branch(workspace, source),
+        )
         commit = write_commit(repository, tree, parent=head.commit.id, message=message, author=author)
         update = RefUpdate(ref=branch.ref, new=commit, old=head.commit.id)
         publish(repository, [update], workspace.remote, reason="gitopsd: records")
@@ -44,6 +51,7 @@ def write_version(workspace: Workspace, planned: Planned, asked: Asked) -> str:
         renderer=planned.plan.inputs.renderer,
         compiled=planned.compiled,
         returns=planned.plan.returns,
+        off_branch=is_off_branch(workspace, source),
     )
     return write_deployment(
         repository,

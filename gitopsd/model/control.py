@@ -60,10 +60,17 @@ class Quarantine(Decision, frozen=True, kw_only=True, omit_defaults=True):
     returns_to: Annotated[int, Meta(ge=0)] = 0
 
 
+class Acceptance(Decision, frozen=True, kw_only=True, omit_defaults=True):
+    """History of the source branch that a person accepted although it doesn't follow what was deployed."""
+
+    commit: Digest
+
+
 class ControlRecord(Struct, frozen=True, kw_only=True):
     """`control.json`, as far as this version knows it.
 
-    Worker -> its cordon; workflow -> its quarantine; the environment's pause, and the version that it is held at.
+    Worker -> its cordon; workflow -> its quarantine; the environment's pause, the version that it is held at, and the
+    last rewriting of the source branch that was accepted.
     """
 
     format: int = 1
@@ -71,6 +78,7 @@ class ControlRecord(Struct, frozen=True, kw_only=True):
     quarantines: dict[Name, Quarantine] = field(default_factory=dict)
     pause: Pause | None = None
     hold: VersionHold | None = None
+    accepted: Acceptance | None = None
 
     @property
     def drained(self) -> frozenset[str]:

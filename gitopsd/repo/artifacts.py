@@ -10,7 +10,14 @@ import pygit2
 from gitopsd.model.trees import TREE, TreeEntry, parse_tree
 from gitopsd.repo.errors import RepositoryError, UnknownDeploymentError
 from gitopsd.repo.repository import Repository, unreadable_object
-from gitopsd.repo.trailers import DeploymentTrailers, compiled_in, parse_deployment, source_commit_in
+from gitopsd.repo.trailers import (
+    DeploymentTrailers,
+    compiled_in,
+    is_off_branch,
+    parse_deployment,
+    renderer_in,
+    source_commit_in,
+)
 
 _MOST_ENTRIES = 100_000
 _LARGEST_RECORD = 64 << 20
@@ -39,7 +46,8 @@ class ArtifactCommit:
 
     `subject` is the first line of its message, `author` and `committer` as `Name <email>`, `time` in UTC. `compiled`
     tells what the version that it is of came to before it was placed, `source_commit` which one that is; empty where
-    it is of none.
+    it is of none. `renderer` is the version of gitopsd that rendered it. `off_branch`: a person named that version, and
+    it was not on the source branch.
     """
 
     id: str
@@ -52,6 +60,8 @@ class ArtifactCommit:
     trailers: DeploymentTrailers | None
     compiled: str = ""
     source_commit: str = ""
+    renderer: str = ""
+    off_branch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +114,8 @@ def read_artifact_commit(repository: Repository, commit: str) -> ArtifactCommit:
             trailers=parse_deployment(message),
             compiled=compiled_in(message),
             source_commit=source_commit_in(message),
+            renderer=renderer_in(message),
+            off_branch=is_off_branch(message),
         )
     except (KeyError, ValueError, OverflowError, pygit2.GitError) as error:
         raise unreadable_object(commit, str(error).strip("'\"")) from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pygit2
 
 from gitopsd.model.trees import BuiltTree, GitObject, object_id
+from gitopsd.repo.commit_signature import with_signature
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.pack import check_present, write_objects
 from gitopsd.repo.repository import Repository, unreadable_object
@@ -48,9 +49,10 @@ def write_commit(
 ) -> str:
     """Store a commit of `tree` on top of `parent` and return its id. No ref points at it yet: `publish` does that.
 
-    `author` is who wrote what it is of; its committer is always whoever Git's configuration says we are. `now` is in
-    seconds since the epoch (default: the clock); the same arguments give the same id. Raises RepositoryError when a
-    graft of the tree is missing here, or the objects cannot be written.
+    `author` is who wrote what it is of; its committer is always whoever Git's configuration says we are. It is signed
+    where the repository has a `signer`. `now` is in seconds since the epoch (default: the clock); the same arguments
+    give the same id, with a key that signs the same twice (ed25519). Raises RepositoryError when a graft of the tree is
+    missing here, it can't be signed, or the objects cannot be written.
     """
     check_present(repository, tree.grafts)
     committer = identity_of(repository)
@@ -62,6 +64,8 @@ def write_commit(
         committer=committer,
         now=int(time.time()) if now is None else now,
     )
+    if repository.signer is not None:
+        data = with_signature(data, repository.signer(data))
     commit = object_id("commit", data)
     write_objects(repository, {**tree.objects, commit: GitObject("commit", data)})
     return commit

@@ -1,15 +1,13 @@
 """The one place that runs `git`: argument lists only, a scrubbed environment, a deadline."""
 
-import contextlib
 import os
 import re
-import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitopsd.repo.errors import GitCommandError
+from gitopsd.repo.process import run_process
 
 # Everything else named GIT_* is dropped: a GIT_DIR or GIT_INDEX_FILE left over from a hook would point us elsewhere.
 _KEPT_GIT_VARIABLES = frozenset({
@@ -28,7 +26,6 @@ _OPTIONS = (
     "-c", "core.filesRefLockTimeout=2000",
 )  # fmt: skip
 
-_KILLED_DEADLINE = 5.0  # seconds for what was killed to be gone
 _USERINFO = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 
 
@@ -64,32 +61,24 @@ def run_git(
     command = ("git", *git_dir_option, *_OPTIONS, *arguments)
     shown = ("git", *(without_credentials(argument) for argument in arguments))
     try:
-        process = subprocess.Popen(
+        done = run_process(
             command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            environment=_scrubbed_environment(ssh_command) | dict(environment or {}),
             cwd=cwd,
-            env=_scrubbed_environment(ssh_command) | dict(environment or {}),
-            start_new_session=True,  # so that the deadline also reaches ssh and the remote helpers
+            stdin=stdin,
+            deadline=deadline,
         )
     except FileNotFoundError as error:
         raise GitCommandError(
             command=shown, exit_code=127, stdout="", stderr=str(error), hint="install git 2.30 or later"
         ) from None
-    try:
-        stdout, raw_stderr = process.communicate(stdin, timeout=deadline)
-    except subprocess.TimeoutExpired:
-        _kill_group(process)
-        raise GitCommandError(command=shown, exit_code=None, stdout="", stderr=f"killed after {deadline:g} s") from None
-    except BaseException:  # Ctrl-C must not leave a push running behind our back
-        _kill_group(process)
-        raise
-    stderr = without_credentials(raw_stderr.decode("utf-8", "replace"))
-    if process.returncode not in ok_exit_codes:
-        text = without_credentials(stdout.decode("utf-8", "replace"))
-        raise GitCommandError(command=shown, exit_code=process.returncode, stdout=text, stderr=stderr)
-    return GitResult(command=shown, exit_code=process.returncode, stdout=stdout, stderr=stderr)
+    if done.exit_code is None:
+        raise GitCommandError(command=shown, exit_code=None, stdout="", stderr=f"killed after {deadline:g} s")
+    stderr = without_credentials(done.stderr.decode("utf-8", "replace"))
+    if done.exit_code not in ok_exit_codes:
+        text = without_credentials(done.stdout.decode("utf-8", "replace"))
+        raise GitCommandError(command=shown, exit_code=done.exit_code, stdout=text, stderr=stderr)
+    return GitResult(command=shown, exit_code=done.exit_code, stdout=done.stdout, stderr=stderr)
 
 
 def without_credentials(text: str) -> str:
@@ -111,15 +100,3 @@ def _scrubbed_environment(ssh_command: str | None) -> dict[str, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",  # libgit2 ignores refs/replace; both must see the same objects
         "GIT_OPTIONAL_LOCKS": "0",
     }
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    try:
-        process.communicate(timeout=_KILLED_DEADLINE)
-    except subprocess.TimeoutExpired:
-        # a process that left the group (a shared ssh connection, say) may hold the pipes open; we are done with them
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()

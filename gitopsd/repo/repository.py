@@ -1,7 +1,7 @@
 """Opening a repository, and reading single objects of it."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -54,7 +54,8 @@ class Repository:
     `git_dir` is the folder of objects and refs, shared by all linked work trees. `work_tree` is None for a bare one.
     `identity` is the same for every spelling of its location. `branch_prefix` is where people's branches are:
     `refs/heads/`, or `refs/remotes/origin/` in our cached clone of a URL. `git_environment` is what `git` needs beyond
-    the repository's own configuration to reach its remote; it may hold credentials. One thread at a time.
+    the repository's own configuration to reach its remote; it may hold credentials. `signer` gives the armored
+    signature of a commit that is written here; None where none are signed. One thread at a time.
     """
 
     git: pygit2.Repository
@@ -63,6 +64,7 @@ class Repository:
     identity: str
     branch_prefix: str = "refs/heads/"
     git_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    signer: Callable[[bytes], bytes] | None = field(default=None, repr=False, compare=False)
     _known: _KnownObjects = field(default_factory=_KnownObjects, repr=False, compare=False)
 
     def read(self, object_id: str, kind: ObjectKind) -> bytes:

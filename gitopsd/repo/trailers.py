@@ -10,6 +10,7 @@ _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (\S(?:.*\S)?)")
 _SUBJECT_LENGTH = 100
 _NAMES = ("Deployment", "Source-Commit", "Environment", "Trigger", "Plan-Digest", "Renderer")
 _COMPILED = "Compiled"
+_OFF_BRANCH = "Off-Branch"
 _RETURNS = "Returns-To"
 ROLLBACK = "Rollback-To"
 """Of a commit of the source branch: what `gitopsd rollback` returns to with it."""
@@ -24,7 +25,7 @@ class DeploymentTrailers:
     `deployment` counts from 1. `source_commit` is 40 hex digits, and so is `compiled`, which tells what the version
     came to before it was placed; it may be empty. `trigger` is one of push, revert, rollback,
     auto-revert, manual, lost, facts, secret, upgrade; a later version may know more. `returns` says which earlier
-    deployments had the same.
+    deployments had the same. `off_branch`: the version is not on the source branch; a person named it.
     """
 
     deployment: int
@@ -35,6 +36,7 @@ class DeploymentTrailers:
     renderer: str
     compiled: str = ""
     returns: Returns = field(default_factory=Returns)
+    off_branch: bool = False
 
 
 def format_message(subject: str, trailers: Mapping[str, str]) -> str:
@@ -83,7 +85,8 @@ def deployment_message(subject: str, trailers: DeploymentTrailers) -> str:
     )
     named = dict(zip(_NAMES, values, strict=True))
     optional = {_COMPILED: trailers.compiled, _RETURNS: _written(trailers.returns)}
-    return format_message(subject, named | {name: value for name, value in optional.items() if value})
+    present = {name: value for name, value in optional.items() if value}
+    return format_message(subject, named | present | _off_branch(trailers.off_branch))
 
 
 def parse_deployment(message: str) -> DeploymentTrailers | None:
@@ -106,12 +109,14 @@ def parse_deployment(message: str) -> DeploymentTrailers | None:
         renderer=found["Renderer"],
         compiled=compiled,
         returns=_returns(found.get(_RETURNS, "")),
+        off_branch=is_off_branch(message),
     )
 
 
-def records_message(subject: str, *, source_commit: str, compiled: str) -> str:
+def records_message(subject: str, *, source_commit: str, compiled: str, renderer: str, off_branch: bool = False) -> str:
     """The commit message of an update of records that changes no release."""
-    return format_message(f"Records for: {subject}", {"Source-Commit": source_commit, _COMPILED: compiled})
+    named = {"Source-Commit": source_commit, "Renderer": renderer, _COMPILED: compiled}
+    return format_message(f"Records for: {subject}", named | _off_branch(off_branch))
 
 
 def compiled_in(message: str) -> str:
@@ -122,6 +127,20 @@ def compiled_in(message: str) -> str:
 def source_commit_in(message: str) -> str:
     """The same for `Source-Commit`."""
     return _object_id(message, "Source-Commit")
+
+
+def renderer_in(message: str) -> str:
+    """What `Renderer` says, of a deployment or of records; empty where there is none."""
+    return parse_trailers(message).get("Renderer", "")
+
+
+def is_off_branch(message: str) -> bool:
+    """What `Off-Branch` says, of a deployment or of records."""
+    return _OFF_BRANCH in parse_trailers(message)
+
+
+def _off_branch(yes: bool) -> dict[str, str]:
+    return {_OFF_BRANCH: "yes"} if yes else {}
 
 
 def _written(returns: Returns) -> str:

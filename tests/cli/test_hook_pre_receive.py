@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.pushing import SERVER, Pusher, folded, pusher
 from tests.operator import Operator
+from tests.ssh_keys import SshKey, allow, make_key, signing_options
 
 WORKFLOW = "workflows/roundtrip.yaml"
 PINNED = """\
@@ -24,6 +25,15 @@ def ada(operator: Operator) -> Pusher:
 
 def pin(ada: Pusher, name: str) -> str:
     return ada.commit({"gitopsd.yaml": PINNED.format(pin=name)})
+
+
+def signed_only(ada: Pusher, folder: Path) -> SshKey:
+    """Installs the hook for an operator who wants versions signed, by the key that is given."""
+    key = make_key(folder, "ada")
+    configuration = folder / "signed.yaml"
+    configuration.write_text(f"policy: {{signers: [{allow(folder / 'signers', ('ada', '', key))}]}}\n")
+    ada.operator.run("--config", str(configuration), "hook", "install", str(ada.bare))
+    return key
 
 
 def many_workflows(operator: Operator, count: int) -> dict[str, str]:
@@ -43,6 +53,16 @@ def test_the_first_push_into_an_empty_repository_shows_its_plan(ada: Pusher) -> 
     assert "\nPlan: 2 create." in pushed.remote
     plan = pushed.remote.partition("gitopsd: not deployed")[0]  # the rest has a path that may be as long as it likes
     assert max(map(len, plan.split("\n"))) < 80 - len("remote: ")
+
+
+def test_a_version_that_is_not_signed_is_rejected_where_it_has_to_be(ada: Pusher, tmp_path: Path) -> None:
+    key = signed_only(ada, tmp_path)
+    pushed = ada.push("main", expect=1)
+    assert "is not signed" in folded(pushed.remote)
+    ada.operator.git(*signing_options(key), "-c", "user.name=Ada", "-c", "user.email=ada@example.org",
+                     "commit", "--quiet", "--amend", "--no-edit", "-S")  # fmt: skip
+    ada.push("main")
+    assert ada.head() == ada.operator.git("rev-parse", "main")
 
 
 def test_a_version_that_does_not_compile_is_rejected_and_leaves_nothing_behind(ada: Pusher) -> None:

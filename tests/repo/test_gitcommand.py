@@ -90,7 +90,7 @@ def test_arguments_are_never_a_shell(tmp_path: Path) -> None:
 def test_a_process_that_left_the_group_cannot_hold_us_up(
     source: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitopsd.repo.gitcommand._KILLED_DEADLINE", 0.2)
+    monkeypatch.setattr("gitopsd.repo.process._KILLED_DEADLINE", 0.2)
     mark = tmp_path / "mark"
     source.git("config", "alias.leave", f"!setsid sh -c 'sleep 8; touch {mark}' & sleep 60")
     with pytest.raises(GitCommandError):

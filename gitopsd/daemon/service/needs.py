@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
+from gitopsd.daemon.signing import listed_controllers, listed_signers
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.location import looks_like_url
 
@@ -60,6 +61,10 @@ def _files(configuration: Configuration) -> Iterator[Path]:
     identity = configuration.ssh.identity
     if isinstance(identity, str) and identity:
         yield Path(identity)
+    if not isinstance(configuration.signing, UnsetType) and isinstance(configuration.signing.key, str):
+        yield Path(configuration.signing.key)
+    yield from listed_signers(configuration) or ()
+    yield from listed_controllers(configuration) or ()
     secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
     sources: list[SecretConfiguration | NotifyUrl] = [*secrets.values(), *(one.url for one in configuration.notify)]
     for source in sources:
