@@ -15,7 +15,7 @@ from tests.operator import eventually
 CONFIGURATION = """\
 repository: {repository}
 ssh: {{identity: {{credential: ssh_identity}}}}
-intervals: {{poll: 5s, reconcile: {reconcile}}}
+intervals: {{poll: 1s, reconcile: {reconcile}}}
 listen: {{metrics: "127.0.0.1:9464"}}
 """
 SERVE = """\
