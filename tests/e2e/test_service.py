@@ -15,7 +15,7 @@ from tests.operator import eventually
 CONFIGURATION = """\
 repository: {repository}
 ssh: {{identity: {{credential: ssh_identity}}}}
-intervals: {{poll: 5s, reconcile: {reconcile}}}
+intervals: {{poll: 1s, reconcile: {reconcile}}}
 listen: {{metrics: "127.0.0.1:9464"}}
 """
 SERVE = """\
@@ -23,7 +23,8 @@ import os, pathlib, socket, sys, time
 said = pathlib.Path(os.environ["STATE_DIRECTORY"], "started")
 with said.open("a") as file:
     file.write(sys.argv[1] + "\\n")
-time.sleep(float(sys.argv[2]))
+while sys.argv[2] == "wait" and not os.path.exists("/srv/go-" + sys.argv[1]):
+    time.sleep(0.05)
 server = socket.create_server(("127.0.0.1", 7001))
 while True:
     connection, _ = server.accept()
@@ -34,9 +35,9 @@ FILES = {
     "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
     "blueprints/serve.yaml": """\
 blueprint: serve
-params: {version: {type: string}, delay: {type: string}}
+params: {version: {type: string}, when: {type: string}}
 job:
-  exec: [python3, files/serve.py, "${{ params.version }}", "${{ params.delay }}"]
+  exec: [python3, files/serve.py, "${{ params.version }}", "${{ params.when }}"]
   files: {serve.py: {from: files/serve.py}}
   ready: {tcp: 7001}
 """,
@@ -47,8 +48,9 @@ job:
 STARTED = "/var/lib/gitopsd/state/shop.serve.0/started"
 
 
-def serve(version: str, delay: str = "0") -> dict[str, str]:
-    step = f'{{use: blueprints/serve, with: {{version: "{version}", delay: "{delay}"}}, place: {{group: all}}}}'
+def serve(version: str, when: str = "now") -> dict[str, str]:
+    """A version of the job: that serves at once, or `wait`s until it may."""
+    step = f'{{use: blueprints/serve, with: {{version: "{version}", when: "{when}"}}, place: {{group: all}}}}'
     return {"workflows/shop.yaml": f"workflow: shop\nsteps:\n  serve: {step}\n"}
 
 
@@ -68,6 +70,9 @@ class Site:
         """What the worker's job answers with; empty while it doesn't."""
         script = "import socket; print(socket.create_connection(('127.0.0.1', 7001), 5).recv(99).decode())"
         return self.worker.run(["python3", "-c", script], check=False).stdout.strip()
+
+    def let(self, version: str) -> None:
+        self.worker.run(["touch", f"/srv/go-{version}"])
 
     def started(self) -> list[str]:
         """The versions that the job was started with."""
@@ -165,7 +170,7 @@ def test_a_reload_reads_the_configuration_again_and_a_bad_one_changes_nothing(si
 
 def test_it_stops_by_itself_while_a_rollout_is_on_and_goes_on_afterwards(site: Site) -> None:
     controller = site.controller
-    controller.push("Serve three, after a while", serve("three", delay="6"))
+    controller.push("Serve three, when it may", serve("three", "wait"))
     eventually("the rollout waits for the job", lambda: site.started()[-1:] == ["three"])
     controller.machine.run(["systemctl", "stop", "gitopsd"], timeout=60)
     shown = controller.service("Result", "ExecMainStatus", "ActiveState")
@@ -173,6 +178,7 @@ def test_it_stops_by_itself_while_a_rollout_is_on_and_goes_on_afterwards(site: S
     ends = [str(one["MESSAGE"]) for one in controller.journal("GITOPSD_EVENT=rollout-ended")]
     assert "interrupted" in ends[-1]
     controller.machine.run(["systemctl", "start", "gitopsd"], timeout=60)
+    site.let("three")
     eventually("the worker serves it", lambda: site.serving() == "three")
     assert site.started().count("three") == 1
 
@@ -193,11 +199,12 @@ def test_one_that_hangs_is_killed_and_comes_back(site: Site) -> None:
 
 def test_a_power_cut_in_the_middle_of_a_rollout_is_made_up_for_by_itself(site: Site) -> None:
     controller = site.controller
-    source = controller.push("Serve four, after a while", serve("four", delay="6"))
+    source = controller.push("Serve four, when it may", serve("four", "wait"))
     eventually("the worker begins", lambda: site.started()[-1:] == ["four"])
     controller.machine.power_off()
     controller.machine.boot()
     eventually("the service is back", lambda: controller.service("ActiveState")["ActiveState"] == "active")
+    site.let("four")
     eventually("the worker serves it", lambda: site.serving() == "four")
     eventually("its end is recorded", lambda: recorded(site, source) in ({"in-sync": 1}, {"converged": 1}))
     assert site.started().count("four") == 1

@@ -8,6 +8,7 @@ import hashlib
 import re
 import shutil
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +23,17 @@ ENVIRONMENT = "/opt/pipx/venvs/gitopsd"
 COMMAND = "/usr/local/bin/gitopsd"
 PROJECT = Path(__file__).parents[2]
 
+_KEPT_SECONDS = 2 * 86_400.0
 _CHROOT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 
 
 def controller_image() -> Path:
     """The image's folder, made first if need be (half a minute); safe as `base_image` is."""
-    return building(cache_folder() / f"{_key()}-controller", _fill)
+    wanted = cache_folder() / f"{_key()}-controller"
+    for image in cache_folder().glob("*-controller"):  # each change of the lock file makes another one
+        if image != wanted and time.time() - image.stat().st_mtime > _KEPT_SECONDS:
+            shutil.rmtree(image, ignore_errors=True)
+    return building(wanted, _fill)
 
 
 def build_wheel(folder: Path) -> Path:
