@@ -63,7 +63,7 @@ class NewerDeployment:
 
     def _follow_remote(self, *, at_once: bool) -> None:
         remote = self._workspace.remote
-        if remote is None:
+        if remote is None or remote.away:
             return
         if at_once:
             self._answers.append(self._ask(remote))

@@ -79,11 +79,21 @@ def _identity(configuration: Configuration) -> str:
         return ""
 
 
-def open_workspace(location: str | None, configuration_path: Path | None, environment: str | None) -> Workspace:
-    """Raises RepositoryError or DiagnosticsError."""
+def open_workspace(
+    location: str | None, configuration_path: Path | None, environment: str | None, *, may_be_away: bool = False
+) -> Workspace:
+    """`may_be_away`: of a repository elsewhere, what was fetched before will do where it can't be reached.
+
+    Raises RepositoryError or DiagnosticsError.
+    """
     configuration = read_configuration(configuration_path)
     take_variables(secret_variables(configuration))
-    repository = open_repository(location or _around(configuration), Path.cwd(), ssh_identity=_identity(configuration))
+    repository = open_repository(
+        location or _around(configuration),
+        Path.cwd(),
+        ssh_identity=_identity(configuration),
+        may_be_away=may_be_away,
+    )
     repository = replace(repository, signer=signer_of(configuration))
     return Workspace(
         repository=repository,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from gitopsd.repo.errors import GitCommandError, RepositoryError
+from gitopsd.repo.errors import GitCommandError, RemoteUnreachableError, RepositoryError
 from gitopsd.repo.gitcommand import GitResult, run_git
 from gitopsd.repo.location import RemoteUrl
 from gitopsd.repo.lock import host_lock
@@ -20,12 +20,15 @@ _WAY_OUT = "set XDG_CACHE_HOME to a folder of your own"
 _REFSPECS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
 
-def open_cached_clone(url: RemoteUrl, *, ssh_identity: str = "", deadline: float = 300.0) -> Repository:
+def open_cached_clone(
+    url: RemoteUrl, *, ssh_identity: str = "", may_be_away: bool = False, deadline: float = 300.0
+) -> Repository:
     """The cached clone of `url`, made if needed and fetched, opened.
 
     The remote's branches are under refs/remotes/origin/, HEAD included; local branches are only those that gitopsd
-    follows. `ssh_identity` is the path of a private key that is tried first. `deadline` in seconds, for each step.
-    Raises RepositoryError, a RemoteError among them.
+    follows. `ssh_identity` is the path of a private key that is tried first. `may_be_away`: where the remote can't be
+    reached, what was fetched before will do. `deadline` in seconds, for each step. Raises RepositoryError, a
+    RemoteError among them.
     """
     folder = _cache_folder() / f"{sha256(url.canonical.encode()).hexdigest()[:32]}.git"
     environment = _credentials(url) | _ssh(ssh_identity)
@@ -38,7 +41,9 @@ def open_cached_clone(url: RemoteUrl, *, ssh_identity: str = "", deadline: float
         try:
             _fetch(folder, environment, deadline)
         except GitCommandError as error:
-            raise explain_failure(error, url.canonical) from error
+            failure = explain_failure(error, url.canonical)
+            if not may_be_away or not isinstance(failure, RemoteUnreachableError):
+                raise failure from error
     try:
         repository = open_at(folder)
     except RepositoryError as error:

@@ -27,7 +27,7 @@ def fetch_artifacts(
     One round trip when nothing is new. Raises DivergedError when the local side has commits that the remote lacks
     (nothing is changed then), or a RemoteError.
     """
-    if remote is None:
+    if remote is None or remote.away:
         return
     refs = (branch.ref, branch.notes_ref)
     theirs = list_remote(repository, remote, refs, deadline=deadline)

@@ -36,10 +36,14 @@ _LOST_RACE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A remote of a repository: its name in Git's configuration, and its canonical identity."""
+    """A remote of a repository: its name in Git's configuration, and its canonical identity.
+
+    `away`: it couldn't be reached a moment ago and isn't asked; what is here of it counts, and nothing can be written.
+    """
 
     name: str
     identity: str
+    away: bool = False
 
 
 def find_remote(repository: Repository, name: str = "origin") -> Remote | None:
@@ -69,6 +73,7 @@ def list_remote(
 
     Raises a RemoteError.
     """
+    _refuse_away(remote)
     result = _run_network(repository, remote, ["ls-remote", "--quiet", remote.name, *patterns], deadline)
     lines = (line.split("\t", 1) for line in result.stdout.decode("utf-8", "replace").splitlines() if "\t" in line)
     return {ref: object_id for object_id, ref in lines}
@@ -79,6 +84,7 @@ def fetch(repository: Repository, remote: Remote, refspecs: Sequence[str], *, de
 
     Several processes may fetch into one repository: one that loses the race for a ref tries again, five times at most.
     """
+    _refuse_away(remote)
     options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--recurse-submodules=no", "--refmap="]
     for attempt in range(1, _FETCH_ATTEMPTS + 1):
         try:
@@ -99,6 +105,7 @@ def push(repository: Repository, remote: Remote, updates: Sequence[RefUpdate], *
     moved meanwhile, RemoteRejectedError when the server said no, RemoteUnreachableError when the outcome is unknown,
     RemoteAuthenticationError.
     """
+    _refuse_away(remote)
     options = ["--porcelain", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"]
     if len(updates) > 1:
         options.append("--atomic")
@@ -127,6 +134,14 @@ def tracking_ref(remote: Remote, ref: str) -> str:
         if ref.startswith(prefix):
             return f"{mirror}{remote.name}/{ref.removeprefix(prefix)}"
     raise ValueError(f"{ref} is neither a branch nor notes")
+
+
+def _refuse_away(remote: Remote) -> None:
+    if remote.away:
+        raise RemoteUnreachableError(
+            f"{remote.identity} could not be reached a moment ago, and isn't asked now",
+            "check the address and the network",
+        )
 
 
 def _run_network(repository: Repository, remote: Remote, arguments: list[str], deadline: float) -> GitResult:

@@ -125,7 +125,9 @@ class Repository:
             return None
 
 
-def open_repository(location: str | None, cwd: Path, *, ssh_identity: str = "") -> Repository:
+def open_repository(
+    location: str | None, cwd: Path, *, ssh_identity: str = "", may_be_away: bool = False
+) -> Repository:
     """The repository at `location` (a path or URL), or the one around `cwd` when that is None.
 
     A URL is served from a cached bare clone, fetched first; over SSH with that key, before those that `ssh` tries by
@@ -135,7 +137,7 @@ def open_repository(location: str | None, cwd: Path, *, ssh_identity: str = "") 
     if location is not None and looks_like_url(location):
         from gitopsd.repo.cache import open_cached_clone  # noqa: PLC0415 - it opens the clone through this module
 
-        return open_cached_clone(parse_url(location), ssh_identity=ssh_identity)
+        return open_cached_clone(parse_url(location), ssh_identity=ssh_identity, may_be_away=may_be_away)
     if location is None:
         found = discover(cwd)
         if found is None:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from gitopsd.daemon.attempts import attempts_of
 from gitopsd.daemon.control import known_pause
@@ -15,13 +16,14 @@ from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.reconcile import reconcile
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
-from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.errors import RemoteUnreachableError, RepositoryError
 from gitopsd.repo.publish import fetch_artifacts
 
 _LOCK_SECONDS = 300.0
 _QUIET_SECONDS = 600.0
 """The longest that a cycle says nothing: the lock, a fetch, a note that is pushed."""
 
+_FETCH_SECONDS = 60.0
 _SOONEST_SECONDS = 1.0
 
 
@@ -52,6 +54,7 @@ class Converger:
         self._converged = converged
         self.head = ""
         """The artifact head that workers are made equal to, or were, as far as that went."""
+        self._alone = False
         self.cycles = 0
         self.problem = self.hint = ""
         """What kept the last cycle from being done, or empty."""
@@ -62,8 +65,8 @@ class Converger:
             problem = hint = ""
             wait = self._interval() * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
             try:
-                workspace = self._workspace()
-                head = self._read_head(workspace)
+                workspace = self._brought_up_to_date(self._workspace(), reporter)
+                head = read_head(workspace.repository, self._branch)
                 if head is not None and not self._is_paused(workspace, head, reporter):
                     self.head = head.commit.id
                     self._converge(workspace, taken, reporter)
@@ -89,9 +92,19 @@ class Converger:
         self._converged()
         return wait
 
-    def _read_head(self, workspace: Workspace) -> ArtifactHead | None:
-        fetch_artifacts(workspace.repository, self._branch, workspace.remote)
-        return read_head(workspace.repository, self._branch)
+    def _brought_up_to_date(self, workspace: Workspace, reporter: RolloutEvents) -> Workspace:
+        """A repository that is away keeps no worker from being healed; what comes of that can't be recorded then."""
+        try:
+            fetch_artifacts(workspace.repository, self._branch, workspace.remote, deadline=_FETCH_SECONDS)
+        except RemoteUnreachableError as error:
+            if workspace.remote is None or workspace.repository.ref(self._branch.ref) is None:
+                raise
+            if not self._alone:
+                reporter.warn(f"{error.message}: workers are kept equal to what was deployed last")
+            self._alone = True
+            return replace(workspace, remote=replace(workspace.remote, away=True))
+        self._alone = False
+        return workspace
 
     def _is_paused(self, workspace: Workspace, head: ArtifactHead, reporter: RolloutEvents) -> bool:
         """Nothing is applied or healed then; that is no trouble."""

@@ -18,7 +18,7 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import format_diagnostics
 from gitopsd.repo.artifacts import ArtifactBranch, artifact_branch, history, read_file
 from gitopsd.repo.commit_source import commit_tree
-from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.errors import RemoteUnreachableError, RepositoryError
 from gitopsd.repo.look import look
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.revision import default_branch
@@ -83,6 +83,7 @@ class Looker:
             with heart.allowed(3 * _NETWORK_SECONDS):
                 seen = self._look()
         except (RepositoryError, ControllerError) as error:
+            self._begin_with_what_is_here(error)
             trouble = self._troubles.add("", error.message, error.hint)
             self._tell(
                 LookFailed(
@@ -104,18 +105,29 @@ class Looker:
         self._found(seen)
         return self._poll() * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
-    def _look(self) -> Seen:
+    def _begin_with_what_is_here(self, error: RepositoryError | ControllerError) -> None:
+        """A remote that is away at the start keeps nobody from looking after what was deployed before."""
+        if self._seen is not None or not isinstance(error, RemoteUnreachableError):
+            return
+        try:
+            self._seen = self._look(with_remote=False)
+        except (RepositoryError, ControllerError):
+            return  # nothing was ever fetched: then there is nothing to look after either
+        self._found(self._seen)
+
+    def _look(self, *, with_remote: bool = True) -> Seen:
         workspace = self._workspace()
+        remote = workspace.remote if with_remote else None
         repository = workspace.repository
         branch = workspace.configuration.source_branch or default_branch(repository)
         known = self._seen.environments if self._seen else {}
         refs = {one.ref: name for name, one in known.items()}
-        positions = look(repository, workspace.remote, branch, refs, deadline=_NETWORK_SECONDS)
+        positions = look(repository, remote, branch, refs, deadline=_NETWORK_SECONDS)
         if self._seen is None or positions.source != self._seen.source:
             known = self._environments(repository, positions.source) or known
             if known.keys() - set(refs.values()):
                 refs = {one.ref: name for name, one in known.items()}
-                positions = look(repository, workspace.remote, branch, refs, deadline=_NETWORK_SECONDS)
+                positions = look(repository, remote, branch, refs, deadline=_NETWORK_SECONDS)
         return Seen(
             source=positions.source,
             environments=known,

@@ -212,3 +212,22 @@ def test_a_clone_that_is_named_by_url_is_followed_by_polling(site: Site) -> None
         change(site, "orders", RUNS + "# from afar\n")
         wait_for_deployment(site, 2)
         assert "controller: process" in other.run("status").stdout
+
+
+def test_a_repository_that_is_away_keeps_nothing_from_being_healed_nor_a_daemon_from_starting(site: Site) -> None:
+    site.configure(repository=f"file://{site.bare}")
+    away = site.bare.with_suffix(".away")
+    with daemon(site):
+        wait_for_deployment(site, 1)
+    site.bare.rename(away)
+    with daemon(site):
+        eventually("it leads all the same", lambda: bool(site.state().get("environments")))
+        released = site.operator.home / "state/gitopsd"
+        edited = next(path for path in released.rglob("current/jobs/orders.main.0/files/run"))
+        edited.chmod(0o755)
+        edited.write_text("#!/bin/sh\nexec sleep 2000\n")
+        eventually("the edit by hand is undone", lambda: edited.read_text() == RUNS)
+        assert site.state()["problem"], "that the repository is away is said"
+        away.rename(site.bare)
+        change(site, "orders", RUNS + "# after it came back\n")
+        wait_for_deployment(site, 2)
