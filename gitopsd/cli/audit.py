@@ -65,5 +65,5 @@ def _show(found: Sequence[AuditedCommit]) -> None:
             paths = f": {', '.join(one.paths)}" if one.paths else ""
             signature = one.signature or f"is signed by {one.signed_by}"
             click.echo()
-            click.echo(printable(f"commit {one.commit[:12]} by {one.author} {one.why}{paths}; it {signature}"))
+            click.echo(printable(f"commit {one.commit[:12]} by {one.committer} {one.why}{paths}; it {signature}"))
             click.echo(one.diff, nl=False)

@@ -104,14 +104,16 @@ def test_a_version_that_a_person_names_deploys_and_the_branch_goes_on_after_it(a
     away.git("checkout", "-q", "-b", "topic", f"{first}~1")
     other = _change(away, "/srv/topic")
     away.git("checkout", "-q", "main")
-    away.run("apply", "topic", expect=4)
+    away.run("apply", "topic", "--hold", "tried out", expect=4)
     assert _deployed(away) == other
     assert "Off-Branch: yes" in away.git("log", "-1", "--format=%B", "rendered/local")
+    away.run("resume")
     away.run("apply", expect=4)
     assert _deployed(away) == first
     rewritten = _rewritten(away, "/srv/b")
-    away.run("apply", rewritten[:12], expect=4)
+    away.run("apply", rewritten[:12], "--hold", "meant", expect=4)
     assert _deployed(away) == rewritten
+    away.run("resume")
     _change(away, "/srv/c")
     away.run("apply", expect=4)
 

@@ -58,7 +58,7 @@ def test_a_credential_of_systemd_holds_the_key(away: Operator, tmp_path: Path) -
     allowed = allow(tmp_path / "allowed", ("controller", "", key))
     operator = _configured(away, signing={"key": {"credential": "signing-key"}})
     ran = operator.run("worker", "cordon", "local-1", "--reason", "looked at", expect=1)
-    assert "systemd gave this process none" in ran.stderr
+    assert "was not given the credential signing-key" in ran.stderr
     before = operator.git("rev-parse", "rendered/local")
     given = replace(operator, variables={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     given.run("worker", "cordon", "local-1", "--reason", "looked at")

@@ -24,7 +24,7 @@ class AuditedCommit(Struct, frozen=True, kw_only=True):
     deployment: int
     source_commit: str
     renderer: str
-    author: str
+    committer: str
     time: str
     subject: str
     finding: Finding
@@ -62,7 +62,7 @@ def _audited(workspace: Workspace, deployed: Deployed, commit: ArtifactCommit) -
         deployment=commit.trailers.deployment if commit.trailers else 0,
         source_commit=commit.source_commit,
         renderer=commit.renderer,
-        author=commit.author,
+        committer=commit.committer,
         time=commit.time.isoformat(timespec="seconds"),
         subject=commit.subject,
         finding=found.finding,

@@ -146,7 +146,7 @@ def _sentence(branch: ArtifactBranch, head: ArtifactHead, held: Held) -> str:
     where = "the head" if commit.id == head.commit.id else "a commit that the head builds on"
     paths = f": {', '.join(found.paths)}" if found.paths else ""
     return printable(
-        f"{where} of {branch.name} can't be trusted: commit {commit.id[:12]} by {commit.author} ({commit.subject}) "
+        f"{where} of {branch.name} can't be trusted: commit {commit.id[:12]} by {commit.committer} ({commit.subject}) "
         f"{held.why}{paths}"
     )
 
