@@ -10,7 +10,7 @@ import msgspec
 from gitopsd.daemon.asked import Asked
 from gitopsd.daemon.brought import brought_by
 from gitopsd.daemon.committing import Applied, commit_version
-from gitopsd.daemon.control import control_of, expired_parts
+from gitopsd.daemon.control import control_of, expired_parts, moment
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.reporting import PlanEvents, Voice
@@ -226,14 +226,18 @@ def _essence(event: Outcome | None) -> Outcome | None:
 
 
 def _until_next_end(control: ControlRecord) -> float:
-    """Seconds until something that a person decided ends by the clock, which a commit must then say."""
+    """Seconds until something that a person decided ends by the clock, which a commit must then say.
+
+    What is over already isn't waited for: where it still stands, a pause keeps that commit away.
+    """
     decisions: list[Decision] = [*control.cordons.values(), *control.quarantines.values()]
     decisions += [one for one in (control.pause, control.hold) if one is not None]
-    return min([_seconds_until(one.until) for one in decisions], default=_REST_SECONDS)
+    now = moment()
+    return min([_seconds_until(one.until) for one in decisions if not one.has_expired(now)], default=_REST_SECONDS)
 
 
-def _seconds_until(moment: str) -> float:
+def _seconds_until(end: str) -> float:
     """Until a Moment; some time where there is none. A second more, so that it is over by then."""
-    if not moment:
+    if not end:
         return _REST_SECONDS
-    return max(1.0, min(_REST_SECONDS, datetime.fromisoformat(moment).timestamp() + 1 - time.time()))
+    return max(1.0, min(_REST_SECONDS, datetime.fromisoformat(end).timestamp() + 1 - time.time()))
