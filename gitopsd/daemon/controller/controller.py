@@ -183,7 +183,7 @@ class Controller:
                 gone.end()
                 self._leaving.append(gone)
             for name, branch in seen.environments.items():
-                if name not in self._environments and all(one.branch != branch for one in self._leaving):
+                if name not in self._environments and all(one.branch.environment != name for one in self._leaving):
                     loops = self._environments[name] = EnvironmentLoops(branch, self._surroundings(looker))
                     loops.start()
             for name, loops in self._environments.items():
