@@ -187,7 +187,7 @@ class Controller:
                     loops = self._environments[name] = EnvironmentLoops(branch, self._surroundings(looker))
                     loops.start()
             for name, loops in self._environments.items():
-                loops.seen(seen.source, seen.heads.get(name, ""))
+                loops.seen(seen.source, seen.heads.get(name, ""), seen.pins.get(name, ""))
 
     def _surroundings(self, looker: Looker) -> Surroundings:
         return Surroundings(
@@ -196,6 +196,7 @@ class Controller:
             open_workers=self._settings.open_workers,
             generation=lambda: self._generation,
             newest=lambda: looker.newest,
+            pin=looker.pin,
             interval=lambda: seconds(self._intervals.reconcile),
             tell=self._tell,
             hearts=self._hearts,

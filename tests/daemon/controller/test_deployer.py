@@ -43,6 +43,7 @@ class Daemon:
             Troubles("test", "production", "deploy"),
             self.told.append,
             newest=lambda: self.at("main"),
+            pin=lambda: "",
             generation=lambda: 1,
             committed=lambda: None,
         )
