@@ -13,7 +13,10 @@ _TAGS = "+refs/tags/*:refs/tags/*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
-    """The commit of the source branch, which is here by now, and those of other refs that were asked for."""
+    """The commit of the source branch, which is here by now, and what other refs that were asked for point at.
+
+    Tags among those are here by now as well; an annotated one points at its own object.
+    """
 
     source: str
     refs: Mapping[str, str]
@@ -24,8 +27,8 @@ def look(
 ) -> Positions:
     """`source` is the short name of the source branch, `refs` are full names. `deadline` in seconds for each command.
 
-    With a remote one round trip when nothing is new; when the source branch moved, it is fetched, and tags with it,
-    which pins may name. Raises UnknownRevisionError where there is no such branch, RepositoryError.
+    With a remote one round trip when nothing is new; when the source branch moved, or one of the tags among `refs`, it
+    is fetched, and all tags with it, which pins may name. Raises UnknownRevisionError where there is no such branch, RepositoryError.
     """
     if remote is None:
         known = {ref: commit for ref in refs if (commit := repository.ref(ref)) is not None}
@@ -37,7 +40,10 @@ def look(
             f"{remote.identity} has no branch {source!r}", "push it, or set `source_branch` in the configuration"
         )
     tracked = tracking_ref(remote, ref)
-    if repository.ref(tracked) != theirs[ref]:
+    tags = {name: theirs.get(name) for name in refs if name.startswith("refs/tags/")}
+    if repository.ref(tracked) != theirs[ref] or any(
+        there is not None and repository.ref(tag) != there for tag, there in tags.items()
+    ):
         fetch(repository, remote, [f"+{ref}:{tracked}", _TAGS], deadline=deadline)
     return Positions(
         source=resolve_commit(repository, tracked),  # it may have moved on meanwhile

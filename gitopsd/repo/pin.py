@@ -53,6 +53,12 @@ def resolve_pin(repository: Repository, pin: str) -> Pinned | NamesBranch | Name
     return NamesNothing() if branch is None else NamesBranch(commit=branch)
 
 
+def tag_ref(pin: str) -> str:
+    """The full name of the tag that a pin may name; empty where no tag can have that name."""
+    name = f"{_TAGS}{pin}"
+    return name if pygit2.reference_is_valid_name(name) else ""
+
+
 def tag_names(repository: Repository) -> list[str]:
     return [name.removeprefix(_TAGS) for name in repository.git.references if name.startswith(_TAGS)]
 

@@ -183,11 +183,11 @@ class Controller:
                 gone.end()
                 self._leaving.append(gone)
             for name, branch in seen.environments.items():
-                if name not in self._environments and all(one.branch != branch for one in self._leaving):
+                if name not in self._environments and all(one.branch.environment != name for one in self._leaving):
                     loops = self._environments[name] = EnvironmentLoops(branch, self._surroundings(looker))
                     loops.start()
             for name, loops in self._environments.items():
-                loops.seen(seen.source, seen.heads.get(name, ""))
+                loops.seen(seen.source, seen.heads.get(name, ""), seen.pins.get(name, ""))
 
     def _surroundings(self, looker: Looker) -> Surroundings:
         return Surroundings(
@@ -196,6 +196,7 @@ class Controller:
             open_workers=self._settings.open_workers,
             generation=lambda: self._generation,
             newest=lambda: looker.newest,
+            pin=looker.pin,
             interval=lambda: seconds(self._intervals.reconcile),
             tell=self._tell,
             hearts=self._hearts,

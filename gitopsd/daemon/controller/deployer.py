@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from gitopsd.daemon.asked import Asked
 from gitopsd.daemon.brought import brought_by
 from gitopsd.daemon.committing import Applied, commit_version
-from gitopsd.daemon.control import control_of, expired_parts
+from gitopsd.daemon.control import control_of, expired_parts, moment
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.reporting import PlanEvents, Voice
@@ -41,19 +41,20 @@ class _Situation:
 
     source: str
     head: str
+    pin: str
     configuration: int
 
     @property
     def version(self) -> str:
         """What it is known by after a restart."""
-        return f"{self.source} {self.head}"
+        return " ".join(part for part in (self.source, self.head, self.pin) if part)
 
 
 class Deployer:
     """The cycle of the thread that plans and commits, while another one converges: so a newer version pre-empts.
 
-    `newest` gives the source branch's commit as it was seen last, `generation` counts configurations. `committed` is
-    called when the artifact branch moved.
+    `newest` gives the source branch's commit as it was seen last, `pin` what the tag that the environment is pinned to
+    points at, `generation` counts configurations. `committed` is called when the artifact branch moved.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Deployer:
         tell: events.Listener,
         *,
         newest: Callable[[], str],
+        pin: Callable[[], str],
         generation: Callable[[], int],
         committed: Callable[[], None],
     ) -> None:
@@ -73,6 +75,7 @@ class Deployer:
         self._tell = tell
         self._voice = Voice(branch.environment, tell)
         self._newest = newest
+        self._pin = pin
         self._generation = generation
         self._committed = committed
         self._settled: _Situation | None = None
@@ -97,7 +100,8 @@ class Deployer:
             return self._deploy(workspace, source, head)
 
     def _deploy(self, workspace: Workspace, source: str, head: ArtifactHead | None) -> float:
-        situation = _Situation(source=source, head=head.commit.id if head else "", configuration=self._generation())
+        head_now = head.commit.id if head else ""
+        situation = _Situation(source=source, head=head_now, pin=self._pin(), configuration=self._generation())
         control = control_of(workspace.repository, head)
         if situation == self._settled and not expired_parts(control):
             return _until_next_end(control)
@@ -129,8 +133,7 @@ class Deployer:
         self._troubles.over()
         self.awaits_rollout = applied.goes_on
         if not applied.goes_on:
-            head_now = applied.head.commit.id
-            self._settled = _Situation(source=source, head=head_now, configuration=situation.configuration)
+            self._settled = replace(situation, head=applied.head.commit.id)
         self._succeeded(workspace, source, applied)
         if applied.committed:
             self._committed()
@@ -226,14 +229,18 @@ def _essence(event: Outcome | None) -> Outcome | None:
 
 
 def _until_next_end(control: ControlRecord) -> float:
-    """Seconds until something that a person decided ends by the clock, which a commit must then say."""
+    """Seconds until something that a person decided ends by the clock, which a commit must then say.
+
+    What is over already isn't waited for: where it still stands, a pause keeps that commit away.
+    """
     decisions: list[Decision] = [*control.cordons.values(), *control.quarantines.values()]
     decisions += [one for one in (control.pause, control.hold) if one is not None]
-    return min([_seconds_until(one.until) for one in decisions], default=_REST_SECONDS)
+    now = moment()
+    return min([_seconds_until(one.until) for one in decisions if not one.has_expired(now)], default=_REST_SECONDS)
 
 
-def _seconds_until(moment: str) -> float:
+def _seconds_until(end: str) -> float:
     """Until a Moment; some time where there is none. A second more, so that it is over by then."""
-    if not moment:
+    if not end:
         return _REST_SECONDS
-    return max(1.0, min(_REST_SECONDS, datetime.fromisoformat(moment).timestamp() + 1 - time.time()))
+    return max(1.0, min(_REST_SECONDS, datetime.fromisoformat(end).timestamp() + 1 - time.time()))

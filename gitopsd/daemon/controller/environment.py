@@ -20,8 +20,8 @@ from gitopsd.repo.artifacts import ArtifactBranch
 class Surroundings:
     """What an environment's loops have from the controller.
 
-    `repository` is its identity; `generation` counts configurations, `newest` gives the source branch's commit, and
-    `interval` the seconds between two looks at all workers.
+    `repository` is its identity; `generation` counts configurations, `newest` gives the source branch's commit, `pin`
+    what the tag points at that an environment is pinned to, and `interval` the seconds between two looks at all workers.
     """
 
     repository: str
@@ -29,6 +29,7 @@ class Surroundings:
     open_workers: Callable[[Workspace], Workers]
     generation: Callable[[], int]
     newest: Callable[[], str]
+    pin: Callable[[str], str]
     interval: Callable[[], float]
     tell: Tell
     hearts: Heartbeats
@@ -42,7 +43,7 @@ class EnvironmentLoops:
         self.branch = branch
         name = branch.environment
         self._ended = False
-        self._seen: tuple[str, str] | None = None
+        self._seen: tuple[str, str, str] | None = None
         self.to_deploy, self.to_converge = Requests(), Requests()
         self._spaces = [
             ThreadWorkspace(around.open_workspace, around.generation, branch=branch),
@@ -54,6 +55,7 @@ class EnvironmentLoops:
             Troubles(around.repository, name, "deploy"),
             around.tell,
             newest=around.newest,
+            pin=lambda: around.pin(name),
             generation=around.generation,
             committed=lambda: void(self.to_converge.ask()),
         )
@@ -75,9 +77,9 @@ class EnvironmentLoops:
         for loop in self._loops:
             loop.start()
 
-    def seen(self, source: str, head: str) -> None:
-        """Where the branches are by now: what moved is seen to at once."""
-        before, self._seen = self._seen, (source, head)
+    def seen(self, source: str, head: str, pin: str) -> None:
+        """Where the branches, and the tag of a pin, are by now: what moved is seen to at once."""
+        before, self._seen = self._seen, (source, head, pin)
         if before is None or before == self._seen:
             return  # both loops begin with a cycle that nobody asked for
         self.to_deploy.ask()

@@ -106,7 +106,7 @@ class Following:
 
     def _follow(self, request: FollowVersion) -> Iterator[Answer | None]:
         ways: dict[str, _Way] = {}
-        looks = 0
+        looks: set[float] = set()  # each is told for every environment, with one time
         with self._broadcast.subscribe(since=request.source) as subscription:
             self._look()
             for event in self._told(subscription):
@@ -122,10 +122,11 @@ class Following:
                     yield Told(event=event)
                 else:
                     yield None
-                looks += isinstance(event, events.Looked)
-                if looks == 1:
-                    self._look()  # the first one may have begun before the push
-                if looks > 1 and self._seen.newest != request.source:
+                if isinstance(event, events.Looked) and event.at not in looks:
+                    looks.add(event.at)
+                    if len(looks) == 1:
+                        self._look()  # the first one may have begun before the push
+                if len(looks) > 1 and self._seen.newest != request.source:
                     for one in ways.values():
                         one.passed_over()
                 if ways and all(one.is_over for one in ways.values()):

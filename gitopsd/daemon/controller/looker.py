@@ -2,12 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from gitopsd.compiler.environment import environment_names, find_branch
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
+from gitopsd.compiler.pins import find_pin
 from gitopsd.daemon.controller.events import Listener as Tell
 from gitopsd.daemon.controller.events import Looked, LookFailed, Said
 from gitopsd.daemon.controller.heartbeat import Heart
@@ -20,6 +21,7 @@ from gitopsd.repo.artifacts import ArtifactBranch, artifact_branch, history, rea
 from gitopsd.repo.commit_source import commit_tree
 from gitopsd.repo.errors import RemoteUnreachableError, RepositoryError
 from gitopsd.repo.look import look
+from gitopsd.repo.pin import tag_ref
 from gitopsd.repo.repository import Repository
 from gitopsd.repo.revision import default_branch
 
@@ -30,11 +32,15 @@ _FARTHEST = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The source branch's commit, the environments by it, and the heads of their artifact branches."""
+    """The source branch's commit, the environments by it, and the heads of their artifact branches.
+
+    `pins` has what the tag points at that an environment is pinned to, where there is one of that name.
+    """
 
     source: str
     environments: Mapping[str, ArtifactBranch] = field(default_factory=dict)
     heads: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 class Looker:
@@ -61,6 +67,7 @@ class Looker:
         self._poll = poll
         self._only = only
         self._seen: Seen | None = None
+        self._tags: Mapping[str, str] = {}
         self.last_success: float | None = None
         """Seconds since the epoch: when everything could be seen last."""
 
@@ -68,6 +75,10 @@ class Looker:
     def newest(self) -> str:
         """The commit of the source branch, as it was seen last; empty before that."""
         return self._seen.source if self._seen else ""
+
+    def pin(self, environment: str) -> str:
+        """What the tag that the environment is pinned to points at; empty where there is none, or no pin."""
+        return self._seen.pins.get(environment, "") if self._seen else ""
 
     @property
     def problem(self) -> str:
@@ -121,17 +132,20 @@ class Looker:
         repository = workspace.repository
         branch = workspace.configuration.source_branch or default_branch(repository)
         known = self._seen.environments if self._seen else {}
-        refs = {one.ref: name for name, one in known.items()}
+        refs = {*(one.ref for one in known.values()), *self._tags.values()}
         positions = look(repository, remote, branch, refs, deadline=_NETWORK_SECONDS)
         if self._seen is None or positions.source != self._seen.source:
             known = self._environments(repository, positions.source) or known
-            if known.keys() - set(refs.values()):
-                refs = {one.ref: name for name, one in known.items()}
-                positions = look(repository, remote, branch, refs, deadline=_NETWORK_SECONDS)
+            self._tags = _pinned_tags(_content(repository, positions.source), known)
+            wanted = {*(one.ref for one in known.values()), *self._tags.values()}
+            if wanted - refs:
+                positions = look(repository, remote, branch, wanted, deadline=_NETWORK_SECONDS)
+        found = positions.refs
         return Seen(
             source=positions.source,
             environments=known,
-            heads={refs[ref]: commit for ref, commit in positions.refs.items() if ref in refs},
+            heads={name: found[one.ref] for name, one in known.items() if one.ref in found},
+            pins={name: found[tag] for name, tag in self._tags.items() if tag in found},
         )
 
     def _environments(self, repository: Repository, commit: str) -> Mapping[str, ArtifactBranch]:
@@ -159,6 +173,12 @@ class Looker:
 
 def _content(repository: Repository, commit: str) -> bytes:
     return read_file(repository, commit_tree(repository, commit), ENVIRONMENTS_FILE) or b""
+
+
+def _pinned_tags(content: bytes, environments: Iterable[str]) -> dict[str, str]:
+    """The full name of the tag that each environment may be pinned to: a tag is made, or moved, without the source."""
+    pins = {name: pin for name in environments if (pin := find_pin(content, name)) is not None}
+    return {name: tag for name, pin in pins.items() if (tag := tag_ref(pin.name))}
 
 
 def _first_parents(repository: Repository, commit: str) -> Iterator[str]:

@@ -53,6 +53,7 @@ class ControlServer:
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = _MOST_CLIENTS  # beyond it a client is told at once that nobody listens
 
     def __init__(self, path: str, respond: Responder) -> None:
         self.respond = respond

@@ -143,6 +143,43 @@ def test_it_stops_within_seconds_during_a_rollout_and_the_next_one_goes_on(site:
         assert running(site) == pids
 
 
+def test_an_environment_whose_branch_is_renamed_during_a_rollout_goes_on_with_the_new_one(site: Site) -> None:
+    patient = FLEET.replace("WORKER", "local-1").replace("1s, healthy_deadline: 20s", "60s, healthy_deadline: 90s")
+    site.operator.write({"fleets/local.yaml": patient})
+    site.operator.commit("Patient")
+    site.push()
+    with daemon(site):
+        eventually("the jobs are being watched", lambda: len(site.deployments()) == 1 and len(running(site)) == 2)
+        renamed = "environments:\n  local: {fleet: fleets/local.yaml, artifacts: rendered/renamed}\n"
+        site.operator.write({"gitopsd.yaml": renamed, "fleets/local.yaml": FLEET.replace("WORKER", "local-1")})
+        site.operator.commit("Another branch")
+        site.push()
+        branches = ("--git-dir", str(site.bare), "for-each-ref", "refs/heads/rendered/renamed")
+        eventually("it is deployed to that one", lambda: bool(site.operator.git(*branches)))
+        eventually("and looked after", lambda: site.state()["environments"]["local"]["cycles"] > 0)
+
+
+def test_a_tag_that_an_environment_is_pinned_to_deploys_when_it_comes_and_when_it_moves(site: Site) -> None:
+    def tag(text: str) -> None:
+        site.operator.write({"files/orders.sh": text})
+        site.operator.commit("Another version")
+        site.operator.git("push", "--quiet", "origin", "HEAD:refs/heads/next")
+        site.operator.git("tag", "--force", "live")
+        site.operator.git("push", "--quiet", "--force", "origin", "live")
+
+    site.configure(repository=f"file://{site.bare}")
+    pinned = "environments:\n  local: {fleet: fleets/local.yaml, pin: live}\n"
+    site.operator.write({"gitopsd.yaml": pinned})
+    site.operator.commit("Pinned to a tag that is yet to come")
+    source = site.push()
+    with daemon(site):
+        assert "unknown-pin" in wait_for_outcome(site, "refused", source)["diagnostics"]
+        tag(RUNS + "# one\n")
+        wait_for_deployment(site, 1)
+        tag(RUNS + "# two\n")
+        wait_for_deployment(site, 2)
+
+
 def test_the_trouble_of_one_environment_does_not_delay_another(site: Site) -> None:
     site.operator.write(
         {

@@ -20,6 +20,7 @@ from gitopsd.daemon.controller.reporting import PlanEvents
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.cordons import cordon_worker
+from gitopsd.daemon.pausing import pause_environment
 from gitopsd.daemon.workspace import Workspace
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH, record, three_machines
@@ -42,6 +43,7 @@ class Daemon:
             Troubles("test", "production", "deploy"),
             self.told.append,
             newest=lambda: self.at("main"),
+            pin=lambda: "",
             generation=lambda: 1,
             committed=lambda: None,
         )
@@ -125,6 +127,15 @@ def test_a_cordon_that_is_over_is_ended_and_what_follows_is_no_push(daemon: Daem
     )
     daemon.cycle()
     assert record(daemon.repository)["cordons"] == {}
+
+
+def test_what_ended_during_a_pause_is_not_looked_at_every_second(daemon: Daemon) -> None:
+    soon = moment(datetime.now(UTC) + timedelta(seconds=1))
+    cordon_worker(daemon.workspace, "edge-1", reason="repairs", until=soon, drained=False)
+    pause_environment(daemon.workspace, reason="an inventory", until="")
+    time.sleep(max(0.0, datetime.fromisoformat(soon).timestamp() - time.time()))
+    assert daemon.cycle() > 60
+    assert isinstance(daemon.deployer.outcome, events.Held)
 
 
 def test_a_window_says_until_when_and_is_looked_at_again_then(daemon: Daemon) -> None:

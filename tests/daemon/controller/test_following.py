@@ -1,0 +1,40 @@
+"""Whoever pushed a version follows it until it came to its end."""
+
+from types import SimpleNamespace
+from typing import cast
+
+from gitopsd.daemon.controller import events
+from gitopsd.daemon.controller.broadcast import Broadcast
+from gitopsd.daemon.controller.environment import EnvironmentLoops
+from gitopsd.daemon.controller.following import Following
+from gitopsd.daemon.controller.looker import Looker
+from gitopsd.daemon.controller.protocol import Done, FollowVersion, Leader
+
+OLD, PUSHED, NEWER = "a" * 40, "b" * 40, "c" * 40
+LEADER = Leader(repository="r", socket="s", environments=(), pid=1, version="0", since="")
+
+
+def test_a_look_that_began_before_the_push_says_nothing_of_it_in_any_environment() -> None:
+    loops = {
+        name: cast("EnvironmentLoops", SimpleNamespace(deployer=SimpleNamespace(outcome=None)))
+        for name in ("production", "staging")
+    }
+    seen, asked, broadcast = SimpleNamespace(newest=OLD), [0], Broadcast()
+
+    def tell_looked(at: float) -> None:
+        for name in loops:
+            broadcast.tell(events.Looked(environment=name, at=at, source=seen.newest, head=""))
+
+    def look() -> None:
+        asked[0] += 1
+        if asked[0] == 1:  # what answers it was under way already
+            tell_looked(1.0)
+
+    following = Following(lambda: LEADER, lambda: loops, broadcast, look=look, seen=cast("Looker", seen))
+    answers = following.respond(FollowVersion(repository="r", source=PUSHED))
+    assert [next(answers), next(answers)] == [None, None]
+    seen.newest = NEWER
+    tell_looked(2.0)
+    assert next(answers) is None, "one look is told for each environment, and still is one"
+    assert next(answers) == Done(), "it was superseded"
+    assert asked == [2]
