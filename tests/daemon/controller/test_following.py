@@ -1,14 +1,16 @@
 """Whoever pushed a version follows it until it came to its end."""
 
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.broadcast import Broadcast
-from gitopsd.daemon.controller.environment import EnvironmentLoops
 from gitopsd.daemon.controller.following import Following
-from gitopsd.daemon.controller.looker import Looker
 from gitopsd.daemon.controller.protocol import Done, FollowVersion, Leader
+
+if TYPE_CHECKING:
+    from gitopsd.daemon.controller.environment import EnvironmentLoops
+    from gitopsd.daemon.controller.looker import Looker
 
 OLD, PUSHED, NEWER = "a" * 40, "b" * 40, "c" * 40
 LEADER = Leader(repository="r", socket="s", environments=(), pid=1, version="0", since="")
