@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .durable import make_directory, remove, replace_file, replace_link, sync
-from .githash import blob_id
+from .githash import blob_id, read_file
 from .release import job_of_unit
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def unit_blob(unit: str, directory: Path = DIRECTORY) -> str | None:
 
 def drop_ins(unit: str, directory: Path = DIRECTORY) -> list[str]:
     """Files that override parts of this unit, whether or not systemd has read them yet."""
-    return [str(path) for folder in _drop_in_folders(unit, directory) for path in folder.glob("*.conf")]
+    return [
+        str(path) for folder in _drop_in_folders(unit, directory) if folder.exists() for path in folder.glob("*.conf")
+    ]
 
 
 def differing(units: Mapping[str, bytes], directory: Path = DIRECTORY) -> set[str]:
@@ -116,9 +119,11 @@ def _remove_unfinished(directory: Path) -> None:
 
 
 def _content(path: Path) -> bytes | None:
-    if path.is_symlink() or not path.is_file():
+    name = str(path)  # each unit is read several times: nothing costlier here
+    try:
+        return read_file(name) if stat.S_ISREG(os.lstat(name).st_mode) else None
+    except FileNotFoundError:
         return None
-    return path.read_bytes()
 
 
 def _leads_to(link: Path, unit: Path) -> bool:
