@@ -77,10 +77,12 @@ class SystemdManager:
         )
 
     def stop(self, units: Sequence[str], deadline: Deadline) -> None:
+        self._shown = None  # whatever happens to units from here on: what is remembered will not be what is
         if units:
             _systemctl(["stop", *units], deadline.remaining())
 
     def install(self, release: Release, gone: Sequence[str], deadline: Deadline) -> None:
+        self._shown = None
         self._forget_runs(unitfiles.differing(release.units), deadline)
         unitfiles.install(release.units, gone)
         _reload_systemd(max(_RELOAD_SECONDS, deadline.remaining()))
@@ -100,12 +102,14 @@ class SystemdManager:
         _systemctl(["reset-failed", *units], _SHOW_SECONDS)
 
     def start(self, services: Sequence[str], once: Sequence[str], deadline: Deadline) -> None:
+        self._shown = None
         if once:
             _restart(once, 0.0)
         if services:
             _restart(services, deadline.remaining())
 
     def reload(self, unit: str, deadline: Deadline) -> str | None:
+        self._shown = None
         code, complaint = _systemctl(["reload", unit], deadline.remaining())
         return None if code == 0 else f"`systemctl reload {unit}` exited with {code}: {complaint}"
 
