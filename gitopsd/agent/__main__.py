@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -47,6 +48,7 @@ def main() -> int:
 
 def _follow(answer_to: int) -> int:
     """The one verb that answers more than once: its request is followed by nothing, and its end is that of stdin."""
+    gc.enable()  # it may live for long
     try:
         from .follow import follow  # noqa: PLC0415
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pwd
-import subprocess
 from typing import NamedTuple
 
+from .commands import run
 from .errors import AgentError
 
 JOB_USER = "gitopsd-job"
@@ -30,10 +30,8 @@ def make_job_user() -> Account:
         return account
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
     command += ["--shell", "/usr/sbin/nologin", JOB_USER]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_USERADD_SECONDS, check=False
-    )
+    done = run(command, _USERADD_SECONDS)
     account = find_account(JOB_USER)
     if account is None:
-        raise AgentError("io", f"`{' '.join(command)}` exited with {done.returncode}: {done.stderr.strip()}")
+        raise AgentError("io", f"`{' '.join(command)}` exited with {done.code}: {done.stderr.strip()}")
     return account

@@ -110,9 +110,9 @@ def _stage(layout: Layout, request: Request) -> None:
     manifest = request.manifest
     damaged = store.damaged_paths(layout, manifest)
     if damaged is None:
-        store.stage(layout, manifest, store.collect(layout, manifest, request.sent))
+        store.stage(layout, manifest, request.sent)
     elif damaged:
-        blobs = store.collect(layout, manifest, request.sent)
+        blobs = store.collect(layout, manifest.entries, request.sent)
         # whatever ran with edited files must run again with the right ones, also if we are killed here
         records.forget_applied(layout, _jobs_that_use(damaged, records.read_applied(layout)))
         store.repair(layout, manifest, damaged, blobs)

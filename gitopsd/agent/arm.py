@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # what an activation may take beyond its deadline: the last of its commands, reading back, its answer
 _GRACE_SECONDS = 60.0
-# well before the timer fires
-_QUICK_SECONDS = 2.0
 _STARTED_FIELD = 19  # of what follows the name in /proc/PID/stat: field 22, starttime, of proc(5)
 
 
@@ -62,11 +60,12 @@ class Switch:
             way_in=pending.way_in if pending else way_in.open_now(),
         )
         # first the timer: it finds nothing to do should we be killed before the marker is there
-        started = switch_units.start(layout)
+        patience = switch_units.patience(self._confirm_timeout)
+        started = switch_units.start(layout, patience)
         with marker.guarded(layout):
             marker.replace(layout, armed)
-        if marker.now() - started > _QUICK_SECONDS:
-            switch_units.start(layout)  # the machine was asleep: it may have fired already
+        if marker.now() - started > patience / 2:
+            switch_units.start(layout, patience)  # the machine was asleep: it may have fired already
         self._armed = armed
 
     def activated(self) -> None:

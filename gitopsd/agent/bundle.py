@@ -13,7 +13,7 @@ PACKAGE = "gitopsd_agent"
 _NOT_SENT = ("bundle.py", "prepare.py")
 # The first lines run on any Python, to say more than a traceback on those that are too old for the rest.
 _START = f"""\
-import os, sys
+import gc, os, sys
 if sys.version_info < (3, 9):
     message = "Python %d.%d is too old: install 3.9 or newer as python3 on this worker" % sys.version_info[:2]
     print('{{"ok": false, "error": {{"code": "unsupported", "message": "%s"}}}}' % message)
@@ -21,8 +21,11 @@ if sys.version_info < (3, 9):
 sys.argv[0] = os.path.realpath(sys.argv[0])
 compiled = "%s.%s.zip" % (sys.argv[0], sys.implementation.cache_tag)
 sys.path.insert(0, compiled)
+gc.disable()  # what is loaded stays: to look for garbage among it is a tenth of a start
 from {PACKAGE}.__main__ import main
-sys.exit(main())
+code = main()
+sys.stderr.flush()
+os._exit(code)  # nothing is left to do, and to take all apart is another tenth
 """
 # the earliest that a zip file can say
 _TIME = (1980, 1, 1, 0, 0, 0)

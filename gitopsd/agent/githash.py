@@ -5,7 +5,6 @@ https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from functools import partial
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 NO_BLOB = "0" * 40
 _TREE_MODE = "40000"
+_CHUNK = 64 * 1024  # a regular file gives less only at its end
 
 
 class Entry(NamedTuple):
@@ -71,7 +71,9 @@ _Tree = dict[str, Union[Entry, "_Tree"]]
 
 
 def _object_id(kind: bytes, data: bytes) -> str:
-    digest = hashlib.sha1(b"%s %d\0" % (kind, len(data)), usedforsecurity=False)
+    from hashlib import sha1  # noqa: PLC0415 -- OpenSSL is loaded with it: not for what needs no hashes
+
+    digest = sha1(b"%s %d\0" % (kind, len(data)), usedforsecurity=False)
     digest.update(data)
     return digest.hexdigest()
 
@@ -110,11 +112,17 @@ def _walk(directory: str, prefix: str, hashes: Hashes | None) -> Iterator[Entry]
 
 
 def _hash(path: str) -> str:
-    return blob_id(_read(path))
+    return blob_id(read_file(path))
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """The content of what was a regular file a moment ago; follows no symbolic link."""
     # O_NONBLOCK: should a pipe have taken the file's place since, do not wait for its writer
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+    try:
+        chunks = [os.read(descriptor, _CHUNK)]
+        while len(chunks[-1]) == _CHUNK:
+            chunks.append(os.read(descriptor, _CHUNK))
+        return b"".join(chunks)
+    finally:
+        os.close(descriptor)

@@ -1,48 +1,77 @@
 """Calls to systemd's manager over its own socket, as systemctl makes them: a process for each would cost more than all
-else that arming a switch takes. Of D-Bus here is what three calls need, in the little-endian form of its specification.
+else that an activation does.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from .bus_wire import ERROR, METHOD_RETURN, NAME, SECONDS, SIGNAL, Body, Connection, message, strings
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-_SOCKET = "/run/systemd/private"
-_SECONDS = 10.0
-_METHOD_RETURN, _ERROR, _SIGNAL = 2, 3, 4
-_PATH, _INTERFACE, _MEMBER, _SIGNATURE = 1, 2, 3, 8
-_NAME = "org.freedesktop.systemd1"
-_MANAGER = "/org/freedesktop/systemd1"
 _AT_ONCE = 64  # calls that are sent before their answers are read: few enough that neither side ever blocks
-_LONGEST_LINE = 1024
-_LONGEST_REPLY = 16 * 1024 * 1024
 
 
-def restart_unit(unit: str) -> None:
-    """Restart a unit and wait for systemd to be done with it; OSError when it can't be."""
-    body = _Bytes()
-    body.string(unit)
-    body.string("replace")
-    with _connect() as connection:
-        (job,) = _strings(_call(connection, "RestartUnit", "ss", body), 0, 1)
-        while True:
-            kind, fields, answer = _receive(connection)
-            if kind == _SIGNAL and b"\0JobRemoved\0" in fields:
-                removed, _, result = _strings(answer, 4, 3)
-                if removed == job:
-                    break
-    if result != "done":
-        raise ConnectionError(f"systemd could not restart {unit}: {result}")
+class _Kept:
+    """The connection that calls share, for as long as somebody wants them to."""
+
+    wanted = False
+    connection: Connection | None = None
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """All calls inside go over one connection: to take one costs systemd more than what is asked over it.
+
+    Not for as long as a process lives: systemd tells everybody who is connected everything that happens.
+    """
+    if _Kept.wanted:
+        yield
+        return
+    _Kept.wanted = True
+    try:
+        yield
+    finally:
+        _Kept.wanted = False
+        if _Kept.connection is not None:
+            _Kept.connection.close()
+            _Kept.connection = None
+
+
+def restart_units(units: Sequence[str], seconds: float = SECONDS) -> dict[str, str]:
+    """Restart units side by side; waits for systemd to be done with them, or until the seconds are over.
+
+    How that ended by unit, in systemd's words (`done`, `failed`); without those that it refused, or still is at.
+    OSError when it can't be asked.
+    """
+    restarts = _Restarts(units)
+    with suppress(TimeoutError), _connected() as connection:
+        for start in range(0, len(units), _AT_ONCE):
+            connection.send(b"".join(map(_restart, units[start : start + _AT_ONCE])))
+            while restarts.answers < min(len(units), start + _AT_ONCE):
+                restarts.take(connection)
+        end = time.monotonic() + seconds
+        while not restarts.over and time.monotonic() < end:
+            connection.patience(end - time.monotonic())
+            restarts.take(connection)
+    return restarts.results()
+
+
+def reload(seconds: float) -> None:
+    """Have systemd read all its units anew, and wait for that; OSError when it can't be asked, or doesn't in time."""
+    with _connected() as connection:
+        connection.patience(seconds)
+        connection.send(message("Reload", "", Body()))
+        connection.answer("Reload")
 
 
 def start_scope(scope: str, description: str, pid: int) -> None:
     """Have systemd move a process into a transient scope, which goes when that ends; OSError when it won't."""
-    body = _Bytes()
+    body = Body()
     body.string(scope)
     body.string("fail")
     length = body.begin_array(8)
@@ -58,20 +87,22 @@ def start_scope(scope: str, description: str, pid: int) -> None:
             body.string(description if name == "Description" else "inactive-or-failed")
     body.end_array(length)
     body.end_array(body.begin_array(8))  # no other units
-    with _connect() as connection:
-        _call(connection, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)
+    with _connected() as connection:
+        connection.send(message("StartTransientUnit", "ssa(sv)a(sa(sv))", body))
+        connection.answer("StartTransientUnit")
 
 
 def list_units(patterns: Sequence[str]) -> bytes:
     """Names, states and queued jobs of the loaded units that fit, as systemd tells them; OSError when it doesn't."""
-    body = _Bytes()
+    body = Body()
     body.end_array(body.begin_array(4))  # of any state
     wanted = body.begin_array(4)
     for pattern in patterns:
         body.string(pattern)
     body.end_array(wanted)
-    with _connect() as connection:
-        return _call(connection, "ListUnitsByPatterns", "asas", body)
+    with _connected() as connection:
+        connection.send(message("ListUnitsByPatterns", "asas", body))
+        return connection.answer("ListUnitsByPatterns")
 
 
 def get_properties(wanted: Sequence[tuple[str, str, str]]) -> list[bytes]:
@@ -80,148 +111,72 @@ def get_properties(wanted: Sequence[tuple[str, str, str]]) -> list[bytes]:
     OSError when one can't be had.
     """
     found: list[bytes] = []
-    with _connect() as connection:
+    with _connected() as connection:
         for start in range(0, len(wanted), _AT_ONCE):
             calls = wanted[start : start + _AT_ONCE]
-            connection.sendall(b"".join(_get(*call) for call in calls))
-            found += [_answer(connection, "Get") for _ in calls]
+            connection.send(b"".join(_get(*call) for call in calls))
+            found += [connection.answer("Get") for _ in calls]
     return found
 
 
-def _get(path: str, interface: str, name: str) -> bytes:
-    body = _Bytes()
-    body.string(f"{_NAME}.{interface}")
-    body.string(name)
-    return _message("Get", "ss", body, path, "org.freedesktop.DBus.Properties")
+class _Restarts:
+    """What systemd has said of restarts that it was asked for, in this order."""
+
+    def __init__(self, units: Sequence[str]) -> None:
+        self._units = units
+        self._jobs: list[str | None] = []
+        self._removed: dict[str, str] = {}
+
+    @property
+    def answers(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def over(self) -> bool:
+        return self.answers == len(self._units) and self._removed.keys() >= {job for job in self._jobs if job}
+
+    def take(self, connection: Connection) -> None:
+        """The next message. Jobs of others end as well, and one's own may before they are known."""
+        received = connection.receive()
+        if received.kind == METHOD_RETURN:
+            self._jobs.append(strings(received.body, 0, 1)[0])
+        elif received.kind == ERROR:
+            self._jobs.append(None)
+        elif received.kind == SIGNAL and b"\0JobRemoved\0" in received.fields:
+            job, _, result = strings(received.body, 4, 3)
+            self._removed[job] = result
+
+    def results(self) -> dict[str, str]:
+        named = zip(self._units, self._jobs)
+        return {unit: self._removed[job] for unit, job in named if job is not None and job in self._removed}
 
 
-class _Bytes:
-    """A part of a message; its values are aligned as from its start, which is a multiple of 8 in the message."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def align(self, size: int) -> None:
-        self.data += bytes(-len(self.data) % size)
-
-    def number(self, value: int) -> None:
-        self.align(4)
-        self.data += struct.pack("<I", value)
-
-    def string(self, text: str) -> None:
-        self.number(len(text.encode()))
-        self.data += text.encode() + b"\0"
-
-    def signature(self, text: str) -> None:
-        self.data += bytes([len(text)]) + text.encode() + b"\0"
-
-    def begin_array(self, alignment: int) -> tuple[int, int]:
-        """Where its length goes, and where it begins."""
-        self.number(0)
-        place = len(self.data) - 4
-        self.align(alignment)
-        return place, len(self.data)
-
-    def end_array(self, begun: tuple[int, int]) -> None:
-        place, start = begun
-        struct.pack_into("<I", self.data, place, len(self.data) - start)
-
-
-def _connect() -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
+@contextmanager
+def _connected() -> Iterator[Connection]:
+    """The connection for one call: after an error nobody gets it again."""
+    connection = _Kept.connection or Connection()
+    _Kept.connection = None
     try:
-        _enter(connection)
+        yield connection
     except BaseException:
         connection.close()
         raise
-    return connection
+    if _Kept.wanted:
+        connection.patience(SECONDS)
+        _Kept.connection = connection
+    else:
+        connection.close()
 
 
-def _enter(connection: socket.socket) -> None:
-    connection.settimeout(_SECONDS)
-    connection.connect(_SOCKET)
-    connection.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\nBEGIN\r\n")
-    answer = _line(connection)
-    if not answer.startswith(b"OK"):
-        raise ConnectionError(f"systemd does not let us in: {answer.decode('ascii', 'replace').strip()}")
+def _restart(unit: str) -> bytes:
+    body = Body()
+    body.string(unit)
+    body.string("replace")
+    return message("RestartUnit", "ss", body)
 
 
-def _call(connection: socket.socket, member: str, signature: str, body: _Bytes) -> bytes:
-    """The body of the reply."""
-    connection.sendall(_message(member, signature, body))
-    return _answer(connection, member)
-
-
-def _answer(connection: socket.socket, member: str) -> bytes:
-    while True:
-        kind, _, answer = _receive(connection)
-        if kind == _ERROR:
-            raise ConnectionError(f"systemd refused {member}: {_strings(answer, 0, 1)[0] if answer else 'no reason'}")
-        if kind == _METHOD_RETURN:
-            return answer
-
-
-def _message(
-    member: str, signature: str, body: _Bytes, path: str = _MANAGER, interface: str = f"{_NAME}.Manager"
-) -> bytes:
-    message = _Bytes()
-    message.data += b"l\x01\0\x01"  # little-endian, a method call, no flags, version 1
-    message.number(len(body.data))
-    message.number(1)  # answers come in the order of the calls, so none needs a number of its own
-    fields = message.begin_array(8)
-    for code, kind, value in _fields(member, signature, path, interface):
-        message.align(8)
-        message.data.append(code)
-        message.signature(kind)
-        if kind == "g":
-            message.signature(value)
-        else:
-            message.string(value)
-    message.end_array(fields)
-    message.align(8)
-    return bytes(message.data + body.data)
-
-
-def _fields(member: str, signature: str, path: str, interface: str) -> Sequence[tuple[int, str, str]]:
-    return (
-        (_PATH, "o", path),
-        (_INTERFACE, "s", interface),
-        (_MEMBER, "s", member),
-        (_SIGNATURE, "g", signature),
-    )
-
-
-def _receive(connection: socket.socket) -> tuple[int, bytes, bytes]:
-    """The next message: its kind, its fields as they are, its body."""
-    head = _exactly(connection, 16)
-    length, _, fields = struct.unpack("<III", head[4:])
-    if length + fields > _LONGEST_REPLY:
-        raise ConnectionError("systemd sent a message longer than any that was asked for")
-    return head[1], _exactly(connection, fields + -fields % 8), _exactly(connection, length)
-
-
-def _strings(body: bytes, start: int, count: int) -> list[str]:
-    found: list[str] = []
-    for _ in range(count):
-        start += -start % 4
-        (length,) = struct.unpack_from("<I", body, start)
-        found.append(body[start + 4 : start + 4 + length].decode("utf-8", "replace"))
-        start += 4 + length + 1
-    return found
-
-
-def _line(connection: socket.socket) -> bytes:
-    line = b""
-    while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-        line += _exactly(connection, 1)
-    return line
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = connection.recv(size - len(data))
-        if not chunk:
-            raise ConnectionError("systemd hung up")
-        data += chunk
-    return data
+def _get(path: str, interface: str, name: str) -> bytes:
+    body = Body()
+    body.string(f"{NAME}.{interface}")
+    body.string(name)
+    return message("Get", "ss", body, path, "org.freedesktop.DBus.Properties")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NOTHING_BEGUN = 75  # the exit code that says so: every request that was read has been answered
 _LOOKING = ("observe", "health", "probe", "logs", "show")
+_AT_WORK = ("activate", "rollback")
+_NEEDED = ("activate", "payload", "systemd")
 _IDLE_SECONDS = 900.0
 _TICK_SECONDS = 15.0
 _PAUSE_SECONDS = 0.3
@@ -46,6 +48,7 @@ def serve(answer_to: int, answer: Answer, when_idle: Callable[[], None], idle_se
     """
     requests = _Requests(sys.stdin.fileno(), idle_seconds, when_idle)
     kept = Kept()
+    gc.enable()  # it may live for long
     while True:
         try:
             verb, request, payload = requests.next()
@@ -62,6 +65,8 @@ def serve(answer_to: int, answer: Answer, when_idle: Callable[[], None], idle_se
         elif verb in _LOOKING:
             line = answer(verb, _given(request, payload), kept)
         else:
+            if verb in _AT_WORK:
+                _get_ready(request)
             line, modules = _in_child(verb, _given(request, payload), answer, kept, answer_to)
         del request, payload  # it may be large, and the next one is far
         try:
@@ -141,6 +146,17 @@ class _Requests:
         if not chunk:
             raise _EndedError
         self._buffer += chunk
+
+
+def _get_ready(request: dict[str, Any]) -> None:
+    """What the child would do otherwise, and the next one again: it loads what it needs, and leaves the SSH session."""
+    from .layout import parse_layout  # noqa: PLC0415 -- loaded by then
+    from .scope import leave_session  # noqa: PLC0415
+
+    with suppress(AgentError):  # the child says what is wrong with the request
+        layout = parse_layout(request.get("layout"))
+        _load([f"{_PACKAGE}.{module}" for module in _NEEDED])
+        leave_session(layout)
 
 
 def _in_child(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from .durable import make_directory, remove, replace_link, sync, write_file
 from .errors import AgentError
-from .githash import Entry, blob_id, read_directory, tree_id
+from .githash import Entry, blob_id, read_directory, read_file, tree_id
 from .manifest import MODES, is_object_id
+from .shared_files import link_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from .layout import Layout
@@ -52,20 +53,22 @@ def damaged_paths(layout: Layout, manifest: Manifest) -> set[str] | None:
     return {entry.path for entry in set(read_directory(directory)) ^ set(manifest.entries)}
 
 
-def collect(layout: Layout, manifest: Manifest, sent: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The bytes of every blob of the manifest: from the payload, else from a release on this worker, verified.
+def collect(layout: Layout, entries: Collection[Entry], sent: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The bytes of every blob of these files: from the payload, else from a release on this worker, verified.
 
     AgentError `bad-payload` with `missing`, the blob ids, when the worker does not have them either.
     """
     blobs = dict(sent)
-    releases = [layout.releases / name for name in release_ids(layout)]
-    for entry in manifest.entries:
+    current = current_release(layout)
+    # most files are as they are in the current one
+    releases = [layout.releases / name for name in sorted(release_ids(layout), key=lambda name: name != current)]
+    for entry in entries:
         if entry.blob not in blobs:
             blobs.update(_at_same_path(releases, entry))
-    wanted = {entry.blob for entry in manifest.entries} - blobs.keys()
+    wanted = {entry.blob for entry in entries} - blobs.keys()
     if wanted:
         blobs.update(_anywhere(releases, wanted))
-    missing = [entry for entry in manifest.entries if entry.blob not in blobs]
+    missing = [entry for entry in entries if entry.blob not in blobs]
     if missing:
         raise AgentError(
             "bad-payload",
@@ -75,24 +78,25 @@ def collect(layout: Layout, manifest: Manifest, sent: Mapping[str, bytes]) -> di
     return blobs
 
 
-def stage(layout: Layout, manifest: Manifest, blobs: Mapping[str, bytes]) -> None:
-    """Bring a release into releases/: nobody ever sees less than all of it there."""
+def stage(layout: Layout, manifest: Manifest, sent: Mapping[str, bytes]) -> None:
+    """Bring a release into releases/: nobody ever sees less than all of it there. AgentError as for `collect`."""
     staged = layout.staging / manifest.release
     remove(layout.staging)
     make_directory(layout.staging, 0o700)
-    make_directory(staged, 0o755)
-    directories = {staged}
-    for entry in manifest.entries:
-        path = staged / entry.path
-        for parent in _missing_parents(path.parent):
-            make_directory(parent, 0o755)
-            directories.add(parent)
-        write_file(path, blobs[entry.blob], MODES[entry.mode])
-    for entry in manifest.entries:
-        sync(staged / entry.path)
-    for directory in sorted(directories, reverse=True):
+    directories = _make_directories(staged, manifest)
+    current = current_release(layout)
+    linked = set() if current is None else link_runtime(layout.releases / current, staged, manifest)
+    _write(layout, staged, [entry for entry in manifest.entries if entry not in linked], sent)
+    found = read_directory(staged)
+    edited = linked.difference(found)
+    if edited:
+        for entry in edited:
+            remove(staged / entry.path)
+        _write(layout, staged, edited, sent)
+        found = read_directory(staged)
+    for directory in directories:
         sync(directory)
-    _verify(staged, manifest)
+    _verify(found, manifest)
     make_directory(layout.releases, 0o755)
     target = layout.releases / manifest.release
     if target.is_symlink() or target.exists():
@@ -100,6 +104,28 @@ def stage(layout: Layout, manifest: Manifest, blobs: Mapping[str, bytes]) -> Non
     staged.rename(target)
     sync(layout.releases)
     sync(layout.root)
+
+
+def _write(layout: Layout, staged: Path, entries: Collection[Entry], sent: Mapping[str, bytes]) -> None:
+    blobs = collect(layout, entries, sent)
+    for entry in entries:
+        write_file(staged / entry.path, blobs[entry.blob], MODES[entry.mode])
+    for entry in entries:
+        sync(staged / entry.path)
+
+
+def _make_directories(staged: Path, manifest: Manifest) -> list[Path]:
+    """Those of a release, the innermost first."""
+    below: set[str] = set()
+    for entry in manifest.entries:
+        path = entry.path.rpartition("/")[0]
+        while path and path not in below:
+            below.add(path)
+            path = path.rpartition("/")[0]
+    directories = [staged, *(staged / path for path in sorted(below))]
+    for directory in directories:
+        make_directory(directory, 0o755)
+    return directories[::-1]
 
 
 def repair(layout: Layout, manifest: Manifest, damaged: set[str], blobs: Mapping[str, bytes]) -> None:
@@ -122,7 +148,7 @@ def repair(layout: Layout, manifest: Manifest, damaged: set[str], blobs: Mapping
         aside.replace(target)
         for parent in _up_to(target.parent, directory):
             sync(parent)
-    _verify(directory, manifest)
+    _verify(read_directory(directory), manifest)
 
 
 def swap(layout: Layout, release: str) -> None:
@@ -136,20 +162,20 @@ def swap(layout: Layout, release: str) -> None:
     sync(layout.root)
 
 
-def _verify(directory: Path, manifest: Manifest) -> None:
-    actual = tree_id(read_directory(directory))
-    if actual != manifest.release:
+def _verify(found: Collection[Entry], manifest: Manifest) -> None:
+    if set(found) != set(manifest.entries):
         raise AgentError(
-            "bad-payload", f"the files on this worker's disk make up tree {actual}, not release {manifest.release}"
+            "bad-payload",
+            f"the files on this worker's disk make up tree {tree_id(found)}, not release {manifest.release}",
         )
 
 
 def _at_same_path(releases: list[Path], entry: Entry) -> dict[str, bytes]:
     for release in releases:
-        path = release / entry.path
-        if path.is_symlink() or not path.is_file():
-            continue
-        content = path.read_bytes()
+        try:
+            content = read_file(f"{release}/{entry.path}")
+        except OSError:
+            continue  # it has none there, or something else than a file
         if blob_id(content) == entry.blob:
             return {entry.blob: content}
     return {}

@@ -1,6 +1,7 @@
-"""The units that undo what nobody confirmed. Their text is the same for every release: systemd reads it once.
+"""The units that undo what nobody confirmed. Their text is the same for every release, unless its `confirm_timeout` is
+another: systemd reads it once.
 
-The timer fires a few seconds after an activation was armed: by then most are confirmed, and nothing is run at all. It
+The timer fires some seconds after an activation was armed: by then most are confirmed, and nothing is run at all. It
 is enabled, and so fires after each boot too. However the service ends, it is started anew as long as there is a marker.
 """
 
@@ -8,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from .commands import run
 from .durable import make_directory, remove, replace_file, replace_link, sync
 from .errors import AgentError
 from .layout import PROTOCOL
@@ -26,16 +27,22 @@ if TYPE_CHECKING:
 SERVICE, TIMER = "gitopsd-switch.service", "gitopsd-switch.timer"
 LINK = "switch.py"
 _WANTED_BY = DIRECTORY / "timers.target.wants" / TIMER
+_MOST_PATIENCE = 10
 _SECONDS = 30.0
 
 
-def start(layout: Layout) -> float:
-    """Have systemd look for a marker in a few seconds; when that began, by `marker.now`.
+def patience(confirm_timeout: float) -> int:
+    """Seconds until systemd looks for a marker: of many workers the last is confirmed by then, if all goes well."""
+    return max(1, min(_MOST_PATIENCE, int(confirm_timeout / 3)))
+
+
+def start(layout: Layout, seconds: int) -> float:
+    """Have systemd look for a marker in so many seconds; when that began, by `marker.now`.
 
     AgentError `io` when it can't be made to.
     """
     _point(layout)
-    known = _install(layout)
+    known = _install(layout, seconds)
     began = now()
     if known and _restart_timer():
         return began
@@ -77,10 +84,10 @@ def _point(layout: Layout) -> None:
         sync(layout.agents)
 
 
-def _install(layout: Layout) -> bool:
+def _install(layout: Layout, seconds: int) -> bool:
     """Make the units what they should be; whether systemd can be started on them without reading anew."""
     known = True
-    for path, text in _units(layout).items():
+    for path, text in _units(layout, seconds).items():
         found = path.read_bytes() if path.is_file() and not path.is_symlink() else None
         if found != text:
             known = False
@@ -98,16 +105,15 @@ def _install(layout: Layout) -> bool:
 
 
 def _restart_timer() -> bool:
-    from .manager_bus import restart_unit  # noqa: PLC0415 -- not after a daemon-reload
+    from .manager_bus import restart_units  # noqa: PLC0415 -- not after a daemon-reload
 
     try:
-        restart_unit(TIMER)
+        return restart_units([TIMER]) == {TIMER: "done"}
     except OSError:
         return False  # systemctl gets to know why
-    return True
 
 
-def _units(layout: Layout) -> dict[Path, bytes]:
+def _units(layout: Layout, seconds: int) -> dict[Path, bytes]:
     request = {
         "protocol": PROTOCOL,
         "layout": {"root": str(layout.root), "run": str(layout.run), "service_manager": layout.service_manager},
@@ -127,13 +133,13 @@ StandardInputText={_text(json.dumps(request))}
 Restart=always
 RestartSec=2s
 """
-    timer = """\
+    timer = f"""\
 [Unit]
 Description=gitopsd: look after a deployment until it is confirmed
 StartLimitIntervalSec=0
 
 [Timer]
-OnActiveSec=5s
+OnActiveSec={seconds}s
 AccuracySec=100ms
 
 [Install]
@@ -151,9 +157,7 @@ def _systemctl(*arguments: str) -> str | None:
     """Why it failed; None when it didn't."""
     command = ["systemctl", "--no-ask-password", *arguments]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run(command, _SECONDS)
+    except OSError as error:
         return f"`{' '.join(command)}`: {error}"
-    return None if done.returncode == 0 else f"`{' '.join(command)}` exited with {done.returncode}: {done.stderr}"
+    return None if done.code == 0 else f"`{' '.join(command)}` exited with {done.code}: {done.stderr}"

@@ -1,16 +1,16 @@
-"""The service manager of workers: systemd, through systemctl, in as few calls as will do."""
+"""The service manager of workers: systemd, over its own socket, or through systemctl in as few calls as will do."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import unitfiles
+from . import manager_bus, unitfiles
 from .bus_show import shown_services
+from .commands import run
 from .durable import remove
 from .errors import AgentError
 from .release import job_of_unit
@@ -77,15 +77,15 @@ class SystemdManager:
         )
 
     def stop(self, units: Sequence[str], deadline: Deadline) -> None:
+        self._shown = None  # whatever happens to units from here on: what is remembered will not be what is
         if units:
             _systemctl(["stop", *units], deadline.remaining())
 
     def install(self, release: Release, gone: Sequence[str], deadline: Deadline) -> None:
+        self._shown = None
         self._forget_runs(unitfiles.differing(release.units), deadline)
         unitfiles.install(release.units, gone)
-        code, complaint = _systemctl(["daemon-reload"], max(_RELOAD_SECONDS, deadline.remaining()))
-        if code != 0:
-            raise AgentError("io", f"`systemctl daemon-reload` exited with {code}: {complaint}")
+        _reload_systemd(max(_RELOAD_SECONDS, deadline.remaining()))
         if gone:
             # a failed unit without a file would be listed for ever
             self.reset_start_limit(gone)
@@ -102,24 +102,22 @@ class SystemdManager:
         _systemctl(["reset-failed", *units], _SHOW_SECONDS)
 
     def start(self, services: Sequence[str], once: Sequence[str], deadline: Deadline) -> None:
+        self._shown = None
         if once:
-            _systemctl(["restart", "--no-block", *once], deadline.remaining())
+            _restart(once, 0.0)
         if services:
-            _systemctl(["restart", *services], deadline.remaining())
+            _restart(services, deadline.remaining())
 
     def reload(self, unit: str, deadline: Deadline) -> str | None:
+        self._shown = None
         code, complaint = _systemctl(["reload", unit], deadline.remaining())
         return None if code == 0 else f"`systemctl reload {unit}` exited with {code}: {complaint}"
 
     def log(self, unit: str, lines: int) -> list[str]:
-        command = _journal(unit, lines)
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SHOW_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
+            return run(_journal(unit, lines), _SHOW_SECONDS).stdout.splitlines()
+        except OSError:
             return ["(journalctl gave no answer)"]
-        return done.stdout.decode("utf-8", "replace").splitlines()
 
     def follow_command(self, unit: str, lines: int) -> list[str]:
         return [*_journal(unit, lines), "--follow"]
@@ -166,38 +164,40 @@ def _show(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     times = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SHOW_SECONDS,
-            check=False,
-            env=times,
-        )
+        done = run(command, _SHOW_SECONDS, times)
     except FileNotFoundError:
         raise AgentError("no-systemd", "systemctl is not installed here: it can't be a worker") from None
-    except subprocess.TimeoutExpired:
+    except TimeoutError:
         raise AgentError("io", f"`systemctl show` gave no answer within {_SHOW_SECONDS} s: look at systemd") from None
-    if done.returncode != 0 and not done.stdout:
-        raise AgentError("io", f"`systemctl show` exited with {done.returncode}: {done.stderr.strip()}")
+    if done.code != 0 and not done.stdout:
+        raise AgentError("io", f"`systemctl show` exited with {done.code}: {done.stderr.strip()}")
     return parse_show(done.stdout)
+
+
+def _restart(units: Sequence[str], seconds: float) -> None:
+    """What became of them their states tell; seconds: 0 to wait for nothing but that systemd knows of it."""
+    try:
+        manager_bus.restart_units(units, seconds)
+    except OSError:
+        _systemctl(["restart", *([] if seconds else ["--no-block"]), *units], seconds)
+
+
+def _reload_systemd(seconds: float) -> None:
+    try:
+        manager_bus.reload(seconds)
+    except OSError:  # systemctl gets to know why
+        code, complaint = _systemctl(["daemon-reload"], seconds)
+        if code != 0:
+            raise AgentError("io", f"`systemctl daemon-reload` exited with {code}: {complaint}") from None
 
 
 def _systemctl(arguments: list[str], seconds: float) -> tuple[int, str]:
     """Exit code and last words; -1 when it did not end in time (what it asked systemd for goes on all the same)."""
     try:
-        done = subprocess.run(
-            ["systemctl", "--no-ask-password", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=max(seconds, 1.0),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return -1, f"no answer within {seconds:.0f} s"
-    return done.returncode, done.stderr.strip()
+        done = run(["systemctl", "--no-ask-password", *arguments], max(seconds, 1.0))
+    except TimeoutError as error:
+        return -1, str(error)
+    return done.code, done.stderr.strip()
 
 
 def _parse_unit(name: str, shown: Mapping[str, str]) -> Unit:

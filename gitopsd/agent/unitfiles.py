@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .durable import make_directory, remove, replace_file, replace_link, sync
-from .githash import blob_id
+from .githash import blob_id, read_file
 from .release import job_of_unit
 
 if TYPE_CHECKING:
@@ -42,9 +44,7 @@ def drop_ins(unit: str, directory: Path = DIRECTORY) -> list[str]:
 def differing(units: Mapping[str, bytes], directory: Path = DIRECTORY) -> set[str]:
     """Units whose file is missing or says something else, or is overridden by a drop-in (`systemctl edit`)."""
     return {
-        unit
-        for unit, text in units.items()
-        if _content(directory / unit) != text or any(folder.exists() for folder in _drop_in_folders(unit, directory))
+        unit for unit, text in units.items() if _content(directory / unit) != text or _drop_in_folders(unit, directory)
     }
 
 
@@ -100,7 +100,9 @@ def install(units: Mapping[str, bytes], gone: Collection[str], directory: Path =
 
 
 def _drop_in_folders(unit: str, directory: Path) -> list[Path]:
-    return [place / f"{unit}.d" for place in (directory, *OVERRIDES)]
+    """Those that are there."""
+    places = [f"{place}/{unit}.d" for place in (directory, *OVERRIDES)]
+    return [Path(place) for place in places if os.path.lexists(place)]
 
 
 def _remove_drop_ins(unit: str, directory: Path) -> None:
@@ -116,16 +118,19 @@ def _remove_unfinished(directory: Path) -> None:
 
 
 def _content(path: Path) -> bytes | None:
-    if path.is_symlink() or not path.is_file():
+    name = str(path)  # each unit is read several times: nothing costlier here
+    try:
+        return read_file(name) if stat.S_ISREG(os.lstat(name).st_mode) else None
+    except FileNotFoundError:
         return None
-    return path.read_bytes()
 
 
 def _leads_to(link: Path, unit: Path) -> bool:
     return link.is_symlink() and os.readlink(link) == str(unit)  # noqa: PTH115 -- the text of the link is what counts
 
 
-def _wanted_by(text: bytes) -> list[str]:
+@lru_cache(maxsize=256)  # the same unit is asked about several times
+def _wanted_by(text: bytes) -> tuple[str, ...]:
     """Targets of `WantedBy=` in `[Install]`; names that aren't plain targets are left to nobody."""
     section = ""
     targets: list[str] = []
@@ -135,4 +140,4 @@ def _wanted_by(text: bytes) -> list[str]:
             section = line
         elif section == "[Install]" and line.startswith("WantedBy="):
             targets += [name for name in line.partition("=")[2].split() if _TARGET.fullmatch(name)]
-    return targets
+    return tuple(targets)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
 from .errors import AgentError
 from .layout import PROTOCOL, Layout, parse_layout
 from .manifest import is_object_id
-from .release import job_of_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from .copies import CopyService
     from .kept import Kept
@@ -79,11 +80,13 @@ def _observe(layout: Layout, request: dict[str, Any], kept: Kept | None) -> dict
 
     require_owner(layout, _optional_id(request, "owner"))
     key = parse_key(request.get("fingerprint_key"))
+    with _asked_together(layout):
+        units = _service_manager(layout, kept).units()
     if kept is None:
-        return observe(layout, _service_manager(layout).units(), key)
+        return observe(layout, units, key)
     from .kept import etag  # noqa: PLC0415
 
-    found = observe(layout, _service_manager(layout, kept).units(), key, kept.hashes)
+    found = observe(layout, units, key, kept.hashes)
     name = etag(found)
     if request.get("known") != name:
         return {**found, "etag": name}
@@ -103,7 +106,8 @@ def _activate(layout: Layout, request: dict[str, Any], payload: bytes, kept: Kep
     sent = unpack(request.get("payload", []), payload)
     values, key = parse_values(request.get("credentials", {})), parse_key(request.get("fingerprint_key"))
     wanted = Request(owner, manifest, sent, values, key, _confirm_timeout(request), _deployment(request))
-    return activate(layout, _service_manager(layout, kept), wanted, deadline)
+    with _asked_together(layout):
+        return activate(layout, _service_manager(layout, kept), wanted, deadline)
 
 
 def _confirm(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -128,8 +132,9 @@ def _rollback(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[s
     require_owner(layout, _optional_id(request, "owner"))
     manager = _service_manager(layout)
     manager.require()
-    leave_session(layout)
-    return roll_back(layout, manager, reason, _deadline(request), token, release=_optional_id(request, "release"))
+    with _asked_together(layout):
+        leave_session(layout)
+        return roll_back(layout, manager, reason, _deadline(request), token, release=_optional_id(request, "release"))
 
 
 def _switch(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, Any]:  # noqa: ARG001
@@ -186,6 +191,8 @@ def _logs(layout: Layout, request: dict[str, Any], payload: bytes) -> dict[str, 
 
 
 def _log_of(request: dict[str, Any]) -> tuple[str, int]:
+    from .release import job_of_unit  # noqa: PLC0415
+
     unit, lines = f"gitopsd-{request.get('job')}.service", request.get("lines")
     if job_of_unit(unit) is None:
         raise AgentError("protocol", "job is not a job's name")
@@ -261,6 +268,15 @@ def _service_manager(layout: Layout, kept: Kept | None = None) -> ServiceManager
     from .systemd import SystemdManager  # noqa: PLC0415
 
     return SystemdManager(None if kept is None else kept.shown)
+
+
+def _asked_together(layout: Layout) -> AbstractContextManager[None]:
+    """For all that is asked of the service manager inside: one connection to systemd will do."""
+    if layout.service_manager == "supervisor":
+        return nullcontext()
+    from .manager_bus import kept_open  # noqa: PLC0415
+
+    return kept_open()
 
 
 def _deadline(request: dict[str, Any], default: float = _DEFAULT_SECONDS) -> Deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ def watch(layout: Layout, manager: ServiceManager) -> dict[str, Any]:
 
     What goes wrong is printed, for the journal.
     """
+    gc.enable()
     retry = _FIRST_RETRY_SECONDS
     patience = Patience(layout)
     while True:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess
 from contextlib import suppress
 from fcntl import ioctl
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .commands import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,15 +67,8 @@ def _raise_link(link: str) -> str:
 
 def _start(unit: str) -> str:
     try:
-        done = subprocess.run(
-            ["systemctl", "--no-ask-password", "start", unit],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run(["systemctl", "--no-ask-password", "start", unit], _SECONDS)
+    except OSError as error:
         return f"{unit} could not be started again: {error}"
     problem = f"{unit} could not be started again: {done.stderr.strip()}"
-    return f"{unit} was started again" if done.returncode == 0 else problem
+    return f"{unit} was started again" if done.code == 0 else problem

@@ -44,6 +44,19 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its warnings are for `--debug`, not for stderr
 
 
+class _Connection(fabric.Connection):  # type: ignore[misc]  # Fabric has no types
+    """One that leaves the configuration alone which all of them share.
+
+    Each change has it put together anew: meanwhile it is empty for whoever opens a connection on another thread.
+    """
+
+    inline_ssh_env: bool | None = None  # Fabric sets it without declaring it, and what isn't declared is configuration
+
+    def __init__(self, host: str, *, config: fabric.Config, user: str | None = None, port: int | None = None) -> None:
+        # without a place for the identities that ~/.ssh/config names Fabric adds them to everybody's
+        super().__init__(host, user=user, port=port, config=config, connect_kwargs={"key_filename": []})
+
+
 class Connector:
     """Opens connections from any thread: ~/.ssh/config is read once, jump hosts are shared by all who need them."""
 
@@ -63,7 +76,7 @@ class Connector:
             raise WorkerUnreachable(target.name, "connect", f"{target.name}: the fleet file has no address for it")
         _require_plain(target)
         pinned = _pinned(target)
-        connection = fabric.Connection(target.address, user=target.user, port=target.port, config=self._config)
+        connection = _Connection(target.address, user=target.user, port=target.port, config=self._config)
         where = f"{connection.host}:{connection.port}"
         policy = PinnedKeyPolicy(pinned)
         sock = self._socket(target, connection, where, deadline)
@@ -131,7 +144,7 @@ class Connector:
         name = _name(gateway)
 
         def open_jump() -> Any:
-            jump = fabric.Connection(gateway, config=self._config) if isinstance(gateway, str) else gateway
+            jump = _Connection(gateway, config=self._config) if isinstance(gateway, str) else gateway
             self._open_jump(jump, name)
             return jump
 

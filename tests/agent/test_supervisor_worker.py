@@ -139,7 +139,9 @@ def test_a_hot_edit_is_seen_and_healed_and_its_job_runs_anew(worker: Worker) -> 
 def test_an_edited_release_heals_without_its_blobs_being_sent_when_another_release_has_them(worker: Worker) -> None:
     worker.activate(TWO)
     worker.activate(TWO_CHANGED, TWO)
-    (worker.root / "releases" / TWO_CHANGED.id / "runtime/launch.py").write_text("broken")
+    edited = worker.root / "releases" / TWO_CHANGED.id / "runtime/launch.py"
+    edited.unlink()
+    edited.write_text("broken")
     answer = worker.activate(TWO_CHANGED, TWO_CHANGED)
     assert answer["restarted"] == [A, B], "all jobs share the runtime"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -15,13 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from gitopsd.agent import manager_bus, marker, records, reserve, unitfiles
+from gitopsd.agent import bus_wire, marker, records, reserve, unitfiles
 from gitopsd.agent.arm import process_started
 from gitopsd.agent.confirm import confirm
 from gitopsd.agent.deadline import Deadline
 from gitopsd.agent.errors import AgentError
 from gitopsd.agent.layout import Layout
-from gitopsd.agent.manager_bus import _Bytes, _message
 from gitopsd.agent.records import Owner
 from gitopsd.agent.rollback import roll_back
 from gitopsd.agent.scope import leave_session
@@ -277,88 +274,10 @@ def test_the_fence_goes_up_only_and_belongs_to_the_owner(layout: Layout) -> None
     assert records.read_deployment(layout) == 5
 
 
-def test_messages_to_systemd_are_as_the_specification_says() -> None:
-    body = _Bytes()
-    body.string("a.timer")
-    body.string("replace")
-    message = _message("RestartUnit", "ss", body)
-    head = (
-        b"l\x01\x00\x01\x18\x00\x00\x00\x01\x00\x00\x00\x78\x00\x00\x00"
-        b"\x01\x01o\x00\x19\x00\x00\x00/org/freedesktop/systemd1\x00\x00\x00\x00\x00\x00\x00"
-    )  # fmt: skip
-    assert message.startswith(head)
-    assert message.endswith(b"\x07\x00\x00\x00a.timer\x00\x07\x00\x00\x00replace\x00")
-    assert (len(message) - 0x18) % 8 == 0
-
-
-@contextmanager
-def systemd_that_answers(path: Path, *answers: bytes) -> Iterator[None]:
-    def answer() -> None:
-        connection, _ = listening.accept()
-        with connection:
-            for one in answers:
-                connection.recv(4096)
-                connection.sendall(one)
-
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        thread = threading.Thread(target=answer)
-        thread.start()
-        yield
-        thread.join(20)
-
-
-def message(kind: int, fields: bytes, body: bytes) -> bytes:
-    head = b"l" + bytes([kind]) + b"\0\1" + struct.pack("<III", len(body), 1, len(fields))
-    return head + fields + bytes(-len(fields) % 8) + body
-
-
-def strings(*texts: str) -> bytes:
-    data = b""
-    for text in texts:
-        data += bytes(-len(data) % 4) + struct.pack("<I", len(text)) + text.encode() + b"\0"
-    return data
-
-
-JOB_REMOVED = b"\3\1s\0\x0a\0\0\0JobRemoved\0"
-OTHER_JOB = message(4, JOB_REMOVED, struct.pack("<I", 6) + strings("/job/6", "other.timer", "failed"))
-
-
-@pytest.mark.parametrize(
-    ("answers", "problem"),
-    [
-        ((b"REJECTED EXTERNAL\r\n",), "does not let us in"),
-        ((b"OK 00\r\n", message(3, b"", strings("Unit is masked."))), "refused RestartUnit: Unit is masked"),
-        ((b"OK 00\r\n", b"l"), "hung up"),
-        ((b"OK 00\r\n", b"l\2\0\1" + b"\xff" * 12), "longer than any"),
-        (
-            (
-                b"OK 00\r\n",
-                OTHER_JOB
-                + message(2, b"", strings("/job/7"))
-                + OTHER_JOB
-                + message(4, JOB_REMOVED, struct.pack("<I", 7) + strings("/job/7", "a.timer", "timeout")),
-            ),
-            "could not restart a.timer: timeout",
-        ),
-    ],
-)
-def test_what_systemd_refuses_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: tuple[bytes, ...], problem: str
-) -> None:
-    monkeypatch.setattr(manager_bus, "_SOCKET", str(tmp_path / "private"))
-    with (
-        systemd_that_answers(tmp_path / "private", *answers),
-        pytest.raises(OSError, match=problem.replace(".", "[.]")),
-    ):
-        manager_bus.restart_unit("a.timer")
-
-
 def test_an_agent_that_can_not_leave_its_session_goes_on_and_says_so(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_bus, "_SOCKET", str(tmp_path / "missing"))
+    monkeypatch.setattr(bus_wire, "SOCKET", str(tmp_path / "missing"))
     assert "stayed inside the SSH session" in str(leave_session(layout))
     assert leave_session(layout._replace(service_manager="supervisor")) is None
 

@@ -23,9 +23,13 @@ RELEASES, CURRENT = ROOT / "releases", ROOT / "current"
 NOT_SYNCED = {ROOT / "activating", ROOT / "lock", ROOT / "guard"}
 TRACED = (
     "openat,fsync,fdatasync,fchmod,chmod,rename,renameat,renameat2,symlink,symlinkat,mkdir,mkdirat,unlink,unlinkat,"
-    "rmdir,execve"
+    "rmdir,execve,link,linkat,sendto"
 )
-_CHANGES_WHAT_RUNS = {"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "kill"}
+_CHANGES_WHAT_RUNS = {"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "kill", "RestartUnit"}
+_READS_UNITS = {"daemon-reload", "Reload"}
+_CALLED = re.compile(r"\0(RestartUnit|Reload)\0")
+_UNIT = re.compile(r"gitopsd-[a-z0-9._-]+\.(?:service|timer)")
+_OF_THE_SWITCH = {"gitopsd-switch.timer", "gitopsd-switch.service"}
 
 _WHOLE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)(?:<(?P<path>[^>]*)>)?")
 _BEGUN = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*?)(?:,)? *<unfinished \.\.\.>")
@@ -36,8 +40,9 @@ _DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`write` (a file is opened for it, or its mode changes), `sync`, `rename` (to `path`, from `source`), `make` (a
-    directory), `link`, `remove`, or `run`, whose `words` are a command.
+    """`write` (a file is opened for it, or its mode changes), `sync`, `rename` (to `path`, from `source`), `name` (one
+    more name, of the file `source`), `make` (a directory), `link`, `remove`, or `run`, whose `words` are a command, or
+    what systemd is asked for over its socket, and the units.
     """
 
     kind: str
@@ -64,6 +69,13 @@ def parse(trace: Iterable[str]) -> Iterator[Effect]:
                 yield effect
 
 
+def _call(texts: list[str], arguments: str) -> Effect | None:
+    found = _CALLED.search(texts[0]) if texts else None
+    if found is None or ("UNIX" not in arguments and "socket:" not in arguments):
+        return None
+    return Effect("run", PurePosixPath("systemd"), words=(found.group(1), *_UNIT.findall(texts[0])))
+
+
 def _effect(call: str, arguments: str, result: str) -> Effect | None:  # noqa: PLR0911 -- one return a call
     texts = [text.encode().decode("unicode_escape") for text in _TEXT.findall(arguments)]
     descriptors = [PurePosixPath(path) for path in _DESCRIPTOR.findall(arguments)]
@@ -74,6 +86,8 @@ def _effect(call: str, arguments: str, result: str) -> Effect | None:  # noqa: P
         return Effect("write", PurePosixPath(result), is_new="O_CREAT" in flags)
     if call in ("fsync", "fdatasync"):
         return Effect("sync", descriptors[0])
+    if call == "sendto":
+        return _call(texts, arguments)
     if call == "execve":
         return Effect("run", PurePosixPath(texts[0]), words=tuple(texts[1:]))
     where = descriptors[0] if descriptors else PurePosixPath("/")
@@ -82,6 +96,8 @@ def _effect(call: str, arguments: str, result: str) -> Effect | None:  # noqa: P
     if call.startswith("rename"):
         source, target = (descriptors[-1] if descriptors else where) / texts[0], where / texts[1]
         return Effect("rename", target, source=source)
+    if call in ("link", "linkat"):
+        return Effect("name", where / texts[1], source=where / texts[0])
     kind = {"mkdir": "make", "symlink": "link", "unlink": "remove", "rmdir": "remove"}[call.removesuffix("at")]
     return Effect(kind, where / texts[-1])
 
@@ -105,6 +121,9 @@ class _Disk:
                 self.unsynced.discard(effect.path)
             case "write" | "make":
                 self.unsynced |= {effect.path, effect.path.parent} if effect.is_new else {effect.path}
+            case "name":
+                assert effect.source is not None
+                self.unsynced |= {effect.path, effect.path.parent} if self.at(effect.source) else {effect.path.parent}
             case "link":
                 self.unsynced.add(effect.path.parent)
             case "remove":
@@ -132,9 +151,9 @@ class _Checker:
             if effect.path == CURRENT:
                 self._require(RELEASES, "`current` was moved")
                 self._current_moved = True
-        if "daemon-reload" in effect.words:
+        if _READS_UNITS.intersection(effect.words):
             self._require(UNITS, "systemd read it")
-        if self._current_moved and _CHANGES_WHAT_RUNS.intersection(effect.words):
+        if self._current_moved and _changes_what_runs(effect):
             self.problems.append(f"{ROOT} was not synced between the move of `current` and {' '.join(effect.words)}")
             self._current_moved = False
         self._check_armed(effect)
@@ -161,7 +180,7 @@ class _Checker:
             self._marker_is_there = True
         elif effect == Effect("sync", self._marker.parent):
             self._armed = self._marker_is_there and not self._disk.at(self._marker)
-        elif effect.path == CURRENT or _is_of_a_job(effect) or _CHANGES_WHAT_RUNS.intersection(effect.words):
+        elif effect.path == CURRENT or _is_of_a_job(effect) or _changes_what_runs(effect):
             self.problems.append(f"the switch was not on disk before {' '.join(effect.words) or effect.path}")
             self._armed = True  # said once
 
@@ -174,6 +193,11 @@ def violations(effects: Iterable[Effect], *, marker: PurePosixPath | None = None
     for effect in effects:
         checker.take(effect)
     return checker.end()
+
+
+def _changes_what_runs(effect: Effect) -> bool:
+    """Whether it starts, stops or reloads units, other than those of the switch itself."""
+    return bool(_CHANGES_WHAT_RUNS.intersection(effect.words)) and not _OF_THE_SWITCH.intersection(effect.words)
 
 
 def _is_of_a_job(effect: Effect) -> bool:

@@ -2,8 +2,9 @@
 
 Runs inside gitopsd and inside the agents on machines, so it is standard library for Python 3.9 and touches nothing
 unless a test has made the folder that it writes to. Effects are what Python's audit hooks report of files, processes
-and sockets, besides fsync and the ends of commands, which have none. A point's name is the calls that led there, the
-effect, and how often that has come up: the same in every run, whatever the ids and times in it.
+and sockets, besides what has none: fsync, the ends of commands, and what systemd is asked for. A point's name is the
+calls that led there, the effect, and how often that has come up: the same in every run, whatever the ids and times in
+it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +36,7 @@ _VARYING = (
     (re.compile(r"\b(even|odd)\b"), "other"),  # jobs that come and go (versions.py)
     (re.compile(r"\d+"), "N"),
 )
+_CALLS = re.compile(rb"\0(RestartUnit|StartTransientUnit|Reload)\0")  # of systemd, those that change something
 _WORDS = 3  # of a command: what it does, not to which units
 
 
@@ -122,6 +125,17 @@ def watch(reach: Callable[[str], None]) -> None:
             reach(f"end of {command_of(self.args)}")
             return output
 
+    sendall = socket.socket.sendall
+
+    def watched_sendall(self: socket.socket, data: Any, *flags: int) -> None:
+        found = _CALLS.search(data) if self.family == socket.AF_UNIX else None
+        what = found.group(1).decode() if found else ""
+        if what:
+            reach(f"before the call of {what}")
+        sendall(self, data, *flags)
+        if what:
+            reach(f"after the call of {what}")
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         effect = _effect(event, arguments)
         if effect is not None:
@@ -129,6 +143,7 @@ def watch(reach: Callable[[str], None]) -> None:
 
     setattr(os, "fsync", watched_fsync)  # noqa: B010 -- replaced for the whole process, whatever its type
     setattr(subprocess, "Popen", WatchedPopen)  # noqa: B010
+    setattr(socket.socket, "sendall", watched_sendall)  # noqa: B010
     sys.addaudithook(hook)
 
 

@@ -23,7 +23,7 @@ _STEPS = {
         (r"surroundings\.prepare", "make directories"),
         (r"arm\.arm\b", "arm the switch"),
         (r"arm\.activated", "set the switch's time"),
-        (r"systemctl daemon-reload", "reload systemd"),
+        (r"call of Reload|systemctl daemon-reload", "reload systemd"),
         (r"records\.(mark_activating|forget_applied)", "forget what runs"),
         (r"credentials\.swap", "swap the secrets"),
         (r"store\.swap", "swap the release"),

@@ -37,7 +37,7 @@ GOOD = f"""\
 1 rename("{U}/.gitopsd-a.c.0.service.new", "{U}/gitopsd-a.c.0.service") = 0
 1 fsync(5<{U}>) = 0
 2 execve("/usr/bin/systemctl", ["systemctl", "daemon-reload"], 0x1 /* 9 vars */) = 0
-2 execve("/usr/bin/systemctl", ["systemctl", "restart", "gitopsd-a.c.0.service"], 0x1 /* 9 vars */) = 0
+1 sendto(6<UNIX-STREAM:[1->2]>, "l\\3\\1s\\0\\0RestartUnit\\0gitopsd-a.c.0.service\\0", 90, 0, NULL, 0) = 90
 """.splitlines()
 
 FORGOTTEN = {
@@ -71,6 +71,25 @@ def test_a_file_that_changed_after_its_sync_is_not_on_disk() -> None:
     again = f'1 chmod("{R}/staging/abc/file", 0600) = 0'
     found = violations(parse([*GOOD[:10], again, *GOOD[10:]]), marker=MARKER)
     assert found[0] == f"{R}/staging/abc/file was not synced before it was renamed to {R}/releases/abc"
+
+
+def test_a_file_gets_no_second_name_before_it_is_on_disk() -> None:
+    link = f'1 linkat(AT_FDCWD</root>, "{R}/old", AT_FDCWD</root>, "{R}/staging/abc/linked", 0) = 0'
+    assert violations(parse([*GOOD[:8], link, *GOOD[8:]]), marker=MARKER) == []
+    written = f'1 openat(AT_FDCWD</root>, "{R}/old", O_WRONLY|O_CREAT, 0600) = 5<{R}/old>'
+    found = violations(parse([*GOOD[:8], written, link, *GOOD[8:]]), marker=MARKER)
+    assert f"{R}/staging/abc/linked was not synced before it was renamed to {R}/releases/abc" in found
+    late = violations(parse([*GOOD[:11], link, *GOOD[11:]]), marker=MARKER)
+    assert f"{R}/staging/abc was not synced before it was renamed to {R}/releases/abc" in late
+
+
+def test_what_systemd_is_asked_for_over_its_socket_counts_like_a_command() -> None:
+    called = GOOD[-1]
+    assert violations(parse([called, *GOOD]), marker=MARKER)[0].startswith("the switch was not on disk before")
+    assert violations(parse([called.replace("a.c.0.service", "switch.timer"), *GOOD]), marker=MARKER) == []
+    reload = called.replace("RestartUnit", "Reload")
+    found = violations(parse([*GOOD[:23], reload, *GOOD[23:]]), marker=MARKER)
+    assert found == [f"{U} was not synced before systemd read it"]
 
 
 def test_without_a_switch_it_is_missed_only_where_one_is_expected() -> None:

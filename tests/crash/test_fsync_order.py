@@ -76,6 +76,9 @@ def test_everything_is_on_disk_before_something_else_relies_on_it(one: Scene, tm
     # the trace has what it is about: without these the checker would have nothing to find
     assert [effect.path for effect in effects if effect.kind == "rename"].count(CURRENT) == 1
     assert [effect.path for effect in effects if effect.kind == "rename"].count(release) == 1
-    assert any("daemon-reload" in effect.words for effect in effects)
+    assert any("Reload" in effect.words for effect in effects)
+    assert any("RestartUnit" in effect.words for effect in effects)
+    linked = [effect.path for effect in effects if effect.kind == "name"]
+    assert any("runtime" in path.parts for path in linked), "not all is written anew"
     assert any(effect.path.parent == UNITS and effect.kind == "rename" for effect in effects)
     assert violations(effects, marker=ROOT / "switch.json") == []

@@ -4,52 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import tests.crash.points
-from gitopsd.agent.bundle import agent_script
 from gitopsd.fleet import verbs
-from gitopsd.fleet.connect import Workers
-from gitopsd.fleet.layout import layout_of
 from tests.agent.releases import OWNER, TestJob, activation, encoded, release_of
-from tests.fleet_ssh.on_machines import ROOT, active, lines, settings_for, starts, target_of, unit, until
+from tests.crash.killing import MOST_POINTS, killed_at
+from tests.fleet_ssh.on_machines import ROOT, active, lines, starts, unit, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gitopsd.fleet.connection import WorkerConnection
     from gitopsd.model.facts import Observation
     from tests.agent.releases import TestRelease
-    from tests.fleet.fixtures import StartFleet
     from tests.fleet.machine import Machine
 
 STAYS, CHANGES, LEAVES, COMES = (f"orders.{name}.0" for name in ("stays", "changes", "leaves", "comes"))
-KILLED = 137
-MOST_POINTS = 400
 UNDONE = 60.0
 # every point with GITOPSD_FULL_MATRIX=1, a sample that meets each phase otherwise
 STRIDE = 1 if os.environ.get("GITOPSD_FULL_MATRIX", "") == "1" else 19
-
-
-@pytest.fixture(scope="module")
-def machine(fleet: StartFleet) -> Machine:
-    machine = fleet(1)["worker-1"]
-    for name, content in (
-        ("points.py", Path(tests.crash.points.__file__).read_bytes()),
-        ("agent.py", agent_script().content),
-    ):
-        machine.run(["sh", "-c", f"cat > /opt/{name}"], input=content)
-    return machine
-
-
-@pytest.fixture
-def worker(machine: Machine) -> Iterator[WorkerConnection]:
-    with Workers(settings_for(machine)) as workers, workers.connect(target_of(machine)) as connection:
-        yield connection
-        verbs.teardown(connection)
 
 
 BEFORE = release_of(TestJob(name=STAYS), TestJob(name=CHANGES, secrets=("token",)), TestJob(name=LEAVES))
@@ -58,16 +31,6 @@ BEFORE = release_of(TestJob(name=STAYS), TestJob(name=CHANGES, secrets=("token",
 def after(version: int) -> TestRelease:
     changes = TestJob(name=CHANGES, version=str(version), secrets=("token",), unit_lines=("Nice=5",))
     return release_of(TestJob(name=STAYS), changes, TestJob(name=COMES))
-
-
-def killed_at(machine: Machine, point: int, verb: str, request: dict[str, object], payload: bytes = b"") -> bool:
-    """Run a verb that is killed before its point-th change; False when it ended before that."""
-    layout = layout_of(target_of(machine)).as_json()
-    stdin = json.dumps({"protocol": 1, "layout": layout, **request}).encode() + b"\n" + payload
-    command = ["sh", "-c", f'/usr/bin/python3 -IB /opt/points.py {point} /opt/agent.py {verb}; exit "$?"']
-    done = machine.run(command, input=stdin, check=False)
-    assert done.returncode in (0, KILLED), done.stderr
-    return done.returncode == KILLED
 
 
 def require_before(machine: Machine, worker: WorkerConnection, before: Observation, point: int) -> None:
