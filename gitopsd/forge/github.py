@@ -9,7 +9,7 @@ from gitopsd.forge.errors import ForgeRefusedError
 from gitopsd.forge.forge import Approval, ChangedFiles, CommitStatus, ForgeKind, PullRequest
 from gitopsd.forge.sticky import Comment, fitting, upsert
 
-HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
+HEADERS = {"accept": "application/vnd.github+json, application/json", "x-github-api-version": "2022-11-28"}
 BETWEEN_WRITES = 1.0
 """Seconds: https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api"""
 

@@ -24,6 +24,7 @@ class Asked:
 
     method: str
     path: str
+    query: Mapping[str, str]
     status: int
 
 

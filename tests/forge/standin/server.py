@@ -65,7 +65,8 @@ def _answer(forge: Standin, api: Api, request: Request, content: bytes) -> Respo
         path = request.scope["raw_path"].decode("ascii").partition("?")[0]
         response = _before(forge, request) or _handle(forge, api, request, path, content)
         response.headers.update(_limits(forge))
-        forge.requests.append(Asked(method=request.method, path=path, status=response.status_code))
+        query = dict(request.query_params)
+        forge.requests.append(Asked(method=request.method, path=path, query=query, status=response.status_code))
         return response
 
 
