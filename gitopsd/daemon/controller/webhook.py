@@ -47,7 +47,7 @@ class Receiver:
 class Waiting:
     """What is worth looking at, until somebody did. It can't grow: a hint that waits already says it all."""
 
-    def __init__(self, looks: Looks, *, between: float = BETWEEN_LOOKS) -> None:
+    def __init__(self, looks: Looks, *, between: float) -> None:
         self._looks = looks
         self._between = between
         self._hints: set[Hint] = set()
@@ -86,7 +86,7 @@ class Waiting:
 @contextmanager
 def receiving(receiver: Receiver, looks: Looks) -> Iterator[Sequence[BaseRoute]]:
     """The routes to serve, for the length of a `with`; `looks` says what to call for each hint."""
-    waiting = Waiting(looks)
+    waiting = Waiting(looks, between=BETWEEN_LOOKS)
     waiting.start()
     try:
         yield routes(receiver, waiting)
