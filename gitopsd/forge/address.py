@@ -21,8 +21,11 @@ def api_address(kind: ForgeKind, url: str) -> str:
     if not url and kind not in _DEFAULT:
         raise ValueError("the address of the forge is missing")
     front = (url or _DEFAULT[kind]).rstrip("/")
-    parts = urlsplit(front)
-    host = parts.hostname or ""
+    try:
+        parts = urlsplit(front)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("the address of the forge is not one of the web") from None
     if parts.scheme not in {"https", "http"} or not host or parts.query or parts.fragment or not front.isprintable():
         raise ValueError("the address of the forge is not one of the web")
     if parts.username is not None or parts.password is not None:

@@ -145,7 +145,7 @@ class Client:
             self._pace.pause(pause)
 
     def _attempt(self, method: str, url: httpx.URL, body: bytes | None, what: str, end: float) -> Answer:
-        token = self._destination.token().reveal().decode("latin-1").strip()
+        token = self._token()
         for _ in range(1 + _REDIRECTS):
             etag = self._remembered.etag(str(url)) if method == "GET" else ""
             received = self._exchange(method, url, body, token=token, etag=etag, end=end)
@@ -176,15 +176,19 @@ class Client:
                 received = receive(response, self._pace.clock, end)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise TroubleError(f"can't be reached: {_reason(error)}", untouched=True) from None
-        except httpx.LocalProtocolError:  # its text has the header, and so the token
-            raise ForgeRefusedError(
-                f"the token for {self._destination.name} can't be sent", "check that its source holds a token alone"
-            ) from None
         except httpx.RequestError as error:
             raise TroubleError(f"broke off: {_reason(error)}") from None
         if exhausted(received.headers):
             self._stay_away(until_reset(received.headers))
         return received
+
+    def _token(self) -> str:
+        """Raises ForgeRefusedError for one that no header can hold: what httpx says of that would show it."""
+        token = self._destination.token().reveal().decode("latin-1").strip()
+        if not token or not token.isascii() or not token.isprintable():
+            name = self._destination.name
+            raise ForgeRefusedError(f"the token for {name} can't be sent", "check that its source holds a token alone")
+        return token
 
     def _keep_away(self) -> None:
         left = self._not_before - self._pace.clock()

@@ -33,6 +33,7 @@ class Conditions:
     """What stands between a caller and its answer; see the methods of Standin."""
 
     outage: int = 0
+    broken_writes: bool = False
     remaining: int | None = None
     reset_in: int = 60
     secondary: bool = False

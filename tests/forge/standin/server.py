@@ -41,11 +41,19 @@ def forge_standin(kind: ForgeKind, folder: Path) -> Iterator[Standin]:
 
 
 @contextmanager
-def serving(app: Starlette) -> Iterator[str]:
-    """The address of an application, for the length of a `with`."""
+def serving(app: Starlette, *, certificate: Path | None = None, key: Path | None = None) -> Iterator[str]:
+    """The address of an application, for the length of a `with`; by TLS with a certificate."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -54,7 +62,7 @@ def serving(app: Starlette) -> Iterator[str]:
         assert time.monotonic() < end, "the server doesn't start"
         time.sleep(0.005)
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(_DEADLINE)
@@ -73,8 +81,8 @@ def _answer(forge: Standin, api: Api, request: Request, content: bytes) -> Respo
 def _before(forge: Standin, request: Request) -> Response | None:
     """What keeps the API from seeing it."""
     conditions = forge.conditions
-    if conditions.outage:
-        return Response("<html>out of order</html>", status_code=conditions.outage, media_type="text/html")
+    if conditions.outage or (conditions.broken_writes and request.method != "GET"):
+        return Response("<html>out of order</html>", status_code=conditions.outage or 502, media_type="text/html")
     word, _, token = request.headers.get("authorization", "").partition(" ")
     if word != ("token" if forge.kind in {"gitea", "forgejo"} else "Bearer") or token != TOKEN:
         return _json(Reply(body={"message": "Bad credentials"}, status=401))
