@@ -218,10 +218,15 @@ def _without_values(document: Document, mistakes: Sequence[Diagnostic]) -> tuple
     ]
     hint = "a secret's value stays out of this file: `{env: NAME}`, `{file: PATH}`, `{credential: NAME}`…"
     told = [
-        replace(one, message=one.message.partition(", not ")[0], hint=hint) if one.location.line in inside else one
-        for one in mistakes
+        replace(one, message=_without_value(one), hint=hint) if one.location.line in inside else one for one in mistakes
     ]
     return told, "\n".join(shown)
+
+
+def _without_value(mistake: Diagnostic) -> str:
+    if mistake.code == "bad-name":
+        return "that is not a valid name here"
+    return mistake.message.partition(", not ")[0]
 
 
 def secret_variables(configuration: Configuration) -> frozenset[str]:
