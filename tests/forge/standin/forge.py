@@ -42,13 +42,14 @@ class Conditions:
 
 @dataclass(kw_only=True)
 class Standin:
-    """One repository on one forge. Every method may be called while it serves.
+    """One repository on one forge, at `path` if one is there already. Every method may be called while it serves.
 
     Heads are read from Git whenever somebody asks: a branch that was pushed by `git push` counts like `commit`.
     """
 
     kind: ForgeKind
     folder: Path
+    path: Path | None = None
     name: str = "acme/fleet"
     url: str = ""
     page_limit: int = 100
@@ -64,7 +65,7 @@ class Standin:
 
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
-        self.repository = BareRepository(self.folder / "fleet.git")
+        self.repository = BareRepository(self.path or self.folder / "fleet.git")
         if not self.repository.head("main"):
             self.repository.commit("main", {"README.md": "a fleet\n"}, "start")
 

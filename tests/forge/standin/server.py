@@ -26,9 +26,9 @@ _DEADLINE = 20.0
 
 
 @contextmanager
-def forge_standin(kind: ForgeKind, folder: Path) -> Iterator[Standin]:
-    """A forge at `url`, with a repository that has one commit on `main`, for the length of a `with`."""
-    forge, api = Standin(kind=kind, folder=folder), _APIS[kind]
+def forge_standin(kind: ForgeKind, folder: Path, repository: Path | None = None) -> Iterator[Standin]:
+    """A forge at `url` for the length of a `with`: of a bare repository, else of a new one with a commit on `main`."""
+    forge, api = Standin(kind=kind, folder=folder, path=repository), _APIS[kind]
 
     async def endpoint(request: Request) -> Response:
         content = await request.body()
