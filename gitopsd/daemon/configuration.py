@@ -229,19 +229,24 @@ def _without_value(mistake: Diagnostic) -> str:
     return mistake.message.partition(", not ")[0]
 
 
+def secret_sources(configuration: Configuration) -> tuple[OnThisMachine, ...]:
+    """Where all secrets are that the configuration names, whatever they are for."""
+    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
+    forge = configuration.forge
+    shared = () if isinstance(forge, UnsetType) else (forge.token, forge.webhook_secret)
+    return (
+        *secrets.values(),
+        *(one.url for one in configuration.notify),
+        *(one for one in shared if not isinstance(one, UnsetType)),
+    )
+
+
 def secret_variables(configuration: Configuration) -> frozenset[str]:
     """The environment variables that hold secrets, the key to those in files of SOPS among them."""
-    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
-    sources: list[OnThisMachine] = [*secrets.values(), *(one.url for one in configuration.notify)]
-    if not isinstance(configuration.forge, UnsetType):
-        sources += [configuration.forge.token]
-        sources += (
-            [] if isinstance(configuration.forge.webhook_secret, UnsetType) else [configuration.forge.webhook_secret]
-        )
+    sources = secret_sources(configuration)
     named = {source.env for source in sources if isinstance(source.env, str)}
-    return frozenset(
-        named | {IDENTITY_VARIABLE} if any(isinstance(one.sops, str) for one in secrets.values()) else named
-    )
+    has_sops = any(isinstance(source, SecretConfiguration) and isinstance(source.sops, str) for source in sources)
+    return frozenset(named | {IDENTITY_VARIABLE} if has_sops else named)
 
 
 def _user_path() -> Path:

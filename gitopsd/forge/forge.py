@@ -99,7 +99,10 @@ class Forge(Protocol):
         """
 
     def set_status(self, commit: str, status: CommitStatus) -> bool:
-        """Write it, unless the newest one of that context says the same already; whether anything was written."""
+        """Write it, unless the newest one of that context says the same already; whether anything was written.
+
+        GitLab takes none for a commit that is on no branch of the project itself, as a fork's: NotFoundError.
+        """
 
     def changed_files(self, number: int) -> ChangedFiles: ...
 

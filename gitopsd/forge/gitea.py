@@ -1,4 +1,4 @@
-"""Gitea 1.20 or later, and Forgejo, whose API is the same in what is used here."""
+"""Gitea 1.22 or later, and Forgejo 7.0, whose API is the same in what is used here."""
 
 from collections.abc import Iterator
 

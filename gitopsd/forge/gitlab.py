@@ -134,8 +134,8 @@ class GitLab:
         try:
             self._client.write("POST", f"{self._path}/statuses/{commit}", body | target, again=True)
         except ForgeRefusedError as error:
-            # of two that say `pending`, GitLab takes the first one only
-            if newest is not None and newest.status == state and "transition" in error.message:
+            # of two that say `pending`, whoever wrote them, GitLab takes the first one only
+            if state == "pending" and "transition" in error.message:
                 return False
             raise
         return True
@@ -181,7 +181,7 @@ def _said(status: _Status) -> tuple[str, str, str]:
 
 
 def _head_at(moment: datetime | None, versions: Sequence[_Version]) -> str:
-    """The head that stood when somebody approved; GitLab says when that was, since 18.0, and not for what."""
+    """The head that stood when somebody approved; newer versions of GitLab say when that was, and none for what."""
     before = [one for one in versions if moment is not None and one.created_at <= moment]
     return max(before, key=lambda one: one.created_at).head_commit_sha if before else ""
 

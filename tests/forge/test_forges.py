@@ -1,6 +1,7 @@
 """What every forge does for gitopsd, whichever it is."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -239,3 +240,16 @@ def test_what_did_not_change_is_confirmed_in_one_request(tmp_path: Path) -> None
             standin.commit("feature", {"a": "2"})
             assert forge.open_pull_requests() != first
         assert [one.status for one in standin.requests] == [200, 304, 200]
+
+
+def test_several_threads_may_ask_at_once(standin: Standin, forge: Forge) -> None:
+    standin.commit("feature", {"a": "1"})
+    numbers = [standin.open("feature") for _ in range(8)]
+
+    def plan(number: int) -> bool:
+        forge.set_status(forge.pull_request(number).head_commit, PENDING)
+        return forge.upsert_comment(number, MARKER, f"{MARKER}\n{number}") and len(forge.open_pull_requests()) == 8
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(plan, numbers))
+    assert [standin.notes(number)[0].body for number in numbers] == [f"{MARKER}\n{number}" for number in numbers]

@@ -51,8 +51,7 @@ class Waiting:
         self._looks = looks
         self._between = between
         self._hints: set[Hint] = set()
-        self._lock = threading.Lock()
-        self._some = threading.Event()
+        self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhook hints", daemon=True)
 
@@ -61,21 +60,19 @@ class Waiting:
 
     def stop(self) -> None:
         self._stop.set()
-        self._some.set()
+        with self._changed:
+            self._changed.notify_all()
         self._thread.join()
 
     def add(self, more: frozenset[Hint]) -> None:
-        with self._lock:
+        with self._changed:
             self._hints |= more
-        self._some.set()
+            self._changed.notify_all()
 
     def _run(self) -> None:
-        while True:
-            self._some.wait()
-            if self._stop.is_set():
-                return
-            self._some.clear()
-            with self._lock:
+        while not self._stop.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: self._hints or self._stop.is_set())
                 taken, self._hints = self._hints, set()
             for hint in sorted(taken, key=lambda one: one.value):
                 if hint in self._looks:
