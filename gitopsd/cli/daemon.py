@@ -43,6 +43,7 @@ def daemon(session: Session, *, log_format: Literal["text", "json"] | None) -> N
         asked=controller.asked,
         say=controller.broadcast.tell,
         log=log,
+        look=controller.look,
     ) as listeners:
         for listener in listeners:
             controller.broadcast.listen(listener)

@@ -13,6 +13,7 @@ from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.daemon.configuration_check import check_configuration
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.forge.forge import ForgeKind
 from gitopsd.model.amounts import Duration
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.names import Name, SecretName, UserName
@@ -20,8 +21,11 @@ from gitopsd.model.names import Name, SecretName, UserName
 IDENTITY_VARIABLE = "SOPS_AGE_KEY"
 """Holds a private key of age, as `sops` has it."""
 
-_SECRET_SECTIONS = frozenset({"secrets", "notify"})
+_SECRET_SECTIONS = frozenset({"secrets", "notify", "forge"})
 """Where somebody may have written a secret itself: a mistake there is shown without the text around it."""
+
+_HARMLESS = re.compile(r"\s+(kind|repository|url|forks):[^,{@]*")
+"""Lines of such a section that hold none, and are shown."""
 
 SYSTEM_PATH = Path("/etc/gitopsd/config.yaml")
 
@@ -102,11 +106,12 @@ class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw
 class ListenConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a controller listens. `control` is the path of the socket for other commands of gitopsd.
 
-    `metrics` is HOST:PORT for Prometheus and health checks; empty means nowhere.
+    `metrics` is HOST:PORT for Prometheus and health checks, `webhook` for the forge's deliveries; empty means nowhere.
     """
 
     control: str = ""
     metrics: str = ""
+    webhook: str = ""
 
 
 class NotifyUrl(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +134,29 @@ class NotifyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     template: str | dict[str, Any] | UnsetType = UNSET
 
 
+class ForgeSecret(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a secret that gitopsd shares with a forge is."""
+
+    env: str | UnsetType = UNSET
+    file: str | UnsetType = UNSET
+    credential: SecretName | UnsetType = UNSET
+
+
+class ForgeConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the pull requests are. `url` is the forge's front page; github.com's and gitlab.com's may be left out."""
+
+    kind: ForgeKind
+    repository: str
+    url: str = ""
+    token: ForgeSecret
+    webhook_secret: ForgeSecret | UnsetType = UNSET
+    forks: Literal["refuse", "plan"] = "refuse"
+
+
+OnThisMachine = SecretConfiguration | NotifyUrl | ForgeSecret
+"""What says that a value is in a variable, a file or a credential."""
+
+
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What governs repositories and is in none of them; everything has a default."""
 
@@ -141,6 +169,7 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     secrets: dict[SecretName, SecretConfiguration] | UnsetType = UNSET
     policy: PolicyConfiguration | UnsetType = UNSET
     notify: tuple[NotifyConfiguration, ...] = ()
+    forge: ForgeConfiguration | UnsetType = UNSET
 
 
 def policy_of(configuration: Configuration) -> PolicyConfiguration:
@@ -182,26 +211,42 @@ def _without_values(document: Document, mistakes: Sequence[Diagnostic]) -> tuple
     for section in _SECRET_SECTIONS & document.value.keys():
         first = document.locate_key(section).line
         after = (number for number, line in enumerate(lines[first:], first + 1) if re.match(r"[^\s#-]", line))
-        inside.update(range(first, next(after, len(lines) + 1)))
+        section_lines = range(first, next(after, len(lines) + 1))
+        inside.update(number for number in section_lines if not _HARMLESS.fullmatch(lines[number - 1]))
     shown = [
         re.sub(r"^(\s*[\w-]*:?).*", r"\1 …", line) if number in inside else line for number, line in enumerate(lines, 1)
     ]
     hint = "a secret's value stays out of this file: `{env: NAME}`, `{file: PATH}`, `{credential: NAME}`…"
     told = [
-        replace(one, message=one.message.partition(", not ")[0], hint=hint) if one.location.line in inside else one
-        for one in mistakes
+        replace(one, message=_without_value(one), hint=hint) if one.location.line in inside else one for one in mistakes
     ]
     return told, "\n".join(shown)
 
 
+def _without_value(mistake: Diagnostic) -> str:
+    if mistake.code == "bad-name":
+        return "that is not a valid name here"
+    return mistake.message.partition(", not ")[0]
+
+
+def secret_sources(configuration: Configuration) -> tuple[OnThisMachine, ...]:
+    """Where all secrets are that the configuration names, whatever they are for."""
+    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
+    forge = configuration.forge
+    shared = () if isinstance(forge, UnsetType) else (forge.token, forge.webhook_secret)
+    return (
+        *secrets.values(),
+        *(one.url for one in configuration.notify),
+        *(one for one in shared if not isinstance(one, UnsetType)),
+    )
+
+
 def secret_variables(configuration: Configuration) -> frozenset[str]:
     """The environment variables that hold secrets, the key to those in files of SOPS among them."""
-    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
-    sources: list[SecretConfiguration | NotifyUrl] = [*secrets.values(), *(one.url for one in configuration.notify)]
+    sources = secret_sources(configuration)
     named = {source.env for source in sources if isinstance(source.env, str)}
-    return frozenset(
-        named | {IDENTITY_VARIABLE} if any(isinstance(one.sops, str) for one in secrets.values()) else named
-    )
+    has_sops = any(isinstance(source, SecretConfiguration) and isinstance(source.sops, str) for source in sources)
+    return frozenset(named | {IDENTITY_VARIABLE} if has_sops else named)
 
 
 def _user_path() -> Path:

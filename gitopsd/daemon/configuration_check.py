@@ -11,6 +11,7 @@ from msgspec import UnsetType
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
 from gitopsd.compiler.words import short
+from gitopsd.forge.address import api_address, is_repository
 from gitopsd.model.amounts import seconds
 from gitopsd.model.diagnostic import Diagnostic, Related, in_order
 from gitopsd.model.names import did_you_mean
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from gitopsd.compiler.yaml.reader import Document
     from gitopsd.daemon.configuration import (
         Configuration,
+        ForgeConfiguration,
         NotifyConfiguration,
-        NotifyUrl,
+        OnThisMachine,
         PolicyConfiguration,
         SecretConfiguration,
         WindowConfiguration,
@@ -49,13 +51,12 @@ def check_configuration(configuration: Configuration, document: Document) -> lis
             found += _check_secret(name, secret, document)
     for index, one in enumerate(configuration.notify):
         found += _check_notify(one, index, document)
-    if not is_address(configuration.listen.metrics):
-        found.append(
-            _wrong(
-                f"`{short(configuration.listen.metrics)}` can't be listened on", document, ("listen", "metrics"),
-                'write host and port, such as `127.0.0.1:9464` or, in quotes, `"[::1]:9464"`',
-            )
-        )  # fmt: skip
+    for key, port in (("metrics", 9464), ("webhook", 9465)):
+        address = getattr(configuration.listen, key)
+        if not is_address(address):
+            hint = f'write host and port, such as `127.0.0.1:{port}` or, in quotes, `"[::1]:{port}"`'
+            found.append(_wrong(f"`{short(address)}` can't be listened on", document, ("listen", key), hint))
+    found += _check_forge(configuration, document)
     if not isinstance(configuration.policy, UnsetType):
         found += _check_policy(configuration.policy, document)
     if not isinstance(configuration.signing, UnsetType) and isinstance(configuration.signing.key, str):
@@ -107,7 +108,7 @@ def _check_secret(name: str, secret: SecretConfiguration, document: Document) ->
 
 
 def _check_source(
-    source: SecretConfiguration | NotifyUrl,
+    source: OnThisMachine,
     ways: tuple[str, ...],
     way: tuple[str | int, ...],
     what: str,
@@ -146,6 +147,39 @@ def _check_notify(notify: NotifyConfiguration, index: int, document: Document) -
     yield from _check_source(notify.url, _SOURCES[:3], ("notify", index, "url"), "the webhook", document)
     for error in template_mistakes(notify.template):
         yield expression_diagnostic(error, document, ("notify", index, "template"), "`template`: ")
+
+
+def _check_forge(configuration: Configuration, document: Document) -> Iterator[Diagnostic]:
+    forge = configuration.forge
+    if isinstance(forge, UnsetType) or isinstance(forge.webhook_secret, UnsetType):
+        if configuration.listen.webhook:
+            yield Diagnostic(
+                code="missing-key",
+                message="webhooks can't be told from anybody's: there is no `forge.webhook_secret`",
+                location=document.locate_key("listen", "webhook"),
+                hint="add `webhook_secret: {credential: webhook_secret}` to `forge`, or remove `webhook`",
+            )
+    else:
+        way = ("forge", "webhook_secret")
+        yield from _check_source(forge.webhook_secret, _SOURCES[:3], way, "the webhook's secret", document)
+    if not isinstance(forge, UnsetType):
+        yield from _check_source(forge.token, _SOURCES[:3], ("forge", "token"), "the forge's token", document)
+        yield from _check_place(forge, document)
+
+
+def _check_place(forge: ForgeConfiguration, document: Document) -> Iterator[Diagnostic]:
+    if not is_repository(forge.kind, forge.repository):
+        hint = "write it as in its address: the owner or the groups, a slash, the name"
+        yield _wrong(f"`{short(forge.repository)}` is not a repository", document, ("forge", "repository"), hint)
+    try:
+        api_address(forge.kind, forge.url)
+    except ValueError as error:
+        yield Diagnostic(
+            code="wrong-value",
+            message=str(error),
+            location=document.locate("forge", "url") if forge.url else document.locate_key("forge"),
+            hint="write that of its front page, such as `url: https://git.example.com`",
+        )
 
 
 def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[Diagnostic]:

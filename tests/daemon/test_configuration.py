@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import Configuration, read_configuration
+from gitopsd.daemon.configuration import Configuration, read_configuration, secret_variables
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.policy import policy_file, published_policy
 from gitopsd.model.policy import PolicyRecord, SecretPolicy
+
+FORGE = "forge:\n  kind: github\n  repository: acme/fleet\n  token: {credential: forge_token}\n"
+SECRET_OF_FORGE = "  webhook_secret: {credential: webhook_secret}\n"  # noqa: S105
 
 
 def read(folder: Path, text: str) -> Configuration:
@@ -83,6 +86,18 @@ def published(folder: Path, text: str) -> PolicyRecord:
         ("notify: [{url: {env: A}, on: [faild]}]", [("wrong-value", 1, 31)]),
         ("notify: [{url: {env: A}, template: 'a ${{ txt }}'}]", [("bad-expression", 1, 43)]),
         ("notify: [{url: {env: A}, template: {a: [1, '${{ text']}}]", [("bad-expression", 1, 45)]),
+        ("listen: {webhook: '127.0.0.1'}\n" + FORGE + SECRET_OF_FORGE, [("wrong-value", 1, 19)]),
+        ("listen: {webhook: '127.0.0.1:9465'}\n" + FORGE, [("missing-key", 1, 10)]),
+        ("listen: {webhook: '127.0.0.1:9465'}", [("missing-key", 1, 10)]),
+        ("forge: {kind: github}", [("missing-key", 1, 1), ("missing-key", 1, 1)]),
+        (FORGE.replace("github", "gitbucket"), [("wrong-value", 2, 9)]),
+        (FORGE.replace("acme/fleet", "acme"), [("wrong-value", 3, 15)]),
+        (FORGE.replace("{credential: forge_token}", "{}"), [("missing-key", 4, 3)]),
+        (FORGE.replace("}", ", file: /token}"), [("conflicting-keys", 4, 11)]),
+        (FORGE.replace("github", "gitea"), [("wrong-value", 1, 1)]),
+        (FORGE + "  url: http://git.example.com\n", [("wrong-value", 5, 8)]),
+        (FORGE + "  forks: allow\n", [("wrong-value", 5, 10)]),
+        (FORGE + "  webhook_secret: {env: not-a-variable}\n", [("wrong-value", 5, 25)]),
     ],
 )  # fmt: skip
 def test_a_mistake_is_shown_with_its_place(tmp_path: Path, text: str, expected: list[tuple[str, int, int]]) -> None:
@@ -108,11 +123,15 @@ def test_a_value_that_was_written_in_place_of_a_variable_is_not_repeated(tmp_pat
         "notify:\n  - url: {address: https://hooks.example/hunter2}\n",
         "notify:\n  - url: {env: https://hooks.example/hunter2}\n",
         "notify:\n  - url: {file: hooks.example/hunter2}\n",
+        FORGE.replace("{credential: forge_token}", "hunter2"),
+        FORGE.replace("{credential: forge_token}", "{credential: hunter2-}"),
+        FORGE.replace("token: {credential: forge_token}", "tokn: hunter2"),
+        FORGE + "  webhook_secret: {env: hunter2-hunter2}\n",
+        FORGE + "  url: https://somebody:hunter2@git.example.com\n",
+        "forge: {kind: github, repository: hunter2, token: hunter2}",
     ],
 )
-def test_the_address_of_a_webhook_that_was_written_in_place_of_its_source_is_not_repeated(
-    tmp_path: Path, text: str
-) -> None:
+def test_a_secret_that_was_written_in_place_of_its_source_is_not_repeated(tmp_path: Path, text: str) -> None:
     with pytest.raises(DiagnosticsError) as refusal:
         read(tmp_path, text)
     shown = [(one.message, one.hint) for one in refusal.value.diagnostics], refusal.value.sources
@@ -124,7 +143,23 @@ def test_an_address_to_listen_on_has_host_and_port(tmp_path: Path, address: str)
     assert read(tmp_path, f"listen: {{metrics: {address}}}").listen.metrics == address.strip("'")
 
 
-@pytest.mark.parametrize("text", ["", "ssh: {jump: bastion}"])
+def test_what_is_wrong_with_a_forge_is_shown_and_its_secrets_are_not(tmp_path: Path) -> None:
+    with pytest.raises(DiagnosticsError) as refusal:
+        read(tmp_path, FORGE.replace("acme/fleet", "acme") + "  url: http://git.example.com\n")
+    one, two = refusal.value.diagnostics
+    assert (one.message, two.message) == ("`acme` is not a repository", "the forge must be reached by https")
+    assert "front page" in two.hint
+    shown = next(iter(refusal.value.sources.values())).decode()
+    assert "repository: acme\n" in shown
+    assert "token: …" in shown
+
+
+def test_the_variables_with_the_forges_secrets_are_known(tmp_path: Path) -> None:
+    text = FORGE.replace("credential: forge_token", "env: TOKEN") + "  webhook_secret: {env: SIGNATURE}\n"
+    assert secret_variables(read(tmp_path, text)) == {"TOKEN", "SIGNATURE"}
+
+
+@pytest.mark.parametrize("text", ["", "ssh: {jump: bastion}", FORGE])
 def test_nothing_is_published_of_a_configuration_without_policy_and_secrets(tmp_path: Path, text: str) -> None:
     assert published_policy(read(tmp_path, text)) is None
 

@@ -107,6 +107,10 @@ class Controller:
             overdue=lambda: len(self._hearts.overdue(time.monotonic())),
         )
 
+    def look(self) -> None:
+        """Have it look where the branches are, soon; from any thread."""
+        self._to_look.ask()
+
     def stop(self) -> None:
         """From any thread, or a signal's handler."""
         self._stop.set()

@@ -88,6 +88,7 @@ class Metrics(Collector):
             _ROLLOUT_SECONDS,
         )  # fmt: skip
         self.notifications = counter("notifications", "Notifications by what became of them.", "outcome")
+        self.deliveries = counter("webhook_deliveries", "Deliveries of the forge by what became of them.", "outcome")
         build = Gauge(
             "build_info", "This version of gitopsd.", ("version", "python"), "gitopsd", registry=self.registry
         )

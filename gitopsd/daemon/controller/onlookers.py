@@ -1,4 +1,4 @@
-"""All who watch a controller, as its configuration has them: the log, metrics and health, and webhooks."""
+"""All who watch a controller, as its configuration has them, and the forge that wakes it."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +21,12 @@ def onlookers(
     asked: Asked,
     say: Callable[[Said], None],
     log: Sink,
+    look: Callable[[], object],
 ) -> Iterator[Sequence[Listener]]:
     """The listeners to tell every event, for the length of a `with`.
 
-    `repository` is its identity; `hearts` go by the steady clock. `say` passes on what they have to say themselves.
+    `repository` is its identity; `hearts` go by the steady clock. `say` passes on what they have to say themselves,
+    and `look` has the controller look where the branches are.
     """
 
     def warn(message: str) -> None:
@@ -38,6 +40,10 @@ def onlookers(
             from gitopsd.daemon.controller.web import serving  # noqa: PLC0415
 
             running.enter_context(serving(configuration.listen.metrics, routes(metrics, health), problem=warn))
+        if configuration.listen.webhook:
+            from gitopsd.daemon.controller.forge_webhook import webhook  # noqa: PLC0415 - 100 ms as well
+
+            running.enter_context(webhook(configuration, metrics, look=look, warn=warn))
         if configuration.notify:
             from gitopsd.daemon.controller.notifications.notifier import notifying  # noqa: PLC0415 - 100 ms too
 

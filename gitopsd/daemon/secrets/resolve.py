@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
-from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
+from gitopsd.daemon.configuration import Configuration, OnThisMachine, SecretConfiguration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.secrets.credential import credential_file
 from gitopsd.daemon.secrets.environment import taken_variable
@@ -86,7 +86,7 @@ class _Sources:
         return value_on_this_machine(secret)
 
 
-def value_on_this_machine(source: SecretConfiguration | NotifyUrl) -> SecretValue:
+def value_on_this_machine(source: OnThisMachine) -> SecretValue:
     """The value of a variable, a file or a credential. Raises SecretError."""
     if isinstance(source.env, str):
         place, value = f"the environment variable {source.env}", taken_variable(source.env)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UnsetType
 
-from gitopsd.daemon.configuration import Configuration, NotifyUrl, SecretConfiguration
+from gitopsd.daemon.configuration import Configuration, SecretConfiguration, secret_sources
 from gitopsd.daemon.signing import listed_controllers, listed_signers
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.location import looks_like_url
@@ -65,14 +65,11 @@ def _files(configuration: Configuration) -> Iterator[Path]:
         yield Path(configuration.signing.key)
     yield from listed_signers(configuration) or ()
     yield from listed_controllers(configuration) or ()
-    secrets = {} if isinstance(configuration.secrets, UnsetType) else configuration.secrets
-    sources: list[SecretConfiguration | NotifyUrl] = [*secrets.values(), *(one.url for one in configuration.notify)]
-    for source in sources:
+    for source in secret_sources(configuration):
         if isinstance(source.file, str):
             yield Path(source.file)
-    for secret in secrets.values():
-        if isinstance(secret.sops, str) and secret.sops.startswith("/"):
-            yield Path(secret.sops)
+        if isinstance(source, SecretConfiguration) and isinstance(source.sops, str) and source.sops.startswith("/"):
+            yield Path(source.sops)
 
 
 def _credentials(value: Any) -> Iterator[str]:

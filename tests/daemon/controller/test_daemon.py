@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.ports import free_port
 from tests.daemon.controller.daemon_process import (
     Site,
     daemon,
@@ -15,6 +16,7 @@ from tests.daemon.controller.daemon_process import (
     wait_for_outcome,
 )
 from tests.daemon.controller.two_programs import DIES, FLEET, RUNS, two_programs
+from tests.forge.standin import forge_standin
 from tests.operator import eventually
 
 
@@ -268,3 +270,32 @@ def test_a_repository_that_is_away_keeps_nothing_from_being_healed_nor_a_daemon_
         away.rename(site.bare)
         change(site, "orders", RUNS + "# after it came back\n")
         wait_for_deployment(site, 2)
+
+
+def test_a_merge_on_a_forge_is_deployed_at_once_by_its_webhook(site: Site, tmp_path: Path) -> None:
+    secret = tmp_path / "webhook_secret"
+    secret.write_text("a secret of this test\n")
+    secret.chmod(0o600)
+    port = free_port()
+    with forge_standin("gitea", tmp_path / "forge", site.bare) as forge:
+        site.configure(
+            repository=site.bare.as_uri(),
+            intervals={"poll": "1h", "reconcile": "1h"},
+            listen={"control": str(site.socket), "webhook": f"127.0.0.1:{port}"},
+            forge={
+                "kind": "gitea",
+                "repository": forge.name,
+                "url": forge.url,
+                "token": {"file": "/none"},
+                "webhook_secret": {"file": str(secret)},
+            },
+        )
+        with daemon(site):
+            wait_for_deployment(site, 1)
+            hook = forge.webhook(f"http://127.0.0.1:{port}/webhook", secret.read_text().strip())
+            forge.commit("feature", {"files/orders.sh": RUNS + "# better\n"})
+            number = forge.open("feature")
+            merged = forge.merge(number)
+            wait_for_deployment(site, 2)
+            assert site.outcome()["source"] == merged
+    assert {one.status for one in hook.deliveries} == {202}

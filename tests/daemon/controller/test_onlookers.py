@@ -44,6 +44,7 @@ def test_all_who_watch_are_told_and_may_speak_themselves(
         asked=Asked(),
         say=said.append,
         log=log_sink("text", debug=False),
+        look=lambda: None,
     )
     with watching as listeners:
         events: list[Event] = [samples.looked(), samples.committed()]

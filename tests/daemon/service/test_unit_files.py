@@ -10,6 +10,8 @@ from gitopsd.daemon.configuration import (
     SYSTEM_PATH,
     Configuration,
     Credential,
+    ForgeConfiguration,
+    ForgeSecret,
     SecretConfiguration,
     SshConfiguration,
     read_configuration,
@@ -98,9 +100,11 @@ def test_a_new_configuration_is_valid_and_names_the_repository(tmp_path: Path) -
     everything = read_configuration(path)
     assert everything.ssh.identity == Credential(credential="ssh_identity")
     assert everything.notify[0].on
-    assert needs_of(Configuration(ssh=everything.ssh, secrets=everything.secrets, notify=everything.notify)) == Needs(
-        credentials=("alert_token", "slack_hook", "ssh_identity")
+    named = Configuration(
+        ssh=everything.ssh, secrets=everything.secrets, notify=everything.notify, forge=everything.forge
     )
+    credentials = ("alert_token", "forge_token", "hook_secret", "slack_hook", "ssh_identity")
+    assert needs_of(named) == Needs(credentials=credentials)
 
 
 def test_what_is_needed_of_a_repository_on_this_machine(tmp_path: Path) -> None:
@@ -121,6 +125,10 @@ def test_what_is_needed_of_a_repository_elsewhere() -> None:
             repository="git@git.example:fleet.git",
             ssh=SshConfiguration(identity="/etc/gitopsd/key"),
             secrets={"token": SecretConfiguration(file="/etc/gitopsd/token")},
+            forge=ForgeConfiguration(
+                kind="github", repository="acme/fleet", token=ForgeSecret(file="/etc/gitopsd/forge_token")
+            ),
         )
     )
-    assert needs == Needs(files=(Path("/etc/gitopsd/key"), Path("/etc/gitopsd/token")))
+    files = ("/etc/gitopsd/key", "/etc/gitopsd/token", "/etc/gitopsd/forge_token")
+    assert needs == Needs(files=tuple(Path(one) for one in files))

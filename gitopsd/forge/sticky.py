@@ -1,0 +1,55 @@
+"""One comment that stays, and one status of each name: what is there already is not written again."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from gitopsd.forge.forge import CommitStatus
+
+
+class Comment(Struct, frozen=True, kw_only=True):
+    """A comment as a forge has it; `ours`: the token's own account wrote it."""
+
+    id: int
+    body: str
+    ours: bool
+
+
+def upsert(
+    comments: Iterable[Comment],
+    marker: str,
+    body: str,
+    *,
+    limit: int,
+    create: Callable[[str], object],
+    edit: Callable[[int, str], object],
+) -> bool:
+    """As `Forge.upsert_comment`; `comments` by age, the oldest first, read no farther than needed."""
+    if not marker or not body.startswith(marker):
+        raise ValueError("a comment starts with its marker")
+    if len(body) > limit:
+        raise ValueError(f"a comment has at most {limit:,} characters here, and this one {len(body):,}")
+    there = next((one for one in comments if one.ours and one.body.startswith(marker)), None)
+    if there is None:
+        create(body)
+        return True
+    if _as_kept(there.body) == _as_kept(body):
+        return False
+    edit(there.id, body)
+    return True
+
+
+def fitting(status: CommitStatus, limit: int) -> CommitStatus:
+    """With a description of at most `limit` characters, on one line."""
+    text = " ".join(status.description.split())
+    return CommitStatus(
+        context=status.context,
+        state=status.state,
+        description=text if len(text) <= limit else text[: limit - 1] + "…",
+        target=status.target,
+    )
+
+
+def _as_kept(text: str) -> str:
+    """Forges differ in what they make of the ends of lines, and of that of a text."""
+    return "\n".join(text.splitlines()).rstrip()
