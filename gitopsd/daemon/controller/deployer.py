@@ -33,6 +33,7 @@ PUSHED = Asked(trigger="push")
 
 _PLAN_SECONDS = 900.0
 _REST_SECONDS = 3600.0
+_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,8 @@ class Deployer:
                 fetch_artifacts(workspace.repository, self._branch, workspace.remote)
                 head = read_head(workspace.repository, self._branch)
             except (RepositoryError, ControllerError, DiagnosticsError) as error:
+                if self._settled is not None and self._settled.source == source:
+                    return _AGAIN_SECONDS  # it is deployed all the same, and the look at the branches tells it
                 return self._refused(source, source, error)
             return self._deploy(workspace, source, head)
 
