@@ -14,9 +14,11 @@ from pathlib import Path
 import msgspec
 
 from gitopsd.daemon.controller.protocol import Answer, Done, Request
+from gitopsd.daemon.errors import ControllerError
 
 _MOST_CLIENTS = 64
 _LONGEST_REQUEST = 64 * 1024
+_CONNECT_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
 _SEND_SECONDS = 30.0
 _MODE = 0o660
@@ -30,13 +32,18 @@ Responder = Callable[[Request], Iterator[Answer | None]]
 class ControlServer:
     """Listens at `path` until `close`; each client has a thread of its own, and can hold up nobody else.
 
-    Raises OSError where it can't listen. A socket that is left of a leader that died is replaced: only the leader,
-    which holds the lock, makes one.
+    Raises OSError where it can't listen, ControllerError where somebody else does, for another repository say. A socket
+    that is left of a leader that died is replaced.
     """
 
     def __init__(self, path: Path, respond: Responder) -> None:
         self._path = path
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if _is_listened_on(path):
+            raise ControllerError(
+                f"another controller listens on {path}",
+                "give each its own place: `listen: {control: PATH}` in the operator's configuration",
+            )
         path.unlink(missing_ok=True)
         self._server = _Server(str(path), respond)
         path.chmod(_MODE)
@@ -49,6 +56,18 @@ class ControlServer:
         self._server.shutdown()
         self._server.server_close()
         self._path.unlink(missing_ok=True)
+
+
+def _is_listened_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connection.connect(str(path))
+        except (BlockingIOError, TimeoutError):
+            return True  # by somebody who has much to do
+        except OSError:
+            return False
+    return True
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

@@ -9,6 +9,7 @@ import pytest
 
 from gitopsd.daemon.controller.protocol import Done
 from gitopsd.daemon.controller.server import ControlServer
+from gitopsd.daemon.errors import ControllerError
 
 
 def test_many_clients_that_come_at_once_are_all_let_in(tmp_path: Path) -> None:
@@ -46,3 +47,19 @@ def test_a_client_that_never_ends_its_request_is_sent_away(tmp_path: Path, monke
                 continue  # each byte comes in time
             except OSError:
                 gone = True
+
+
+def test_a_socket_that_another_controller_listens_on_is_left_to_it_and_one_of_a_dead_one_replaced(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(ControllerError, match="another controller listens"):
+            ControlServer(path, lambda _: iter([Done()]))
+        assert path.exists()
+    server = ControlServer(path, lambda _: iter([Done()]))
+    server.start()
+    server.close()
+    assert not path.exists()
