@@ -253,7 +253,7 @@ class Controller:
         if opened.identity != self._identity:
             opened.close()
             raise ControllerError(
-                f"the configuration names another repository, {opened.identity}: this controller leads {self._identity}",
+                f"the configuration names another repository, {opened.identity}, than {self._identity}, which is led",
                 "restart it, and it leads the other one",
             )
         return opened
