@@ -1,5 +1,6 @@
 """The host lock: one gitopsd at a time works on an environment of a repository on this machine."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -35,8 +36,9 @@ def host_lock(
     descriptor = _open(path)
     try:
         _acquire(descriptor, path, f"{identity}, environment {environment}", deadline, on_wait)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {Path(sys.argv[0]).name}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # who holds it is a courtesy, which a full disk leaves out
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {Path(sys.argv[0]).name}\n".encode(), 0)
         yield
         os.ftruncate(descriptor, 0)
     finally:

@@ -28,7 +28,8 @@ def look(
     """`source` is the short name of the source branch, `refs` are full names. `deadline` in seconds for each command.
 
     With a remote one round trip when nothing is new; when the source branch moved, or one of the tags among `refs`, it
-    is fetched, and all tags with it, which pins may name. Raises UnknownRevisionError where there is no such branch, RepositoryError.
+    is fetched, and all tags with it, which pins may name. Raises UnknownRevisionError where there is no such branch,
+    RepositoryError.
     """
     if remote is None:
         known = {ref: commit for ref in refs if (commit := repository.ref(ref)) is not None}

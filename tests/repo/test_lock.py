@@ -102,3 +102,12 @@ def test_root_has_one_place_for_locks_and_people_have_their_own(
     assert lock_folder() == tmp_path / "gitopsd/locks"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     assert lock_folder().parts[-4:] == (".local", "state", "gitopsd", "locks")
+
+
+def test_a_full_disk_keeps_nobody_from_the_lock(tmp_path: Path) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"  # not a byte can be written to a file
+    process = subprocess.run(
+        [sys.executable, "-c", f"{full}\n{HOLDER.replace('600', '0')}", str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (process.stdout, process.returncode) == ("held\n", 0), process.stderr

@@ -31,6 +31,7 @@ from gitopsd.daemon.controller.requests import Requests
 from gitopsd.daemon.controller.server import ControlServer
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.controller.watch import RefWatch
+from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.fleet_access import ssh_settings
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
@@ -41,6 +42,9 @@ _COLLECT_AFTER = (20_000, 10, 10)
 """What lives for long must not wait for long for Python to find circles, which hold packs and memory."""
 
 _TICK_SECONDS = 1.0
+_LOOK_SECONDS = 120.0
+"""How long a repository that could not be looked at is left alone at most: once it is back, people wait for that."""
+
 _STOP_SECONDS = 15.0
 """More than a rollout takes to come to where nothing is undone again; systemd waits for a little longer."""
 
@@ -141,17 +145,17 @@ class Controller:
             sd_notify.still_alive()
 
     def _lead(self) -> None:
-        space = ThreadWorkspace(self._settings.open_workspace, lambda: self._generation)
+        space = ThreadWorkspace(self._open_workspace, lambda: self._generation)
         looker = Looker(
             space,
-            Troubles(self._identity, "", "look"),
+            Troubles(self._identity, "", "look", cap=_LOOK_SECONDS),
             self._broadcast.tell,
             lambda seen: self._found(seen, looker),
             poll=lambda: seconds(self._intervals.poll),
             only=self._settings.environment,
         )
         look = Loop("look", looker.cycle, self._to_look, self._hearts)
-        tidy_space, tidied = ThreadWorkspace(self._settings.open_workspace, lambda: self._generation), Requests()
+        tidy_space, tidied = ThreadWorkspace(self._open_workspace, lambda: self._generation), Requests()
         tidy = Loop("housekeeping", Housekeeping(tidy_space, self._tell).cycle, tidied, self._hearts)
         following = Following(self._leader, self._known, self._broadcast, look=self._to_look.ask, seen=looker)
         with ExitStack() as opened:
@@ -165,11 +169,14 @@ class Controller:
             tidy.start()
             self._tell(events.Leading(environment="", at=time.time()))
             sd_notify.ready(f"leads {self._identity}")
+            reading: threading.Thread | None = None
             while not self._stop.wait(_TICK_SECONDS):
                 self._still_alive()
                 self._reap()
-                if self._reload.is_set():
-                    self._read_again()
+                if self._reload.is_set() and not (reading and reading.is_alive()):
+                    self._reload.clear()
+                    reading = threading.Thread(target=self._read_again, name="reload", daemon=True)
+                    reading.start()  # opening a repository that is elsewhere may take long, and this thread must not
             sd_notify.stopping("stopping: rollouts come to where nothing is undone")
             self._tell(events.Stopping(environment="", at=time.time()))
             look.end()
@@ -196,7 +203,7 @@ class Controller:
     def _surroundings(self, looker: Looker) -> Surroundings:
         return Surroundings(
             repository=self._identity,
-            open_workspace=self._settings.open_workspace,
+            open_workspace=self._open_workspace,
             open_workers=self._settings.open_workers,
             generation=lambda: self._generation,
             newest=lambda: looker.newest,
@@ -227,12 +234,12 @@ class Controller:
 
     def _read_again(self) -> None:
         """A configuration that can't be used changes nothing: the one of before counts."""
-        self._reload.clear()
         sd_notify.reloading()
         try:
-            opened = self._settings.open_workspace()
+            opened = self._open_workspace()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the controller goes on as it was
-            self._warn("", f"the configuration was not read again: {error}")
+            hint = getattr(error, "hint", "")
+            self._warn("", f"the configuration was not read again: {error}{f' ({hint})' if hint else ''}")
         else:
             self._intervals = opened.configuration.intervals
             opened.close()
@@ -241,7 +248,19 @@ class Controller:
             with self._lock:
                 for loops in self._environments.values():
                     loops.reread()
-        sd_notify.ready(f"leads {self._identity}")
+        if not self._stop.is_set():
+            sd_notify.ready(f"leads {self._identity}")
+
+    def _open_workspace(self) -> Workspace:
+        """Only of the repository that is led: lock, socket and all that is remembered are that one's."""
+        opened = self._settings.open_workspace()
+        if opened.identity != self._identity:
+            opened.close()
+            raise ControllerError(
+                f"the configuration names another repository, {opened.identity}, than {self._identity}, which is led",
+                "restart it, and it leads the other one",
+            )
+        return opened
 
     def _watch(self, repository: Repository) -> None:
         if self._first.remote is None:

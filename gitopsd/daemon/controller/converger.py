@@ -52,8 +52,10 @@ class Converger:
         self._interval = interval
         self._stop = stop
         self._converged = converged
+        self._all_due = 0.0  # on the steady clock
+        self._said = ""
         self.head = ""
-        """The artifact head that workers are made equal to, or were, as far as that went."""
+        """The artifact head that all workers are made equal to, or were, as far as that went."""
         self._alone = False
         self.cycles = 0
         self.problem = self.hint = ""
@@ -63,19 +65,20 @@ class Converger:
         reporter = RolloutEvents(self._branch.environment, self._tell, stop=self._stop, heart=heart)
         with heart.allowed(_QUIET_SECONDS):
             problem = hint = ""
-            wait = self._interval() * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+            wait = self._until_all(taken)
             try:
                 workspace = self._brought_up_to_date(self._workspace(), reporter)
                 head = read_head(workspace.repository, self._branch)
-                if head is not None and not self._is_paused(workspace, head, reporter):
-                    self.head = head.commit.id
+                if head is not None and not self._is_paused(workspace, head, taken, reporter):
+                    self.head = self.head if taken.workers else head.commit.id
                     self._converge(workspace, taken, reporter)
                     wait = min(wait, self._until_next_attempt(workspace))
                 self._troubles.over()
             except (RepositoryError, ControllerError, DiagnosticsError) as error:
                 problem, hint = (str(error), "") if isinstance(error, DiagnosticsError) else (error.message, error.hint)
                 wait = min(wait, self._troubles.add(self.head, problem, hint).wait)
-        self.head = reporter.head or self.head
+        if not taken.workers:
+            self.head = reporter.head or self.head
         self.problem, self.hint = problem, hint
         self.cycles += 1
         self._tell(
@@ -92,6 +95,13 @@ class Converger:
         self._converged()
         return wait
 
+    def _until_all(self, taken: Taken) -> float:
+        """Seconds until all workers are looked at again; a look at some of them doesn't put that off."""
+        now = time.monotonic()
+        if not taken.workers:
+            self._all_due = now + self._interval() * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        return max(0.0, self._all_due - now)
+
     def _brought_up_to_date(self, workspace: Workspace, reporter: RolloutEvents) -> Workspace:
         """A repository that is away keeps no worker from being healed; what comes of that can't be recorded then."""
         try:
@@ -106,12 +116,15 @@ class Converger:
         self._alone = False
         return workspace
 
-    def _is_paused(self, workspace: Workspace, head: ArtifactHead, reporter: RolloutEvents) -> bool:
+    def _is_paused(self, workspace: Workspace, head: ArtifactHead, taken: Taken, reporter: RolloutEvents) -> bool:
         """Nothing is applied or healed then; that is no trouble."""
         pause = known_pause(workspace.repository, head)
+        said, self._said = self._said, ""
         if pause is None or pause.expired:
             return False
-        reporter.note(f"{self._branch.environment} is paused by {pause.owner}: nothing is changed on workers")
+        self._said = f"{self._branch.environment} is paused by {pause.owner}: nothing is changed on workers"
+        if self._said != said or taken.asked:
+            reporter.note(self._said)
         return True
 
     def _converge(self, workspace: Workspace, taken: Taken, reporter: RolloutEvents) -> None:

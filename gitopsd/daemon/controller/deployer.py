@@ -33,6 +33,7 @@ PUSHED = Asked(trigger="push")
 
 _PLAN_SECONDS = 900.0
 _REST_SECONDS = 3600.0
+_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class Deployer:
         self._generation = generation
         self._committed = committed
         self._settled: _Situation | None = None
+        self._last_head = ""
         self._tried: _Situation | None = None
         self.outcome: Outcome | None = None
         """What became of the newest version: Settled, Committed, Refused or Held."""
@@ -94,10 +96,24 @@ class Deployer:
             try:
                 workspace = self._workspace()
                 fetch_artifacts(workspace.repository, self._branch, workspace.remote)
-                head = read_head(workspace.repository, self._branch)
+                head = self._head(workspace)
             except (RepositoryError, ControllerError, DiagnosticsError) as error:
+                if self._settled is not None and self._settled.source == source:
+                    return _AGAIN_SECONDS  # it is deployed all the same, and the look at the branches tells it
                 return self._refused(source, source, error)
             return self._deploy(workspace, source, head)
+
+    def _head(self, workspace: Workspace) -> ArtifactHead | None:
+        """A branch that was there and is gone isn't begun anew: that would lose the record, and workers refuse it."""
+        head = read_head(workspace.repository, self._branch)
+        if head is None and self._last_head:
+            raise ControllerError(
+                f"the artifact branch {self._branch.name} is gone, which was at {self._last_head[:12]}",
+                f"`git update-ref {self._branch.ref} {self._last_head}` brings it back; to begin anew all the same, "
+                "restart the controller",
+            )
+        self._last_head = head.commit.id if head else ""
+        return head
 
     def _deploy(self, workspace: Workspace, source: str, head: ArtifactHead | None) -> float:
         head_now = head.commit.id if head else ""

@@ -21,7 +21,8 @@ class Surroundings:
     """What an environment's loops have from the controller.
 
     `repository` is its identity; `generation` counts configurations, `newest` gives the source branch's commit, `pin`
-    what the tag points at that an environment is pinned to, and `interval` the seconds between two looks at all workers.
+    what the tag points at that an environment is pinned to, and `interval` the seconds between two looks at all
+    workers.
     """
 
     repository: str

@@ -68,6 +68,7 @@ class Looker:
         self._only = only
         self._seen: Seen | None = None
         self._tags: Mapping[str, str] = {}
+        self._began = False
         self.last_success: float | None = None
         """Seconds since the epoch: when everything could be seen last."""
 
@@ -87,7 +88,8 @@ class Looker:
         return trouble.error if trouble else ""
 
     def cycle(self, taken: Taken, heart: Heart) -> float:
-        remaining = self._troubles.remaining("")
+        remaining = self._troubles.remaining("") if self._began else 0.0
+        self._began = True  # at the start it looks at once: nothing is looked after before
         if remaining > 0 and not taken.asked:
             return remaining
         try:

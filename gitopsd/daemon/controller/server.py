@@ -6,6 +6,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import msgspec
 
 from gitopsd.daemon.controller.protocol import Answer, Done, Request
+from gitopsd.daemon.errors import ControllerError
 
 _MOST_CLIENTS = 64
 _LONGEST_REQUEST = 64 * 1024
+_CONNECT_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
 _SEND_SECONDS = 30.0
 _MODE = 0o660
@@ -29,13 +32,18 @@ Responder = Callable[[Request], Iterator[Answer | None]]
 class ControlServer:
     """Listens at `path` until `close`; each client has a thread of its own, and can hold up nobody else.
 
-    Raises OSError where it can't listen. A socket that is left of a leader that died is replaced: only the leader,
-    which holds the lock, makes one.
+    Raises OSError where it can't listen, ControllerError where somebody else does, for another repository say. A socket
+    that is left of a leader that died is replaced.
     """
 
     def __init__(self, path: Path, respond: Responder) -> None:
         self._path = path
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if _is_listened_on(path):
+            raise ControllerError(
+                f"another controller listens on {path}",
+                "give each its own place: `listen: {control: PATH}` in the operator's configuration",
+            )
         path.unlink(missing_ok=True)
         self._server = _Server(str(path), respond)
         path.chmod(_MODE)
@@ -48,6 +56,18 @@ class ControlServer:
         self._server.shutdown()
         self._server.server_close()
         self._path.unlink(missing_ok=True)
+
+
+def _is_listened_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connection.connect(str(path))
+        except (BlockingIOError, TimeoutError):
+            return True  # by somebody who has much to do
+        except OSError:
+            return False
+    return True
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -87,8 +107,7 @@ class _Client(socketserver.StreamRequestHandler):
             self.server.clients.release()
 
     def _handle(self) -> None:
-        self.connection.settimeout(_REQUEST_SECONDS)
-        line = self.rfile.readline(_LONGEST_REQUEST)
+        line = self._line()
         self.connection.settimeout(_SEND_SECONDS)
         try:
             request = _REQUEST.decode(line)
@@ -97,6 +116,17 @@ class _Client(socketserver.StreamRequestHandler):
             return
         for answer in self.server.respond(request):
             self._send(answer)
+
+    def _line(self) -> bytes:
+        """What was asked, all of it in good time: a byte now and then keeps no place among the clients."""
+        end, gathered = time.monotonic() + _REQUEST_SECONDS, bytearray()
+        while b"\n" not in gathered and len(gathered) < _LONGEST_REQUEST:
+            self.connection.settimeout(max(0.001, end - time.monotonic()))
+            received = self.connection.recv(_LONGEST_REQUEST)
+            if not received:
+                break
+            gathered += received
+        return bytes(gathered)
 
     def _send(self, answer: Answer | None) -> None:
         self.wfile.write((b"" if answer is None else msgspec.json.encode(answer)) + b"\n")

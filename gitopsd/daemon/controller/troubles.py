@@ -59,7 +59,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
 
 
 class Troubles:
-    """Of one stage of one environment; used by its thread alone, but for `last`."""
+    """Of one stage of one environment; used by its thread alone, but for `last`. No wait is longer than `cap`."""
 
     def __init__(
         self,
@@ -67,11 +67,13 @@ class Troubles:
         environment: str,
         stage: Stage,
         *,
+        cap: float = CAP_SECONDS,
         file: StateFile | None = None,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._key = (repository, environment, stage)
+        self._cap = cap
         self._file = file or StateFile("troubles.sqlite", _SET_UP)
         self._clock = clock
         self._draw = draw
@@ -92,7 +94,7 @@ class Troubles:
             hint=hint[:_LONGEST],
             attempts=attempts,
             at=self._clock(),
-            wait=CAP_SECONDS if longest else waiting_time(attempts, self._draw),
+            wait=min(self._cap, CAP_SECONDS if longest else waiting_time(attempts, self._draw)),
         )
         self.last = trouble
 

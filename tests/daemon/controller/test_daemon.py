@@ -221,6 +221,12 @@ def test_a_configuration_is_read_again_and_one_with_a_mistake_changes_nothing(si
         (site.operator.home / "config.yaml").write_text("polcy: {}\n")
         process.reload()
         eventually("the mistake is said", lambda: "not read again" in site.log.read_text())
+        other = site.bare.with_name("other.git")
+        site.operator.git("clone", "--quiet", "--bare", str(site.bare), str(other))
+        site.configure(repository=str(other))
+        process.reload()
+        eventually("the other repository is not taken up", lambda: "another repository" in site.log.read_text())
+        assert site.state()["leader"]["repository"] == f"file://{site.bare}"
         site.configure()
         process.reload()
         wait_for_deployment(site, 2)

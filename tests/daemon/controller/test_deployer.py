@@ -129,6 +129,20 @@ def test_a_cordon_that_is_over_is_ended_and_what_follows_is_no_push(daemon: Daem
     assert record(daemon.repository)["cordons"] == {}
 
 
+def test_an_artifact_branch_that_is_gone_is_not_begun_anew(daemon: Daemon) -> None:
+    daemon.cycle()
+    head = head_of(daemon.repository).commit.id
+    daemon.repository.repo.git("update-ref", "-d", BRANCH.ref)
+    push(daemon, "b")
+    daemon.cycle()
+    outcome = daemon.deployer.outcome
+    assert isinstance(outcome, events.Refused)
+    assert f"git update-ref {BRANCH.ref} {head}" in outcome.hint
+    daemon.repository.repo.git("update-ref", BRANCH.ref, head)
+    daemon.cycle()
+    assert daemon.committed().deployment == 2
+
+
 def test_what_ended_during_a_pause_is_not_looked_at_every_second(daemon: Daemon) -> None:
     soon = moment(datetime.now(UTC) + timedelta(seconds=1))
     cordon_worker(daemon.workspace, "edge-1", reason="repairs", until=soon, drained=False)
