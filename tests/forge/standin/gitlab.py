@@ -7,7 +7,7 @@ from tests.forge.standin.records import Note, PullRecord, Status, written
 
 _LONGEST = 1_000_000
 _STATES = {"open": "opened", "merged": "merged", "closed": "closed"}
-_PROJECT_ID = 7
+PROJECT_ID = 7
 
 
 def _user(name: str) -> Json:
@@ -19,7 +19,7 @@ def _merge_request(forge: Standin, pull: PullRecord, *, single: bool = False) ->
     document: Json = {
         "id": pull.number + 500,
         "iid": pull.number,
-        "project_id": _PROJECT_ID,
+        "project_id": PROJECT_ID,
         "title": pull.title,
         "state": _STATES[pull.state],
         "draft": pull.draft,
@@ -27,8 +27,8 @@ def _merge_request(forge: Standin, pull: PullRecord, *, single: bool = False) ->
         "source_branch": pull.branch,
         "target_branch": pull.base,
         # that of a fork which was deleted is null
-        "source_project_id": _PROJECT_ID if not pull.fork else 8 if pull.fork in forge.forks else None,
-        "target_project_id": _PROJECT_ID,
+        "source_project_id": PROJECT_ID if not pull.fork else 8 if pull.fork in forge.forks else None,
+        "target_project_id": PROJECT_ID,
         "sha": pull.head,
         "merge_commit_sha": pull.merge_commit if merged and pull.how == "merge" else None,
         "squash_commit_sha": pull.merge_commit if merged and pull.how == "squash" else None,

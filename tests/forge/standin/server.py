@@ -120,7 +120,7 @@ def _handle(forge: Standin, api: Api, request: Request, path: str, content: byte
 
 def _require_repository(forge: Standin, place: Mapping[str, str]) -> None:
     named = f"{place['owner']}/{place['repo']}" if "owner" in place else place.get("project", forge.name)
-    if named != forge.name:
+    if named not in {forge.name, str(gitlab.PROJECT_ID)}:
         raise NoSuchThingError
 
 
