@@ -8,6 +8,7 @@ import click
 
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.fleet.errors import WorkerError
+from gitopsd.forge.errors import ForgeError
 from gitopsd.model.diagnostic import Diagnostic, Severity
 from gitopsd.model.excerpt import format_diagnostics, printable
 from gitopsd.repo.errors import RepositoryError
@@ -33,7 +34,7 @@ def show_failure(error: Exception, *, debug: bool, as_json: bool = False) -> Non
 def told(error: Exception) -> tuple[str, str]:
     """What happened, and the way out."""
     match error:
-        case RepositoryError() | ControllerError():
+        case RepositoryError() | ControllerError() | ForgeError():
             return error.message, error.hint
         case WorkerError():
             return error.message, ""

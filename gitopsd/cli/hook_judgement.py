@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitopsd.cli.hold_text import hold_lines
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.remote_text import RemoteText
 from gitopsd.compiler.environment import environment_names, find_branch
@@ -14,7 +13,7 @@ from gitopsd.compiler.pins import find_pin
 from gitopsd.daemon.checking import check_version
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.holds import holds_of
+from gitopsd.daemon.holds import hold_lines, holds_of
 from gitopsd.daemon.hooks.pushes import BRANCHES
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run

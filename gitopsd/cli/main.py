@@ -18,6 +18,7 @@ COMMANDS = {
     "apply": ("gitopsd.cli.apply:apply", "Commit what a version renders to, and make every worker equal to it."),
     "audit": ("gitopsd.cli.audit:audit_command", "Check what is committed against what its source renders to."),
     "check": ("gitopsd.cli.check:check", "Check a version without planning against what is deployed."),
+    "comment": ("gitopsd.cli.comment:comment", "In CI, show on a pull request what merging it would do."),
     "daemon": ("gitopsd.cli.daemon:daemon", "Deploy what is pushed, and keep workers equal to it, until stopped."),
     "demo": ("gitopsd.cli.demo:demo", "Send a real file through a workflow on this machine, end to end."),
     "diff": ("gitopsd.cli.diff:diff", "Show what differs between two deployments."),

@@ -1,4 +1,5 @@
 import shlex
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,15 +8,13 @@ import msgspec
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json, show_diagnostics
-from gitopsd.cli.hold_text import hold_lines
 from gitopsd.cli.plan_file import encode_plan
-from gitopsd.cli.plan_markdown import format_markdown
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
 from gitopsd.daemon.control import control_of, expired_parts
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.holds import holds_of
+from gitopsd.daemon.holds import Hold, hold_lines, holds_of
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.daemon.signed_versions import refuse_unsigned
@@ -54,7 +53,7 @@ def plan(
     if as_json or style == "json":
         print_json({**msgspec.to_builtins(planned.plan), "holds": msgspec.to_builtins(holds)})
     elif style == "markdown":
-        click.echo(format_markdown(planned.plan, holds), nl=False)
+        click.echo(_markdown(planned, holds), nl=False)
     else:
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, FileContents(planned.source.files))
@@ -76,6 +75,16 @@ def plan(
 def _stays(workspace: Workspace, commit: str) -> bool:
     """Whether nothing would undo it, as the source branch's head would."""
     return head_of_source(workspace) in {None, commit}
+
+
+def _markdown(planned: Planned, holds: Collection[Hold]) -> str:
+    """The comment of a pull request, of this version by itself."""
+    from gitopsd.daemon.plan_comment import comment_of  # noqa: PLC0415 - only for those who ask for it
+    from gitopsd.planner.comment.comment import comment_text  # noqa: PLC0415
+    from gitopsd.planner.comment.content import Versions  # noqa: PLC0415
+
+    versions = Versions(head=planned.plan.inputs.source_commit)
+    return comment_text(comment_of(planned, versions=versions, holds=hold_lines(holds)))
 
 
 def _refusal(workspace: Workspace, source: SourceTree, planned: Planned) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from gitopsd.model.excerpt import printable
-from gitopsd.model.plan import Action, Effect, JobChange, Plan, QuarantinedWorkflow, Returns, Upgrade
+from gitopsd.model.plan import Action, Effect, JobChange, Plan, Upgrade
+from gitopsd.planner.plan.quarantined import quarantine_lines
 
 _SIGNS: dict[Action, str] = {"create": "+", "update": "~", "move": ">", "delete": "-", "unchanged": " ", "held": "!"}
 _EFFECTS: dict[Effect, str] = {
@@ -23,18 +24,13 @@ def format_plan(plan: Plan) -> str:
     lines = [printable(line) for line in _upgrade_lines(plan.upgrade)] if plan.upgrade else []
     lines += change_lines(plan.changes, plan.changed_workers)
     lines += ["", _summary(plan)]
-    lines += [f"{sentence}." for sentence in [returns_sentence(plan.returns)] if sentence]
+    lines += [f"{sentence}." for sentence in [plan.returns.sentence] if sentence]
     lines += [printable(line) for one in plan.quarantined for line in quarantine_lines(one)]
     if plan.held:
         lines.append(f"Held: {printable(plan.held)}.")
     pinned = f", pinned to {plan.inputs.pinned[:12]}" if plan.inputs.pinned else ""
     lines.append(f"environment {plan.inputs.environment}{pinned}, branch {plan.branch}, plan {plan.digest[:12]}")
     return "\n".join(lines).lstrip("\n")
-
-
-def returns_sentence(returns: Returns) -> str:
-    """Without its end; empty where nothing returns."""
-    return f"This is a {returns.words}" if returns.deployment else returns.words
 
 
 def without_upgrade(plan: Plan) -> Plan:
@@ -68,13 +64,6 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
         if name not in with_changes:
             lines += ["", name, "  its release changes, and none of its jobs do"]
     return lines
-
-
-def quarantine_lines(one: QuarantinedWorkflow) -> list[str]:
-    """What stands in for the workflow, why, and what of that can't be had back."""
-    instead = f"held as deployment {one.returns_to} has it" if one.returns_to else "nothing of it is to run"
-    lines = [f"{one.workflow}: {instead}: {one.reason}."]
-    return lines + [f"{one.workflow}: without {job}: {why}." for job, why in one.left_out.items()]
 
 
 def _change_lines(change: JobChange) -> list[str]:

@@ -13,11 +13,10 @@ from gitopsd.cli.cordon_text import (
     version_hold_sentence,
 )
 from gitopsd.cli.failure import print_json
-from gitopsd.cli.hold_text import hold_lines
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.daemon.control import known_hold, known_pause, known_quarantines
-from gitopsd.daemon.holds import holds_of
+from gitopsd.daemon.holds import hold_lines, holds_of
 from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable

@@ -1,4 +1,5 @@
-"""What came of the attempts to reach each worker and put it right, kept from one command to the next.
+"""What came of the attempts to reach each worker and put it right, and what was found there, from one command to the
+next.
 
 One row a worker in a SQLite file of the controller's state, which several processes may use. Nothing but patience hangs
 on it: without the file every worker is tried as if for the first time, and none is given up as lost.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.memory.sqlite_file import note
@@ -31,6 +33,7 @@ _Returned = TypeVar("_Returned")
 
 _WRITTEN_EVERY = 1.0  # seconds: what a killed process may forget
 _SILENT = frozenset({"connect", "banner"})
+_MOST_DRIFT = 50
 _WELL = frozenset({"in-sync", "converged"})
 _FAILED = frozenset({"failed", "rolled-back"})
 
@@ -49,11 +52,16 @@ _WRITE = "REPLACE INTO attempts (repository, environment, worker, remembered) VA
 
 
 class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`seen`: when the worker answered last, in seconds since the epoch; `absence`: its silence since then."""
+    """`seen`: when the worker answered last, in seconds since the epoch; `absence`: its silence since then.
+
+    `drift`: what it was left with then that its release doesn't say, a sentence each. Of what people wrote into files
+    there it has no word.
+    """
 
     backoff: Backoff = Backoff()
     seen: float | None = None
     absence: Absence | None = None
+    drift: tuple[str, ...] = ()
 
 
 _NOTHING = Remembered()
@@ -99,6 +107,26 @@ class Attempts:
         if ended:
             self._file.use(add)
 
+    def record_drift(self, found: Mapping[str, WorkerResult]) -> None:
+        """Of workers that were looked at only, what was found; of the attempts nothing changes."""
+
+        def write(connection: "sqlite3.Connection") -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            known = self._read(connection)
+            for worker, result in seen.items():
+                after = replace(known.get(worker, _NOTHING), drift=_drift_after(_NOTHING, result))
+                connection.execute(_WRITE, (*self._key, worker, msgspec.json.encode(after)))
+            connection.execute("COMMIT")
+
+        seen = {worker: result for worker, result in found.items() if answered(result)}
+        if seen:
+            self._file.use(write)
+
+    def drift(self) -> dict[str, tuple[str, ...]] | None:
+        """Worker -> what it was last found to differ in; None where nothing is known of any."""
+        known = self.known()
+        return {worker: one.drift for worker, one in known.items() if one.drift} if known else None
+
     def keep_only(self, workers: Collection[str]) -> None:
         """Forgets workers that are gone: another machine of that name begins anew."""
 
@@ -128,8 +156,9 @@ def after_attempt(
     """What is known of a worker after one more attempt. One that never came to it is none."""
     if result.state in _WELL:
         return Remembered(backoff=well(), seen=now.wall)
+    drift = _drift_after(before, result)
     if result.state == "drift":  # looked at, and not put right: it answered, and that is all
-        return Remembered(backoff=Backoff(failed=before.backoff.failed), seen=now.wall)
+        return Remembered(backoff=Backoff(failed=before.backoff.failed), seen=now.wall, drift=drift)
     if result.state not in {*_FAILED, "unreachable"}:
         return before
     kind: Trouble = "unreachable" if result.state == "unreachable" else "failed"
@@ -137,7 +166,19 @@ def after_attempt(
         backoff=after_trouble(before.backoff, kind, result.summary, version, now=now.wall, draw=draw),
         seen=now.wall if answered(result) else before.seen,
         absence=_absence_after(before.absence, result, now),
+        drift=drift,
     )
+
+
+def _drift_after(before: Remembered, result: WorkerResult) -> tuple[str, ...]:
+    if not answered(result):
+        return before.drift
+    if result.state in _WELL:
+        return ()
+    found = [f"{one.subject}: {one.detail}" if one.subject else one.detail for one in result.drift]
+    sentences = list(dict.fromkeys(found))
+    more = len(sentences) - _MOST_DRIFT
+    return (*sentences[:_MOST_DRIFT], *([f"and {more} more differences"] if more > 0 else []))
 
 
 def answered(result: WorkerResult) -> bool:

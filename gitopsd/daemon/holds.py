@@ -20,6 +20,7 @@ from gitopsd.planner.windows import closed, matching
 from gitopsd.repo.artifacts import ArtifactHead
 
 _CONFIGURATION = "the operator's configuration"
+_TOLD_BY_THE_PLAN = frozenset({"upgrade", "deletes"})
 
 
 class Hold(Struct, frozen=True, kw_only=True):
@@ -68,6 +69,11 @@ def holds_of(
     groups = _changed_groups(workspace, planned)
     windows = _windows(workspace, environment, now, groups) if groups else ()
     return (*decided, *windows, *_planned(planned), *_upgrading(workspace, planned))
+
+
+def hold_lines(holds: Collection[Hold]) -> list[str]:
+    """A sentence for each, with the way out; what a plan says of itself is left to it."""
+    return [f"{one.sentence} ({one.way_out})" for one in holds if one.kind not in _TOLD_BY_THE_PLAN]
 
 
 def refuse_held(holds: Collection[Hold], asked: Asked) -> None:

@@ -141,7 +141,7 @@ def compile_version(
     branch = declared_branch(front)
     fetch_artifacts(workspace.repository, branch, workspace.remote)
     head = read_head(workspace.repository, branch)
-    policy = published_policy(workspace.configuration)
+    policy = workspace.policy or published_policy(workspace.configuration)
     return compile_against(workspace, pinned, front, head, policy=policy, facts=facts, after=after)
 
 

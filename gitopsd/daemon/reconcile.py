@@ -130,7 +130,7 @@ def reconcile(
 def find_differences_of(workspace: Workspace, names: Collection[str], *, reporter: Reporter) -> Iterator[WorkerResult]:
     """What `reconcile` would find, touching no worker and waiting for nobody. Raises as it does.
 
-    Nothing is remembered of it. What it would do about workers that are lost is told as well.
+    Of that only the differences are remembered. What it would do about workers that are lost is told as well.
     """
     deployed, head, desired = _desired(workspace, names)
     reporter.begun(deployed)
@@ -139,12 +139,15 @@ def find_differences_of(workspace: Workspace, names: Collection[str], *, reporte
         reporter.left_out(waiting)
     secrets = deployed_values(workspace, head, desired, reporter)
     known, heard = attempts.known(), _Heard()
+    found: dict[str, WorkerResult] = {}
     for result in compare_all(workspace, deployed.branch, head, desired, secrets):
         version = Version(number_of(head), desired[result.worker].id)
         before = known.get(result.worker, Remembered())
         known[result.worker] = after_attempt(before, result, version, now=attempts.now(), draw=lambda: 0.0)
         heard.note(result)
+        found[result.worker] = result
         yield result
+    attempts.record_drift(found)
     if not names:
         tell_lost(workspace, deployed.branch, head, known, silent=heard.silent, seen=heard.seen, reporter=reporter)
 

@@ -10,6 +10,7 @@ from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.daemon.secrets.environment import take_variables
 from gitopsd.daemon.signing import signer_of
 from gitopsd.daemon.ssh_identity import identities
+from gitopsd.model.policy import PolicyRecord
 from gitopsd.repo.artifacts import ArtifactBranch
 from gitopsd.repo.commit_source import read_commit, source_id
 from gitopsd.repo.remote import Remote, find_remote
@@ -27,7 +28,8 @@ class Workspace:
     """`environment` is None where the command line names none. What `memory` gathers is lost without `close`.
 
     `workers` are connections that outlast what is done with them: a controller's. `branch` is the environment's
-    artifact branch where that is known beforehand, whatever gitopsd.yaml says by now.
+    artifact branch where that is known beforehand, whatever gitopsd.yaml says by now. `policy` counts instead of what
+    the configuration and the artifact branch have of it.
     """
 
     repository: Repository
@@ -37,6 +39,7 @@ class Workspace:
     memory: PlanMemory = field(default_factory=plan_memory, repr=False, compare=False)
     workers: "Workers | None" = field(default=None, repr=False, compare=False)
     branch: ArtifactBranch | None = None
+    policy: PolicyRecord | None = None
 
     @property
     def identity(self) -> str:

@@ -33,6 +33,8 @@ class JobChange(Struct, frozen=True, kw_only=True):
 
     A job is held where a person must confirm that it goes: then everything says what would happen. Or where its
     workflow is quarantined and the job stays as an earlier deployment has it: then its effect is `none`.
+    `before` and `after` stand for all that the job is made of, 40 hex digits each: empty where it isn't there, and both
+    where it stays as it is.
     """
 
     worker: str
@@ -42,6 +44,8 @@ class JobChange(Struct, frozen=True, kw_only=True):
     reason: str
     data: str = ""
     moved_from: str = ""
+    before: str = ""
+    after: str = ""
     files: tuple[FileChange, ...] = ()
 
 
@@ -93,6 +97,11 @@ class Returns(Struct, frozen=True, kw_only=True, omit_defaults=True):
         for workflow, number in sorted(self.workflows.items()):
             by_number.setdefault(number, []).append(workflow)
         return "; ".join(f"{', '.join(names)}: return to deployment {number}" for number, names in by_number.items())
+
+    @property
+    def sentence(self) -> str:
+        """Without its end; empty where nothing returns."""
+        return f"This is a {self.words}" if self.deployment else self.words
 
 
 class Upgrade(Struct, frozen=True, kw_only=True):

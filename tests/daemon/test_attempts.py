@@ -8,12 +8,14 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gitopsd.daemon.attempts import Attempts, Remembered, after_attempt, instant_now, remembering
 from gitopsd.daemon.converge import State, WorkerResult
 from gitopsd.daemon.state_file import state_folder
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
 from gitopsd.planner.backoff import FIRST_SECONDS, Version
+from gitopsd.planner.drift import Drift
 from gitopsd.planner.lost import Instant
 
 ONE = Version(1, "a" * 40)
@@ -218,3 +220,27 @@ def test_the_clocks_of_one_boot_can_be_compared_between_processes() -> None:
     steady, boot = os.read(reader, 200).decode().split()
     assert boot == ours.boot
     assert ours.steady <= float(steady) <= instant_now().steady
+
+
+def test_what_a_worker_was_left_with_is_known_until_it_is_well(path: Path) -> None:
+    found = (
+        Drift(kind="not-running", subject="a.b.0", detail="it is inactive"),
+        Drift(kind="interrupted", subject="", detail="cut short"),
+    )
+    failed = WorkerResult(worker="w1", state="failed", drift=found, error="no")
+    assert open_at(path).drift() is None, "nobody has looked"
+    attempt(open_at(path), failed)
+    assert open_at(path).drift() == {"w1": ("a.b.0: it is inactive", "cut short")}
+    attempt(open_at(path), result("unreachable", stage="connect"))
+    assert open_at(path).drift() == {"w1": ("a.b.0: it is inactive", "cut short")}, "it was not seen since"
+    attempt(open_at(path), result("converged"))
+    assert open_at(path).drift() == {}
+
+
+def test_a_look_tells_what_differs_and_changes_nothing_about_attempts(path: Path) -> None:
+    before = attempt(open_at(path), result("unreachable", stage="connect"))
+    drift = Drift(kind="changed-file", subject="jobs/a", detail="the file was edited on the worker")
+    open_at(path).record_drift({"w1": WorkerResult(worker="w1", state="drift", drift=(drift,) * 2)})
+    assert open_at(path).known()["w1"] == replace(before, drift=("jobs/a: the file was edited on the worker",))
+    open_at(path).record_drift({"w1": result("in-sync"), "w2": result("unreachable", stage="connect")})
+    assert open_at(path).known() == {"w1": before}

@@ -1,12 +1,12 @@
 """Work that may take too long, or too much memory, in a process of its own that can be killed."""
 
-import math
 import os
-import resource
 import select
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from gitopsd.daemon.process_limits import limit_this_process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,7 @@ def run_bounded(work: Callable[[], int], *, deadline: float, memory: int, late: 
 def _become(work: Callable[[], int], deadline: float, memory: int) -> None:
     code = _CRASHED
     try:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(math.ceil(max(0.0, deadline)) + 1)  # should nobody be left to kill it
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # RLIMIT_AS would count the packs that libgit2 maps, and these may be larger than any memory
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        limit_this_process(deadline=deadline, memory=memory)
         code = work()
     except MemoryError:
         code = _OUT_OF_MEMORY

@@ -26,15 +26,15 @@ _COLOURS = {
 _ACTIVE = re.compile(r"[^A-Za-z0-9 _.,/():=·-]")
 
 
-def mermaid_text(graph: Graph) -> str:
+def mermaid_text(graph: Graph, *, most_steps: int = MAX_STEPS, most_characters: int = MAX_CHARACTERS) -> str:
     """Whole Mermaid text, ending in a newline; of a large graph as much as a forge shows, and a note."""
-    most = MAX_STEPS
+    most = most_steps
     while True:
         shown = bounded(graph, most)
         lines = list(_Writer().lines(shown))
         text = "\n".join(lines) + "\n"
         links = sum("-->" in line for line in lines)
-        if (len(text) <= MAX_CHARACTERS and links <= MAX_LINKS) or most == 1:
+        if (len(text) <= most_characters and links <= MAX_LINKS) or most == 1:
             return text
         most = max(1, most * 2 // 3)
 

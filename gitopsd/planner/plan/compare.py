@@ -10,6 +10,7 @@ from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.plan import Action, Effect, FileChange, JobChange
 from gitopsd.planner.plan.data_effects import data_effect
+from gitopsd.planner.plan.effects import made_of
 from gitopsd.planner.plan.fates import Fate, Stores, same_machine, sees_same, stores
 from gitopsd.planner.plan.job_document import JobDocument
 from gitopsd.planner.plan.quarantined import held_workflow, stays, why_returned
@@ -119,6 +120,8 @@ class Comparison:
             reason=reason,
             data=data_effect(fate, self._stores),
             moved_from=fate.origin,
+            before=made_of(old, job),
+            after=made_of(new, job),
             files=files,
         )
 

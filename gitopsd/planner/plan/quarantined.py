@@ -19,6 +19,13 @@ def quarantined(held: Mapping[str, HeldWorkflow]) -> tuple[QuarantinedWorkflow, 
     )
 
 
+def quarantine_lines(one: QuarantinedWorkflow) -> list[str]:
+    """What stands in for the workflow, why, and what of that can't be had back."""
+    instead = f"held as deployment {one.returns_to} has it" if one.returns_to else "nothing of it is to run"
+    lines = [f"{one.workflow}: {instead}: {one.reason}."]
+    return lines + [f"{one.workflow}: without {job}: {why}." for job, why in one.left_out.items()]
+
+
 def held_workflow(held: Mapping[str, HeldWorkflow], job: str) -> HeldWorkflow | None:
     """That of the job, where it is held."""
     return held.get(job.partition(".")[0])
