@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from gitopsd.fleet.struct_types import learn_struct_types
+
 T = TypeVar("T")
 
 
@@ -25,6 +27,7 @@ class Crew(Generic[T]):
     """
 
     def __init__(self, size: int) -> None:
+        learn_struct_types()
         self._size = size
         self._tasks: SimpleQueue[tuple[int, Callable[[], T]] | None] = SimpleQueue()
         self._done: SimpleQueue[Done[T]] = SimpleQueue()

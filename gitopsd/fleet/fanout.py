@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from gitopsd.fleet.errors import Stopped, WorkerUnreachable
+from gitopsd.fleet.struct_types import learn_struct_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -61,6 +62,7 @@ def fan_out(
     break) starts nothing more; calls that are under way end by themselves at their own deadlines, and don't keep the
     process from ending.
     """
+    learn_struct_types()
     run = _Run(targets, function)
     end = time.monotonic() + deadline
     run.start(min(threads, len(targets)))

@@ -35,6 +35,7 @@ from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.fleet_access import ssh_settings
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
+from gitopsd.fleet.struct_types import learn_struct_types
 from gitopsd.model.amounts import seconds
 from gitopsd.repo.repository import Repository
 
@@ -122,6 +123,7 @@ class Controller:
     def run(self) -> None:
         """Stands by until it leads, then leads until it is asked to stop."""
         gc.set_threshold(*_COLLECT_AFTER)
+        learn_struct_types()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, self._ask_reload)

@@ -9,7 +9,8 @@ from gitopsd.daemon.attempts import attempts_of
 from gitopsd.daemon.control import known_pause
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
-from gitopsd.daemon.controller.reporting import RolloutEvents
+from gitopsd.daemon.controller.loop import SEE_LOG
+from gitopsd.daemon.controller.reporting import RolloutEvents, Voice
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
@@ -94,6 +95,16 @@ class Converger:
         )
         self._converged()
         return wait
+
+    def failed(self, taken: Taken, why: str) -> None:
+        """A cycle ended with an error that isn't known here: who asked for it hears of it all the same."""
+        self.problem, self.hint = why, SEE_LOG
+        here = Voice(self._branch.environment, self._tell).here()
+        self._tell(
+            events.Converged(
+                **here, head=self.head, deployment=0, request=taken.number, problem=why, hint=SEE_LOG, next=0.0
+            )
+        )
 
     def _until_all(self, taken: Taken) -> float:
         """Seconds until all workers are looked at again; a look at some of them doesn't put that off."""

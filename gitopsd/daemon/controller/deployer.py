@@ -13,6 +13,7 @@ from gitopsd.daemon.committing import Applied, commit_version
 from gitopsd.daemon.control import control_of, expired_parts, moment
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
+from gitopsd.daemon.controller.loop import SEE_LOG
 from gitopsd.daemon.controller.reporting import PlanEvents, Voice
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
@@ -102,6 +103,11 @@ class Deployer:
                     return _AGAIN_SECONDS  # it is deployed all the same, and the look at the branches tells it
                 return self._refused(source, source, error)
             return self._deploy(workspace, source, head)
+
+    def failed(self, taken: Taken, why: str) -> None:
+        """A cycle ended with an error that isn't known here: who asks how things are must not see those of before."""
+        del taken
+        self._outcome(events.Refused(**self._voice.here(), source=self._newest(), error=why, hint=SEE_LOG))
 
     def _head(self, workspace: Workspace) -> ArtifactHead | None:
         """A branch that was there and is gone isn't begun anew: that would lose the record, and workers refuse it."""

@@ -70,8 +70,14 @@ class EnvironmentLoops:
             converged=self._go_on,
         )
         self._loops = (
-            Loop(f"deploy {name}", self.deployer.cycle, self.to_deploy, around.hearts),
-            Loop(f"converge {name}", self.converger.cycle, self.to_converge, around.hearts),
+            Loop(f"deploy {name}", self.deployer.cycle, self.to_deploy, around.hearts, failed=self.deployer.failed),
+            Loop(
+                f"converge {name}",
+                self.converger.cycle,
+                self.to_converge,
+                around.hearts,
+                failed=self.converger.failed,
+            ),
         )
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import format_diagnostics
+from gitopsd.model.names import did_you_mean
 from gitopsd.repo.artifacts import ArtifactBranch, artifact_branch, history, read_file
 from gitopsd.repo.commit_source import commit_tree
 from gitopsd.repo.errors import RemoteUnreachableError, RepositoryError
@@ -161,6 +162,11 @@ class Looker:
                         f"{ENVIRONMENTS_FILE} of {commit[:12]} can't be used: environments are as of {version[:12]}"
                     )
                 chosen = [name for name in names if self._only in {None, name}]
+                if self._only is not None and not chosen:
+                    raise ControllerError(
+                        f"{ENVIRONMENTS_FILE} declares no environment {self._only}, which this controller is for",
+                        did_you_mean(self._only, names) or f"it declares {', '.join(names)}",
+                    )
                 branches = {name: find_branch(content, name)[0] for name in chosen}
                 return {name: artifact_branch(*found) for name, found in branches.items() if found is not None}
         _, mistakes = find_branch(_content(repository, commit), None)

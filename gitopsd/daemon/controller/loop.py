@@ -12,15 +12,29 @@ _TICK_SECONDS = 5.0
 SILENCE = 30.0
 """Seconds without a word after which a thread counts as stuck, unless it said that it takes longer."""
 
+SEE_LOG = "the controller's log has more, and it is tried again soon"
+
 Cycle = Callable[[Taken, Heart], float]
 """One round; gives the seconds until the next one that nobody asks for."""
 
 
 class Loop:
-    """Runs `cycle` on a thread of its own until `end`. A round that raises is logged, and the next one comes later."""
+    """Runs `cycle` on a thread of its own until `end`. A round that raises is logged, and the next one comes later.
 
-    def __init__(self, name: str, cycle: Cycle, requests: Requests, hearts: Heartbeats) -> None:
+    `failed` is told of such a round: what it was about, and in a few words why, without what an error may quote.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cycle: Cycle,
+        requests: Requests,
+        hearts: Heartbeats,
+        *,
+        failed: Callable[[Taken, str], None] = lambda _, __: None,
+    ) -> None:
         self._cycle = cycle
+        self._failed = failed
         self._requests = requests
         self._hearts = hearts
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -52,6 +66,11 @@ class Loop:
     def _round(self, taken: Taken, heart: Heart) -> float:
         try:
             return self._cycle(taken, heart)
-        except Exception:  # the one catch-all of a cycle: whatever happens in it, the loop goes on
+        except Exception as error:  # the one catch-all of a cycle: whatever happens in it, the loop goes on
             logging.getLogger(__name__).exception("a cycle of %s failed", self._thread.name)
+            self._failed(taken, error.strerror if isinstance(error, OSError) and error.strerror else _kind(error))
             return _AFTER_A_DEFECT
+
+
+def _kind(error: Exception) -> str:
+    return f"something that nobody thought of ({type(error).__name__})"

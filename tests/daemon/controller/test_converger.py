@@ -1,5 +1,8 @@
 """The loop that keeps workers equal to what is deployed, cycle by cycle."""
 
+import errno
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +11,9 @@ import pytest
 
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.converger import Converger
-from gitopsd.daemon.controller.heartbeat import Heart
-from gitopsd.daemon.controller.requests import Taken
+from gitopsd.daemon.controller.heartbeat import Heart, Heartbeats
+from gitopsd.daemon.controller.loop import Loop
+from gitopsd.daemon.controller.requests import Requests, Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.pausing import pause_environment
 from gitopsd.daemon.workspace import Workspace
@@ -48,6 +52,22 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     pause_environment(workspace, reason="an inventory", until="")
     yield Daemon(workspace)
     workspace.close()
+
+
+def test_a_cycle_that_ends_with_a_full_disk_is_told_to_whoever_asked_for_it(daemon: Daemon) -> None:
+    def full(taken: Taken, heart: Heart) -> float:
+        del taken, heart
+        requests.end()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    requests = Requests()
+    number = requests.ask()
+    loop = Loop("converge", full, requests, Heartbeats(time.monotonic), failed=daemon.converger.failed)
+    loop.start()
+    assert loop.join(30)
+    told = next(event for event in daemon.told if isinstance(event, events.Converged))
+    assert (told.request, told.problem) == (number, "No space left on device")
+    assert daemon.converger.problem == "No space left on device"
 
 
 def test_looks_at_some_workers_do_not_put_off_the_look_at_all_of_them(daemon: Daemon) -> None:

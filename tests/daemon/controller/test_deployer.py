@@ -143,6 +143,13 @@ def test_an_artifact_branch_that_is_gone_is_not_begun_anew(daemon: Daemon) -> No
     assert daemon.committed().deployment == 2
 
 
+def test_a_cycle_that_ends_with_what_nobody_thought_of_is_what_became_of_the_version(daemon: Daemon) -> None:
+    daemon.deployer.failed(Taken(number=1, asked=True), "No space left on device")
+    outcome = daemon.deployer.outcome
+    assert isinstance(outcome, events.Refused)
+    assert (outcome.source, outcome.error) == (daemon.at("main"), "No space left on device")
+
+
 def test_what_ended_during_a_pause_is_not_looked_at_every_second(daemon: Daemon) -> None:
     soon = moment(datetime.now(UTC) + timedelta(seconds=1))
     cordon_worker(daemon.workspace, "edge-1", reason="repairs", until=soon, drained=False)

@@ -374,3 +374,23 @@ def test_one_that_never_answers_is_tried_a_few_times_only() -> None:
     eventually("it is given up", lambda: endings != [])
     assert len(tried) == ATTEMPTS
     sender.stop(1)
+
+
+def test_a_message_that_ends_with_what_nobody_thought_of_keeps_no_other_back() -> None:
+    endings: list[str] = []
+
+    def post(address: Callable[[], SecretValue], content: bytes) -> Answer:
+        del address
+        if content == b"1":
+            raise RuntimeError
+        return Answer()
+
+    sender = Sender(post)
+    sender.start()
+    for content in (b"1", b"2"):
+        sender.put(
+            Message(receiver="x", address=lambda: SecretValue(b"somewhere"), content=content, done=endings.append)
+        )
+    eventually("both are done with", lambda: len(endings) == 2)
+    assert endings == ["something that nobody thought of (RuntimeError)", ""]
+    sender.stop(1)

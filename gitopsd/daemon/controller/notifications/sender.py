@@ -1,6 +1,7 @@
 """Posts messages on a thread of its own, again and again where they aren't taken, until each is done with."""
 
 import heapq
+import logging
 import random
 import threading
 import time
@@ -76,7 +77,7 @@ class Sender:
 
     def _run(self) -> None:
         while (waiting := self._next()) is not None:
-            answer = self._post(waiting.message.address, waiting.message.content)
+            answer = self._answer(waiting.message)
             waiting.attempts += 1
             if not answer.problem or not answer.again or waiting.attempts >= ATTEMPTS:
                 waiting.message.done(answer.problem)
@@ -84,6 +85,13 @@ class Sender:
             waiting.due = time.monotonic() + max(answer.not_before, self._wait(waiting.attempts))
             with self._changed:
                 heapq.heappush(self._waiting, waiting)
+
+    def _answer(self, message: Message) -> Answer:
+        try:
+            return self._post(message.address, message.content)
+        except Exception as error:  # the one catch-all of this thread: one message must not keep all others back
+            logging.getLogger(__name__).exception("a message for %s could not be sent", message.receiver)
+            return Answer(problem=f"something that nobody thought of ({type(error).__name__})")
 
     def _next(self) -> _Waiting | None:
         """Waits for one that is due; None at the end."""
