@@ -71,7 +71,7 @@ def _missing(missing: tuple[str, ...], rest: Rest) -> str:
     if not missing:
         return ""
     where = [f"{_command(rest.command)} shows everything."] if rest.command else []
-    where += [link("All of it is here.", rest.address)] if rest.address else []
+    where += [link("Where it was planned.", rest.address)] if rest.address else []
     return "\n" + " ".join([f"> Not shown, for length: {', '.join(missing)}.", *where]) + "\n"
 
 

@@ -30,7 +30,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """Where all of it is: a command that shows it, and an address; each may be empty."""
+    """A command that shows all of it, and the page of whatever planned it; each may be empty."""
 
     command: str = ""
     address: str = ""

@@ -46,7 +46,7 @@ def _alike(changes: Sequence[JobChange]) -> Iterator[tuple[list[str], str]]:
 
 def _group(place: int, jobs: Sequence[str], text: str) -> Group:
     fence = fence_around(text)
-    named = ", ".join(html_code(job) for job in jobs[:_MOST_NAMES])
+    named = ", ".join(html_code(job) for job in sorted(jobs)[:_MOST_NAMES])
     more = f" and {len(jobs) - _MOST_NAMES:,} more that change alike" if len(jobs) > _MOST_NAMES else ""
     return Group(
         opening=f"\n<details><summary>{named}{more}</summary>\n\n{fence}diff\n",

@@ -84,7 +84,7 @@ def test_where_it_is_too_long_the_least_important_goes_and_that_is_said() -> Non
     shown = page.count("```diff\n")
     assert said == (
         f"> Not shown, for length: {hidden} jobs, {400 - shown} diffs. `gitopsd plan abc` shows everything. "
-        "[All of it is here.](<https://forge.example/1>)"
+        "[Where it was planned.](<https://forge.example/1>)"
     )
     per_worker = [int(line.split()[2]) for line in page.splitlines() if line.startswith("| … ")]
     assert sum(per_worker) == hidden, "each table says what it lacks"
