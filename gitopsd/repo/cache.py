@@ -38,15 +38,19 @@ def open_cached_clone(
         if not os.path.lexists(folder):
             _create(folder, url)
         check_private_folder(folder, way_out=_WAY_OUT)  # its configuration names commands that Git runs
+        away: RemoteUnreachableError | None = None
         try:
             _fetch(folder, environment, deadline)
         except GitCommandError as error:
             failure = explain_failure(error, url.canonical)
             if not may_be_away or not isinstance(failure, RemoteUnreachableError):
                 raise failure from error
+            away = failure
     try:
         repository = open_at(folder)
     except RepositoryError as error:
+        if away is not None:  # nothing was ever fetched
+            raise away from None
         raise RepositoryError(f"{url.canonical}: {error.message.replace(str(folder), 'it')}", error.hint) from None
     return replace(
         repository, identity=url.canonical, branch_prefix="refs/remotes/origin/", git_environment=environment

@@ -63,6 +63,8 @@ def test_a_repository_that_is_not_there_leaves_no_half_clone_that_confuses_later
     url = f"file://{tmp_path}/late.git"
     with pytest.raises(RemoteUnreachableError, match=r"late\.git"):
         open_repository(url, tmp_path)
+    with pytest.raises(RemoteUnreachableError, match=r"late\.git"):  # not that it has no commit
+        open_repository(url, tmp_path, may_be_away=True)
     git(tmp_path, "clone", "-q", "--bare", str(source.path), "late.git")
     assert resolve_commit(open_repository(url, tmp_path), "main") == source.git("rev-parse", "HEAD")
     assert not list((cache / "gitopsd").glob("new-*"))

@@ -165,8 +165,7 @@ class Controller:
             opened.callback(server.close)
             server.start()
             self._watch(self._first.repository)
-            opened.callback(space.close)
-            opened.callback(look.join, _STOP_SECONDS)
+            opened.callback(lambda: space.close() if look.join(_TICK_SECONDS) else None)
             look.start()
             tidy.start()
             self._tell(events.Leading(environment="", at=time.time()))
@@ -181,7 +180,7 @@ class Controller:
                     reading.start()  # opening a repository that is elsewhere may take long, and this thread must not
             sd_notify.stopping("stopping: rollouts come to where nothing is undone")
             self._tell(events.Stopping(environment="", at=time.time()))
-            look.end()
+            look.end()  # and has all the time of the others: a server that hangs must not make it twice as long
             tidy.end()  # and is not waited for: a repacking that is cut off leaves what there was
             self._end_all()
 

@@ -55,6 +55,7 @@ class Converger:
         self._converged = converged
         self._all_due = 0.0  # on the steady clock
         self._said = ""
+        self._warned: frozenset[str] = frozenset()
         self.head = ""
         """The artifact head that all workers are made equal to, or were, as far as that went."""
         self._alone = False
@@ -63,7 +64,8 @@ class Converger:
         """What kept the last cycle from being done, or empty."""
 
     def cycle(self, taken: Taken, heart: Heart) -> float:
-        reporter = RolloutEvents(self._branch.environment, self._tell, stop=self._stop, heart=heart)
+        known = () if taken.asked else self._warned  # what stays as it is, is a line of the log once
+        reporter = RolloutEvents(self._branch.environment, self._tell, stop=self._stop, heart=heart, known=known)
         with heart.allowed(_QUIET_SECONDS):
             problem = hint = ""
             wait = self._until_all(taken)
@@ -80,6 +82,7 @@ class Converger:
                 wait = min(wait, self._troubles.add(self.head, problem, hint).wait)
         if not taken.workers:
             self.head = reporter.head or self.head
+        self._warned = frozenset(reporter.warned)
         self.problem, self.hint = problem, hint
         self.cycles += 1
         self._tell(

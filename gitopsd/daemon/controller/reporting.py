@@ -63,16 +63,34 @@ class PlanEvents(Voice):
 
 
 class RolloutEvents(Voice):
-    """Of making workers equal to a head. `stop` has it end early; each answer to that is a sign of life."""
+    """Of making workers equal to a head. `stop` has it end early; each answer to that is a sign of life.
 
-    def __init__(self, environment: str, tell: events.Listener, *, stop: Callable[[], bool], heart: Heart) -> None:
+    `known` are warnings that were told before, and aren't again; `warned` has all of this time.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        tell: events.Listener,
+        *,
+        stop: Callable[[], bool],
+        heart: Heart,
+        known: Collection[str] = (),
+    ) -> None:
         super().__init__(environment, tell)
+        self._known = known
+        self.warned: set[str] = set()
         self._stop = stop
         self._heart = heart
         self._began = time.monotonic()
         self._deployment = 0
         self.head = ""
         self.interrupted = False
+
+    def warn(self, message: str) -> None:
+        self.warned.add(message)
+        if message not in self._known:
+            super().warn(message)
 
     @property
     def deployment(self) -> int:

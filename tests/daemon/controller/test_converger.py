@@ -13,6 +13,7 @@ from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.converger import Converger
 from gitopsd.daemon.controller.heartbeat import Heart, Heartbeats
 from gitopsd.daemon.controller.loop import Loop
+from gitopsd.daemon.controller.reporting import RolloutEvents
 from gitopsd.daemon.controller.requests import Requests, Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.pausing import pause_environment
@@ -88,3 +89,21 @@ def test_a_pause_is_said_when_it_begins_and_to_whoever_asks(daemon: Daemon) -> N
     assert said() == 1
     daemon.cycle(asked=True)
     assert said() == 2
+
+
+def test_a_warning_that_stays_as_it_is_is_said_once() -> None:
+    told: list[events.Event] = []
+
+    def cycle(known: frozenset[str], *messages: str) -> frozenset[str]:
+        heart = Heart(lambda _: None, 10.0)
+        reporter = RolloutEvents("production", told.append, stop=lambda: False, heart=heart, known=known)
+        for message in messages:
+            reporter.warn(message)
+        return frozenset(reporter.warned)
+
+    known = cycle(frozenset(), "the disk is full")
+    known = cycle(known, "the disk is full", "edge-1 is silent")
+    known = cycle(known, "the disk is full")
+    cycle(cycle(known), "the disk is full")
+    said = [event.message for event in told if isinstance(event, events.Said)]
+    assert said == ["the disk is full", "edge-1 is silent", "the disk is full"]
