@@ -17,7 +17,7 @@ from gitopsd import __version__
 from gitopsd.forge.address import is_loopback
 from gitopsd.forge.answers import Received, TroubleError, check, receive, target
 from gitopsd.forge.errors import ForgeRefusedError, ForgeUnavailableError
-from gitopsd.forge.limits import exhausted, until_reset
+from gitopsd.forge.limits import exhausted, remaining, until_reset
 from gitopsd.forge.remembered import Answer, Remembered
 from gitopsd.model.secret import SecretValue
 
@@ -51,6 +51,14 @@ class Pace:
     between_writes: float = 0.0
 
 
+Heard = Callable[[int, int | None], object]
+"""Is told of each answer: its status, and how many more requests the forge allows for now, if it says so."""
+
+
+def no_matter(status: int, remaining: int | None) -> None:
+    del status, remaining
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """The root of an API, the forge's name in messages, and what goes with each request, its token among it."""
@@ -60,6 +68,7 @@ class Destination:
     token: Token
     authorisation: Callable[[str], tuple[str, str]]
     headers: Mapping[str, str] = field(default_factory=dict)
+    heard: Heard = no_matter
 
 
 class Client:
@@ -178,6 +187,7 @@ class Client:
             raise TroubleError(f"can't be reached: {_reason(error)}", untouched=True) from None
         except httpx.RequestError as error:
             raise TroubleError(f"broke off: {_reason(error)}") from None
+        self._destination.heard(received.status, remaining(received.headers))
         if exhausted(received.headers):
             self._stay_away(until_reset(received.headers))
         return received

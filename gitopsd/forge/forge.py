@@ -91,6 +91,9 @@ class Forge(Protocol):
         Gitea and Forgejo know only the last commit of a merge.
         """
 
+    def comment(self, number: int, marker: str) -> str:
+        """The text of the comment that `upsert_comment` would edit, as the forge has it; empty where there is none."""
+
     def upsert_comment(self, number: int, marker: str, body: str) -> bool:
         """Make our comment that starts with `marker` be `body`, which starts with it too; whether anything was written.
 
@@ -103,6 +106,9 @@ class Forge(Protocol):
 
         GitLab takes none for a commit that is on no branch of the project itself, as a fork's: NotFoundError.
         """
+
+    def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        """For the branch `head` of the repository itself. Raises ForgeRefusedError where there is one already."""
 
     def changed_files(self, number: int) -> ChangedFiles: ...
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from gitopsd.forge.client import Client
 from gitopsd.forge.errors import NotFoundError
 from gitopsd.forge.forge import Approval, ChangedFiles, CommitStatus, ForgeKind, PullRequest
-from gitopsd.forge.sticky import Comment, fitting, upsert
+from gitopsd.forge.sticky import Comment, fitting, ours, upsert
 
 _DESCRIPTION_LIMIT = 255
 _SIZE = "limit"
@@ -90,6 +90,10 @@ class Gitea:
             return None
         return found if found.state == "merged" and found.base_ref == base else None
 
+    def comment(self, number: int, marker: str) -> str:
+        found = ours(self._comments(f"{self._path}/issues/{number}/comments"), marker)
+        return found.body if found else ""
+
     def upsert_comment(self, number: int, marker: str, body: str) -> bool:
         path = f"{self._path}/issues/{number}/comments"
         return upsert(
@@ -118,6 +122,11 @@ class Gitea:
         }
         self._client.write("POST", f"{self._path}/statuses/{commit}", body, again=True)
         return True
+
+    def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        wanted = {"title": title, "head": head, "base": base, "body": body}
+        answer = self._client.write("POST", f"{self._path}/pulls", wanted, again=False)
+        return _pull_request(self._client.decode("POST /pulls", answer, _Pull))
 
     def changed_files(self, number: int) -> ChangedFiles:
         files = list(self._client.pages(f"{self._path}/pulls/{number}/files", _File, {}, size=_SIZE))

@@ -7,7 +7,7 @@ from msgspec import Struct
 from gitopsd.forge.client import Client
 from gitopsd.forge.errors import ForgeRefusedError
 from gitopsd.forge.forge import Approval, ChangedFiles, CommitStatus, ForgeKind, PullRequest
-from gitopsd.forge.sticky import Comment, fitting, upsert
+from gitopsd.forge.sticky import Comment, fitting, ours, upsert
 
 HEADERS = {"accept": "application/vnd.github+json, application/json", "x-github-api-version": "2022-11-28"}
 BETWEEN_WRITES = 1.0
@@ -113,6 +113,10 @@ class GitHub:
         merged.sort(key=lambda one: (one.merge_commit_sha != commit, one.number))
         return _pull_request(merged[0]) if merged else None
 
+    def comment(self, number: int, marker: str) -> str:
+        found = ours(self._comments(f"{self._path}/issues/{number}/comments"), marker)
+        return found.body if found else ""
+
     def upsert_comment(self, number: int, marker: str, body: str) -> bool:
         path = f"{self._path}/issues/{number}/comments"
         return upsert(
@@ -136,6 +140,11 @@ class GitHub:
         target = {"target_url": wanted.target} if wanted.target else {}
         self._client.write("POST", f"{self._path}/statuses/{commit}", body | target, again=True)
         return True
+
+    def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        wanted = {"title": title, "head": head, "base": base, "body": body}
+        answer = self._client.write("POST", f"{self._path}/pulls", wanted, again=False)
+        return _pull_request(self._client.decode("POST /pulls", answer, _Pull))
 
     def changed_files(self, number: int) -> ChangedFiles:
         files = list(self._client.pages(f"{self._path}/pulls/{number}/files", _File, {}))

@@ -8,7 +8,7 @@ from msgspec import Struct
 from gitopsd.forge.client import Client
 from gitopsd.forge.errors import ForgeRefusedError
 from gitopsd.forge.forge import Approval, ChangedFiles, CommitStatus, ForgeKind, PullRequest, StatusState
-from gitopsd.forge.sticky import Comment, fitting, upsert
+from gitopsd.forge.sticky import Comment, fitting, ours, upsert
 
 _DESCRIPTION_LIMIT = 255
 _STATES: Mapping[StatusState, str] = {
@@ -108,6 +108,10 @@ class GitLab:
         merged.sort(key=lambda one: (one.merge_commit != commit, one.number))
         return merged[0] if merged else None
 
+    def comment(self, number: int, marker: str) -> str:
+        found = ours(self._comments(f"{self._at(number)}/notes"), marker)
+        return found.body if found else ""
+
     def upsert_comment(self, number: int, marker: str, body: str) -> bool:
         path = f"{self._at(number)}/notes"
         return upsert(
@@ -139,6 +143,11 @@ class GitLab:
                 return False
             raise
         return True
+
+    def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        wanted = {"title": title, "source_branch": head, "target_branch": base, "description": body}
+        answer = self._client.write("POST", f"{self._path}/merge_requests", wanted, again=False)
+        return _pull_request(self._client.decode("POST /merge_requests", answer, _Merge))
 
     def changed_files(self, number: int) -> ChangedFiles:
         count = self._client.get(self._at(number), _Merge).changes_count or ""  # "1000+" where it stopped counting

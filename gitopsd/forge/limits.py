@@ -39,6 +39,12 @@ def exhausted(headers: Mapping[str, str]) -> bool:
     return _first(headers, _REMAINING) == "0" and _number(_first(headers, _RESET)) is not None
 
 
+def remaining(headers: Mapping[str, str]) -> int | None:
+    """How many more requests of this window there are; None where the forge doesn't say."""
+    number = _number(_first(headers, _REMAINING))
+    return None if number is None else int(number)
+
+
 def until_reset(headers: Mapping[str, str]) -> float:
     """Seconds until the window ends, by the forge's own clock where it says what that shows, with one to spare."""
     reset = _number(_first(headers, _RESET))

@@ -29,7 +29,7 @@ def upsert(
         raise ValueError("a comment starts with its marker")
     if len(body) > limit:
         raise ValueError(f"a comment has at most {limit:,} characters here, and this one {len(body):,}")
-    there = next((one for one in comments if one.ours and one.body.startswith(marker)), None)
+    there = ours(comments, marker)
     if there is None:
         create(body)
         return True
@@ -37,6 +37,11 @@ def upsert(
         return False
     edit(there.id, body)
     return True
+
+
+def ours(comments: Iterable[Comment], marker: str) -> Comment | None:
+    """The oldest of our own with that marker, which is the one that `upsert` edits."""
+    return next((one for one in comments if one.ours and one.body.startswith(marker)), None)
 
 
 def fitting(status: CommitStatus, limit: int) -> CommitStatus:

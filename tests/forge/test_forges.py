@@ -253,3 +253,16 @@ def test_several_threads_may_ask_at_once(standin: Standin, forge: Forge) -> None
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(plan, numbers))
     assert [standin.notes(number)[0].body for number in numbers] == [f"{MARKER}\n{number}" for number in numbers]
+
+
+def test_a_pull_request_is_opened_once_and_our_comment_can_be_read_again(standin: Standin, forge: Forge) -> None:
+    standin.commit("rollback", {"a.txt": "one\n"})
+    opened = forge.open_pull_request("rollback", "main", "Return to deployment 1", "why")
+    assert (opened.state, opened.head_ref, opened.base_ref) == ("open", "rollback", "main")
+    assert [one.number for one in forge.open_pull_requests()] == [opened.number]
+    with pytest.raises(ForgeRefusedError):
+        forge.open_pull_request("rollback", "main", "again", "")
+    standin.comment(opened.number, "mallory", "<!-- ours -->\nforged")
+    assert forge.comment(opened.number, "<!-- ours -->") == ""
+    forge.upsert_comment(opened.number, "<!-- ours -->", "<!-- ours -->\nplan")
+    assert forge.comment(opened.number, "<!-- ours -->") == "<!-- ours -->\nplan"

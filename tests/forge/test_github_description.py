@@ -83,13 +83,14 @@ def test_every_request_is_as_described_and_every_example_is_understood(
     assert forge.open_pull_requests()
     assert pull_request.url.startswith("https://github.com/")
     assert forge.merged_pull_request(COMMIT, "main") is None
+    assert forge.open_pull_request("rollback", "main", "Return to deployment 1", "why").number
     assert forge.changed_files(7).paths
     assert isinstance(forge.approvals(pull_request), tuple)
     assert forge.upsert_comment(7, MARKER, f"{MARKER} the plan")
     status = CommitStatus(context="gitopsd/plan/production", state="success", description="3 jobs", target="https://x")
     assert forge.set_status(COMMIT, status)
     assert forge.set_status(COMMIT, CommitStatus(context="other", state="pending", description=""))
-    assert github.requests >= 9
+    assert github.requests >= 10
     assert github.violations == []
 
 
@@ -111,7 +112,7 @@ def test_nothing_is_sent_in_a_query_that_is_not_described(packages: Path, tmp_pa
         closing(connect("github", standin.name, standin.url, standin.token, AT_ONCE)) as forge,
     ):
         head = standin.commit("feature", {"a": "1"})
-        number = standin.open("feature")
+        number = forge.open_pull_request("feature", "main", "A change", "why").number
         forge.open_pull_requests()
         forge.approvals(forge.pull_request(number))
         forge.changed_files(number)

@@ -99,7 +99,16 @@ class Standin:
             self.forks[account] = copy
             return copy
 
-    def open(self, branch: str, *, author: str = "ada", base: str = "main", fork: str = "", draft: bool = False) -> int:
+    def open(
+        self,
+        branch: str,
+        *,
+        author: str = "ada",
+        base: str = "main",
+        fork: str = "",
+        draft: bool = False,
+        title: str = "",
+    ) -> int:
         """Open a pull request; its number."""
         with self.lock:
             number, head = next(self._numbers), self._where(fork).head(branch)
@@ -107,7 +116,7 @@ class Standin:
             self.pulls[number] = PullRecord(
                 number=number,
                 author=author,
-                title=f"Change {branch}",
+                title=title or f"Change {branch}",
                 branch=branch,
                 base=base,
                 head="",

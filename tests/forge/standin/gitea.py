@@ -2,7 +2,7 @@
 
 from tests.forge.standin.call import Api, Call, Json, NoSuchThingError, RefusedError, Reply
 from tests.forge.standin.forge import BOT, Standin
-from tests.forge.standin.github import edited, find_pull, right_text
+from tests.forge.standin.github import add_pull, edited, find_pull, right_text
 from tests.forge.standin.records import Note, PullRecord, Review, Status, written
 
 _LONGEST = 1_000_000
@@ -65,6 +65,10 @@ def _list(call: Call) -> Reply:
     pulls = [one for one in call.forge.pulls.values() if wanted == "all" or (one.state == "open") == (wanted == "open")]
     pulls.sort(key=lambda one: one.number, reverse=call.query.get("sort") != "oldest")
     return Reply(body=[_pull(call.forge, one) for one in pulls])
+
+
+def _open(call: Call) -> Reply:
+    return Reply(body=_pull(call.forge, add_pull(call)), status=201)
 
 
 def _get(call: Call) -> Reply:
@@ -137,6 +141,7 @@ API = Api(
     routes=(
         ("GET", "/user", _me),
         ("GET", f"{_REPOSITORY}/pulls", _list),
+        ("POST", f"{_REPOSITORY}/pulls", _open),
         ("GET", f"{_REPOSITORY}/pulls/{{number}}", _get),
         ("GET", f"{_REPOSITORY}/pulls/{{number}}/files", _files),
         ("GET", f"{_REPOSITORY}/pulls/{{number}}/reviews", _reviews),

@@ -70,6 +70,19 @@ def _list(call: Call) -> Reply:
     return Reply(body=[_pull(call.forge, one) for one in pulls])
 
 
+def add_pull(call: Call) -> PullRecord:
+    head = call.body["head"]
+    if any(one.state == "open" and one.branch == head for one in call.forge.pulls.values()):
+        raise RefusedError(422, f"A pull request already exists for {head}.")
+    if not call.forge.repository.head(head):
+        raise RefusedError(422, "Validation Failed")
+    return call.forge.pulls[call.forge.open(head, author=BOT, base=call.body["base"], title=call.body["title"])]
+
+
+def _open(call: Call) -> Reply:
+    return Reply(body=_pull(call.forge, add_pull(call)), status=201)
+
+
 def _get(call: Call) -> Reply:
     return Reply(body=_pull(call.forge, find_pull(call)))
 
@@ -146,6 +159,8 @@ def find_commit(call: Call) -> str:
 
 def right_text(call: Call, limit: int) -> str:
     text = call.body["body"]
+    if "number" in call.place and find_pull(call).locked:
+        raise RefusedError(403, "Unable to create comment because issue is locked.")
     if not isinstance(text, str) or not 0 < len(text) <= limit:
         raise RefusedError(422, f"Body is too long (maximum is {limit} characters)")
     return text
@@ -168,6 +183,7 @@ API = Api(
         ("GET", "/v3/user", _me),
         ("POST", "/graphql", _viewer),
         ("GET", f"/v3{_REPOSITORY}/pulls", _list),
+        ("POST", f"/v3{_REPOSITORY}/pulls", _open),
         ("GET", f"/v3{_REPOSITORY}/pulls/{{number}}", _get),
         ("GET", f"/v3{_REPOSITORY}/pulls/{{number}}/files", _files),
         ("GET", f"/v3{_REPOSITORY}/pulls/{{number}}/reviews", _reviews),

@@ -65,6 +65,14 @@ def _list(call: Call) -> Reply:
     return Reply(body=[_merge_request(call.forge, one) for one in pulls])
 
 
+def _open(call: Call) -> Reply:
+    head = call.body["source_branch"]
+    if any(one.state == "open" and one.branch == head for one in call.forge.pulls.values()):
+        raise RefusedError(409, "Another open merge request already exists for this source branch")
+    number = call.forge.open(head, author=BOT, base=call.body["target_branch"], title=call.body["title"])
+    return Reply(body=_merge_request(call.forge, call.forge.pulls[number], single=True), status=201)
+
+
 def _get(call: Call) -> Reply:
     return Reply(body=_merge_request(call.forge, find_pull(call), single=True))
 
@@ -143,6 +151,7 @@ API = Api(
     routes=(
         ("GET", "/user", _me),
         ("GET", "/projects/{project}/merge_requests", _list),
+        ("POST", "/projects/{project}/merge_requests", _open),
         ("GET", _MERGE_REQUEST, _get),
         ("GET", f"{_MERGE_REQUEST}/diffs", _diffs),
         ("GET", f"{_MERGE_REQUEST}/approvals", _approvals),

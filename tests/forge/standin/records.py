@@ -62,6 +62,7 @@ class PullRecord:
     base_commit: str
     fork: str = ""
     draft: bool = False
+    locked: bool = False
     state: Literal["open", "merged", "closed"] = "open"
     how: How = "merge"
     merge_commit: str = ""
