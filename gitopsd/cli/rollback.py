@@ -4,7 +4,9 @@ import msgspec
 from gitopsd.cli.failure import print_json, show_diagnostics
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
+from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.rollback import carry_out, prepare_rollback
+from gitopsd.model.excerpt import printable
 from gitopsd.repo.source import FileContents
 
 
@@ -27,11 +29,18 @@ def rollback(
     """Write and push one commit that returns to a DEPLOYMENT, by default the one before.
 
     It restores workflows, modules, blueprints and files, never fleets; in a pinned environment it moves the pin. No
-    worker is touched: whatever deploys the source branch deploys this commit.
+    worker is touched: whatever deploys the source branch deploys this commit. Where `policy.rollback` is
+    `pull-request` it is proposed to the branch, and deployed once that is merged.
     """
     workspace = session.workspace()
     prepared = prepare_rollback(workspace, deployment, workflow=workflow, all_environments=all_environments)
-    if not dry_run:
+    proposes = policy_of(workspace.configuration).rollback == "pull-request"
+    proposed = None
+    if proposes and not dry_run:
+        from gitopsd.daemon.proposing import propose  # noqa: PLC0415 - HTTP, where policy wants it
+
+        proposed = propose(workspace, prepared)
+    if not dry_run and proposed is None:
         carry_out(workspace, prepared)
     if as_json:
         print_json(
@@ -41,6 +50,8 @@ def rollback(
                 "commit": prepared.commit,
                 "pin": prepared.pin,
                 "written": not dry_run,
+                "pull_request": proposed.number if proposed else None,
+                "url": proposed.url if proposed else "",
                 "plan": msgspec.to_builtins(prepared.planned.plan),
             }
         )
@@ -49,7 +60,12 @@ def rollback(
         show_diagnostics(prepared.planned.diagnostics, FileContents(prepared.planned.source.files))
     click.echo(format_plan(prepared.planned.plan))
     how = f"the pin becomes {prepared.pin[:12]}" if prepared.pin else "its files return"
-    if dry_run:
+    if proposed is not None:
+        click.echo(
+            f"Pull request {proposed.number} returns to deployment {prepared.deployment} once it is merged ({how}): "
+            f"{printable(proposed.url)}"
+        )
+    elif dry_run:
         click.echo(f"Nothing was written: without --dry-run {how} in a commit on {prepared.branch.name}.")
     else:
         click.echo(

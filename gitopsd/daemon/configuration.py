@@ -94,13 +94,21 @@ class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     windows: tuple[WindowConfiguration, ...] = ()
     signers: tuple[str, ...] | UnsetType = UNSET
     controllers: tuple[str, ...] | UnsetType = UNSET
+    require_reviewed_plan: bool | tuple[Name, ...] = False
+    rollback: Literal["push", "pull-request"] = "push"
+
+    def requires_review(self, environment: str) -> bool:
+        """Whether only what a merged pull request showed is deployed there by itself."""
+        wanted = self.require_reviewed_plan
+        return wanted if isinstance(wanted, bool) else environment in wanted
 
 
 class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How often a controller looks by itself: for new versions, and at all workers."""
+    """How often a controller looks by itself: for new versions, at all workers, and for pull requests."""
 
     poll: Duration = "30s"
     reconcile: Duration = "60s"
+    pulls: Duration = "60s"
 
 
 class ListenConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

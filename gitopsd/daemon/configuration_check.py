@@ -59,6 +59,7 @@ def check_configuration(configuration: Configuration, document: Document) -> lis
     found += _check_forge(configuration, document)
     if not isinstance(configuration.policy, UnsetType):
         found += _check_policy(configuration.policy, document)
+        found += _check_needs_forge(configuration, document)
     if not isinstance(configuration.signing, UnsetType) and isinstance(configuration.signing.key, str):
         found += _check_path(configuration.signing.key, document, ("signing", "key"))
     return list(in_order(found))
@@ -210,6 +211,21 @@ def _check_policy(policy: PolicyConfiguration, document: Document) -> Iterator[D
             elif setting not in known:
                 message = f"`{short(setting)}` is not among the unit settings that can be allowed"
                 yield _wrong(message, document, way, did_you_mean(setting, known))
+
+
+def _check_needs_forge(configuration: Configuration, document: Document) -> Iterator[Diagnostic]:
+    if isinstance(configuration.policy, UnsetType) or not isinstance(configuration.forge, UnsetType):
+        return
+    policy = configuration.policy
+    reviewed, proposed = bool(policy.require_reviewed_plan), policy.rollback == "pull-request"
+    for key, wanted in (("require_reviewed_plan", reviewed), ("rollback", proposed)):
+        if wanted:
+            yield Diagnostic(
+                code="missing-key",
+                message=f"`{key}` is about pull requests, and there is no `forge` that has them",
+                location=document.locate_key("policy", key),
+                hint="add `forge`, or remove it",
+            )
 
 
 def _check_windows(windows: Sequence[WindowConfiguration], document: Document) -> Iterator[Diagnostic]:

@@ -20,7 +20,13 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.environments import Environments
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.trees import Graft, TreeFile, build_tree
-from gitopsd.repo.artifacts import ArtifactCommit, deployments, find_entry, list_files, list_folder
+from gitopsd.repo.artifacts import (
+    ArtifactCommit,
+    deployments,
+    find_entry,
+    list_files,
+    list_folder,
+)
 from gitopsd.repo.commit import write_commit
 from gitopsd.repo.commit_source import commit_tree, read_commit
 from gitopsd.repo.repository import Repository

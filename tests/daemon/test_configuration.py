@@ -93,6 +93,8 @@ def published(folder: Path, text: str) -> PolicyRecord:
         (FORGE.replace("github", "gitbucket"), [("wrong-value", 2, 9)]),
         (FORGE.replace("acme/fleet", "acme"), [("wrong-value", 3, 15)]),
         (FORGE.replace("{credential: forge_token}", "{}"), [("missing-key", 4, 3)]),
+        ("policy: {require_reviewed_plan: [production]}", [("missing-key", 1, 10)]),
+        ("policy: {rollback: pull-request}", [("missing-key", 1, 10)]),
         (FORGE.replace("}", ", file: /token}"), [("conflicting-keys", 4, 11)]),
         (FORGE.replace("github", "gitea"), [("wrong-value", 1, 1)]),
         (FORGE + "  url: http://git.example.com\n", [("wrong-value", 5, 8)]),
