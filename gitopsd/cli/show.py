@@ -16,6 +16,7 @@ from gitopsd.daemon.deployment_record import (
     read_record,
 )
 from gitopsd.daemon.outcomes import WorkerOutcome, worker_outcomes
+from gitopsd.daemon.reviewed import Reviewed
 from gitopsd.daemon.rollout_note import RolloutRecord
 from gitopsd.daemon.status import open_deployed
 from gitopsd.model.excerpt import printable
@@ -27,6 +28,11 @@ _OUTCOMES = {
     "failed": "not well at",
     "not-attempted": "not attempted by",
     "unknown": "what became of it was not recorded",
+}
+_REVIEWED = {
+    "same": "it did what was shown there",
+    "different": "it did something else than was shown there",
+    "nothing": "merged before anything was shown there",
 }
 
 
@@ -65,6 +71,8 @@ def _lines(record: DeploymentRecord, workers: Sequence[WorkerOutcome], changes: 
     yield f"  at        {record.time}"
     yield f"  plan      {record.plan_digest}, by {record.renderer}"
     yield from _brought_lines(record.brings)
+    if record.reviewed is not None:
+        yield f"  reviewed  pull request {record.reviewed.pull_request}: {_REVIEWED[_review_word(record.reviewed)]}"
     for rollout in record.rollouts:
         yield ""
         yield from _rollout_lines(rollout)
@@ -74,6 +82,10 @@ def _lines(record: DeploymentRecord, workers: Sequence[WorkerOutcome], changes: 
     yield ""
     yield from _worker_lines(workers)
     yield from change_lines(changes.changes, changes.changed_workers)
+
+
+def _review_word(reviewed: Reviewed) -> str:
+    return "same" if reviewed.same else "different" if reviewed.shown else "nothing"
 
 
 def _brought_lines(brings: Brought) -> Iterator[str]:

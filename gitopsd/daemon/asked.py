@@ -5,7 +5,7 @@ from typing import Literal
 
 from gitopsd.planner.trigger import Trigger
 
-HoldKind = Literal["pause", "hold", "window", "upgrade", "rollout", "deletes"]
+HoldKind = Literal["pause", "hold", "window", "upgrade", "rollout", "deletes", "review"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class Asked:
             "upgrade": self.upgrade,
             "rollout": self.by_person,
             "deletes": self.confirm_deletes,
+            "review": self.by_person,
         }
         return chosen.get(kind, False)
 

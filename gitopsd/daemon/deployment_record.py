@@ -7,6 +7,7 @@ from msgspec import Struct
 from gitopsd.daemon.artifact_state import CommittedReleases, read_fleet
 from gitopsd.daemon.brought import Brought, brought_by
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.reviewed import Reviewed
 from gitopsd.daemon.rollout_note import Reverted, RolloutRecord, read_rollouts
 from gitopsd.daemon.status import Deployed
 from gitopsd.daemon.workspace import Workspace
@@ -21,7 +22,7 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
 
     `author` wrote the version, `committer` deployed it. `returns` are the deployments that had the same before, and
     `brings` the commits of the source branch that it was the first to have. `reverted`: workflow -> what an automatic
-    revert did about it.
+    revert did about it. `reviewed`: whether it did what the pull request that it came from showed.
     """
 
     deployment: int
@@ -39,6 +40,7 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
     brings: Brought
     rollouts: tuple[RolloutRecord, ...]
     reverted: dict[str, Reverted]
+    reviewed: Reviewed | None = None
 
 
 class DeploymentChanges(Struct, frozen=True, kw_only=True):
@@ -79,6 +81,7 @@ def read_record(repository: Repository, branch: ArtifactBranch, commit: Artifact
         brings=note.brings or brought_by(repository, commit),
         rollouts=note.rollouts,
         reverted=note.reverted,
+        reviewed=note.reviewed,
     )
 
 

@@ -14,6 +14,7 @@ from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.control import control_of, moment
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned, deployed_branch
+from gitopsd.daemon.reviewed import why_not_reviewed
 from gitopsd.daemon.upgrade import why_not_through
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.planner.windows import closed, matching
@@ -68,7 +69,8 @@ def holds_of(
         return (*decided, *_windows(workspace, environment, now, None))
     groups = _changed_groups(workspace, planned)
     windows = _windows(workspace, environment, now, groups) if groups else ()
-    return (*decided, *windows, *_planned(planned), *_upgrading(workspace, planned))
+    more = (*_planned(planned), *_upgrading(workspace, planned), *_reviewing(workspace, planned))
+    return (*decided, *windows, *more)
 
 
 def hold_lines(holds: Collection[Hold]) -> list[str]:
@@ -150,6 +152,20 @@ def _upgrading(workspace: Workspace, planned: Planned) -> Iterator[Hold]:
             sentence=f"new versions are deployed after gitopsd's upgrade: {why}",
             reason=why,
             way_out="`gitopsd apply` deploys all the same",
+        )
+
+
+def _reviewing(workspace: Workspace, planned: Planned) -> Iterator[Hold]:
+    if not policy_of(workspace.configuration).requires_review(planned.branch.environment):
+        return
+    why = why_not_reviewed(workspace, planned)
+    if why:
+        yield Hold(
+            kind="review",
+            sentence=f"only what a merged pull request showed is deployed by itself, and {why}",
+            reason=why,
+            way_out="`gitopsd apply` by a person deploys it all the same",
+            owner=_CONFIGURATION,
         )
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gitopsd.daemon.brought import Brought, brought_by
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.reviewed import Reviewed
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.not_json import NOT_JSON
@@ -70,12 +71,27 @@ class RolloutNote(Struct, frozen=True, kw_only=True):
     """The note on a deployment's commit, oldest rollout first. `reverted`: workflow -> what was done about it.
 
     `brings` are the commits of the source branch that it was the first to have; None until its first rollout ends.
+    `reviewed`: whether it did what its pull request showed; None where it came without one, or nobody asked.
     """
 
     format: int = 1
     rollouts: tuple[RolloutRecord, ...] = ()
     reverted: dict[str, Reverted] = field(default_factory=dict)
     brings: Brought | None = None
+    reviewed: Reviewed | None = None
+
+
+def record_reviewed(
+    workspace: Workspace, branch: ArtifactBranch, deployment: ArtifactCommit, reviewed: Reviewed
+) -> None:
+    """Once, whatever becomes of it. Raises RepositoryError."""
+    update_note(
+        workspace.repository,
+        branch,
+        workspace.remote,
+        deployment.id,
+        lambda present: replace(parse_note(present), reviewed=reviewed),
+    )
 
 
 def record_rollout(

@@ -10,6 +10,7 @@ import msgspec
 from gitopsd.daemon.asked import Asked
 from gitopsd.daemon.brought import brought_by
 from gitopsd.daemon.committing import Applied, commit_version
+from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.control import control_of, expired_parts, moment
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
@@ -19,6 +20,7 @@ from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.holds import HeldError, Hold, holds_of
+from gitopsd.daemon.reviewed import review_key
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Decision
 from gitopsd.model.excerpt import format_diagnostics
@@ -45,6 +47,7 @@ class _Situation:
     head: str
     pin: str
     configuration: int
+    review: str = ""
 
     @property
     def version(self) -> str:
@@ -122,8 +125,13 @@ class Deployer:
         return head
 
     def _deploy(self, workspace: Workspace, source: str, head: ArtifactHead | None) -> float:
-        head_now = head.commit.id if head else ""
-        situation = _Situation(source=source, head=head_now, pin=self._pin(), configuration=self._generation())
+        situation = _Situation(
+            source=source,
+            head=head.commit.id if head else "",
+            pin=self._pin(),
+            configuration=self._generation(),
+            review=self._review(workspace, source),
+        )
         control = control_of(workspace.repository, head)
         if situation == self._settled and not expired_parts(control):
             return _until_next_end(control)
@@ -146,7 +154,7 @@ class Deployer:
             )
         except HeldError as error:
             self.awaits_rollout = error.hold.kind == "rollout"
-            if error.hold.kind in {"deletes", "upgrade"}:
+            if error.hold.kind in {"deletes", "upgrade", "review"}:
                 self._settled = situation  # until a person confirms it, or something else is to be deployed
             self._held(source, error.hold)
             return min(_until_next_end(control), _seconds_until(error.hold.until))
@@ -160,6 +168,11 @@ class Deployer:
         if applied.committed:
             self._committed()
         return _until_next_end(control)
+
+    def _review(self, workspace: Workspace, source: str) -> str:
+        """What is known of the pull request that it came from, where that counts."""
+        required = policy_of(workspace.configuration).requires_review(self._branch.environment)
+        return review_key(workspace, self._branch.environment, source) if required else ""
 
     def _succeeded(self, workspace: Workspace, source: str, applied: Applied) -> None:
         """Where a hold keeps the environment at another version, that is what became of the newest one."""

@@ -1,5 +1,6 @@
 """What the process that plans a pull request is asked, and what it answers: JSON, both ways."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -52,6 +53,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     `comment` is Markdown that begins with `marker`; `description` says it in a few words of plain text. The ids are
     empty where there is no plan: of the plan, of its effects, of the merged tree, and of the artifact branch's head.
+    `jobs` are the effects by job, empty where there are too many of them.
     """
 
     environment: str
@@ -64,6 +66,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     effects: str = ""
     merged: str = ""
     artifact_head: str = ""
+    jobs: Mapping[str, str] = {}
 
 
 class Answer(Struct, frozen=True, kw_only=True):

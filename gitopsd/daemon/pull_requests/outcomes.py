@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
+from msgspec import UnsetType
+from msgspec.structs import replace
+
 from gitopsd.compiler.environment import find_branch
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.daemon.attempts import attempts_of
+from gitopsd.daemon.configuration import PolicyConfiguration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.pull_requests.exchange import Limits, Links, Outcome, Question
@@ -46,7 +50,7 @@ def outcomes_of(
         head=head,
         base=base,
         environments=chosen,
-        operator=workspace.configuration.policy,
+        operator=_for_planning(workspace.configuration.policy),
         policy=published_policy(workspace.configuration),
         drift={name: attempts_of(workspace, branch).drift() for name, branch in branches.items()},
         links=links,
@@ -60,6 +64,11 @@ def outcomes_of(
             "`gitopsd check` says what is wrong with it",
         )
     return outcomes
+
+
+def _for_planning(policy: PolicyConfiguration | UnsetType) -> PolicyConfiguration | UnsetType:
+    """What isn't merged can't have been reviewed, and that needn't be said."""
+    return policy if isinstance(policy, UnsetType) else replace(policy, require_reviewed_plan=False)
 
 
 def _branches(workspace: Workspace, commit: str) -> Mapping[str, ArtifactBranch]:

@@ -24,6 +24,7 @@ from gitopsd.model.policy import PolicyRecord
 from gitopsd.planner.comment.comment import comment_text, marker
 from gitopsd.planner.comment.content import Content, FileLink, Refused, Rest, Shown, Versions
 from gitopsd.planner.comment.summary import in_short
+from gitopsd.planner.plan.effects import effects_by_job
 from gitopsd.repo.artifacts import artifact_branch, read_head
 from gitopsd.repo.commit_source import read_commit
 from gitopsd.repo.errors import RepositoryError
@@ -111,6 +112,7 @@ class _Planning:
             effects=content.about.effects,
             merged=self._merged.tree,
             artifact_head=content.artifact_head,
+            jobs=effects_by_job(planned.plan.changes, planned.plan.changed_workers),
         )
 
     def _refused(self, name: str, error: DiagnosticsError) -> Outcome:

@@ -5,11 +5,11 @@ worker that has nothing to do with it. Its effects are the same as long as it do
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from gitopsd.model.plan import Plan
+from gitopsd.model.plan import JobChange, Plan
 from gitopsd.planner.plan.sides import Side
 
 _STAYS = frozenset({"unchanged", "held"})
@@ -28,20 +28,39 @@ def effects_digest(plan: Plan) -> str:
 
     It is the same for a plan that is held and for that plan confirmed.
     """
-    return hashlib.sha256(msgspec.json.encode(sorted(_effects(plan)))).hexdigest()[:40]
+    return digest_of(plan.changes, plan.changed_workers)
 
 
-def _effects(plan: Plan) -> Iterator[tuple[str, ...]]:
+def digest_of(changes: Sequence[JobChange], changed_workers: Collection[str]) -> str:
+    """The same of changes that are committed already."""
+    return hashlib.sha256(msgspec.json.encode(sorted(_effects(changes, changed_workers)))).hexdigest()[:40]
+
+
+def effects_by_job(
+    changes: Sequence[JobChange], changed_workers: Collection[str], most: int = 2_000
+) -> Mapping[str, str]:
+    """`worker job` -> 12 hex digits over what becomes of it, to find out where two of them differ; empty for too many.
+
+    A worker whose release changes without any of its jobs stands by its name.
+    """
+    found = {
+        " ".join(one[:2]): hashlib.sha256(msgspec.json.encode(one)).hexdigest()[:12]
+        for one in _effects(changes, changed_workers)
+    }
+    return found if len(found) <= most else {}
+
+
+def _effects(changes: Sequence[JobChange], changed_workers: Collection[str]) -> Iterator[tuple[str, ...]]:
     """(worker, job, what becomes of it, where it was, what it is made of before and after); of a worker whose release
     changes without any of its jobs, its name alone.
     """
     told = set[str]()
-    for change in plan.changes:
+    for change in changes:
         if change.action in _STAYS and change.effect == "none":
             continue
         told |= {change.worker, change.moved_from}
         action = "delete" if change.action == "held" else change.action
         yield (change.worker, change.job, action, change.effect, change.moved_from, change.before, change.after)
-    for worker in plan.changed_workers:
+    for worker in changed_workers:
         if worker not in told:
             yield (worker,)
