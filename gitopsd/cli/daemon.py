@@ -44,6 +44,7 @@ def daemon(session: Session, *, log_format: Literal["text", "json"] | None) -> N
         say=controller.broadcast.tell,
         log=log,
         look=controller.look,
+        look_at_pull_requests=controller.look_at_pull_requests,
     ) as listeners:
         for listener in listeners:
             controller.broadcast.listen(listener)

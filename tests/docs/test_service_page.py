@@ -6,7 +6,8 @@ from typing import get_args
 from gitopsd.daemon.configuration import Occasion
 from gitopsd.daemon.controller.event_line import line_of
 from gitopsd.daemon.controller.journal import fields_of
-from gitopsd.daemon.controller.metrics import Metrics
+from gitopsd.daemon.controller.metrics import Asked, Metrics
+from gitopsd.daemon.controller.pull_requests.counts import Counted
 from tests.daemon.controller import samples
 from tests.docs.markdown import DOCS, sections
 
@@ -18,7 +19,8 @@ def _first_cells(heading: str, table: int = 0) -> list[tuple[str, str]]:
 
 
 def test_every_metric_is_described_with_its_labels_and_no_other() -> None:
-    metrics = Metrics()
+    counted = Counted(planned={"shown": 1}, calls={"2xx": 3}, remaining=4_990)
+    metrics = Metrics(Asked(forge=lambda: counted))
     for event in samples.EVERY:
         metrics(event)
     known = {}

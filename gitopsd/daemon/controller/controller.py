@@ -10,6 +10,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
+
+from msgspec import UnsetType
 
 from gitopsd import __version__
 from gitopsd.daemon.configuration import Configuration
@@ -26,6 +29,7 @@ from gitopsd.daemon.controller.looker import Looker, Seen
 from gitopsd.daemon.controller.loop import Loop
 from gitopsd.daemon.controller.metrics import Asked
 from gitopsd.daemon.controller.protocol import Leader
+from gitopsd.daemon.controller.pull_requests.counts import Counts
 from gitopsd.daemon.controller.reach import ThreadWorkspace
 from gitopsd.daemon.controller.requests import Requests
 from gitopsd.daemon.controller.server import ControlServer
@@ -38,6 +42,9 @@ from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.struct_types import learn_struct_types
 from gitopsd.model.amounts import seconds
 from gitopsd.repo.repository import Repository
+
+if TYPE_CHECKING:
+    from gitopsd.daemon.controller.pull_requests.start import PullRequestLoop
 
 _COLLECT_AFTER = (20_000, 10, 10)
 """What lives for long must not wait for long for Python to find circles, which hold packs and memory."""
@@ -78,6 +85,9 @@ class Controller:
         self._lock = threading.Lock()
         self._since = moment()
         self._to_look = Requests()
+        self._pull_requests: PullRequestLoop | None = None
+        self._counts = Counts()
+        self._seen: Seen | None = None
         self._first = settings.open_workspace()
         self._identity = self._first.identity
         self._socket = own_socket(self._first.configuration.listen.control)
@@ -110,11 +120,17 @@ class Controller:
             waiting=lambda: {name: loops.waiting for name, loops in self._known().items()},
             connections=lambda: sum(loops.connections for loops in self._known().values()),
             overdue=lambda: len(self._hearts.overdue(time.monotonic())),
+            forge=self._counts,
         )
 
     def look(self) -> None:
         """Have it look where the branches are, soon; from any thread."""
         self._to_look.ask()
+
+    def look_at_pull_requests(self) -> None:
+        """The same for what is open on the forge."""
+        if self._pull_requests is not None:
+            self._pull_requests.look_again()
 
     def stop(self) -> None:
         """From any thread, or a signal's handler."""
@@ -168,6 +184,7 @@ class Controller:
             opened.callback(lambda: space.close() if look.join(_TICK_SECONDS) else None)
             look.start()
             tidy.start()
+            self._follow_forge(self._first.configuration)
             self._tell(events.Leading(environment="", at=time.time()))
             sd_notify.ready(f"leads {self._identity}")
             reading: threading.Thread | None = None
@@ -182,6 +199,8 @@ class Controller:
             self._tell(events.Stopping(environment="", at=time.time()))
             look.end()  # and has all the time of the others: a server that hangs must not make it twice as long
             tidy.end()  # and is not waited for: a repacking that is cut off leaves what there was
+            if self._pull_requests is not None:
+                self._pull_requests.end()  # nor that: what is planned is bounded, and told again if it was cut off
             self._end_all()
 
     def _found(self, seen: Seen, looker: Looker) -> None:
@@ -200,6 +219,27 @@ class Controller:
                     loops.start()
             for name, loops in self._environments.items():
                 loops.seen(seen.source, seen.heads.get(name, ""), seen.pins.get(name, ""))
+        before, self._seen = self._seen, seen
+        if before != seen:
+            self.look_at_pull_requests()
+
+    def _follow_forge(self, configuration: Configuration) -> None:
+        """Begins to look at pull requests, where a forge is configured, now or after a reload."""
+        if self._pull_requests is not None or isinstance(configuration.forge, UnsetType):
+            return
+        from gitopsd.daemon.controller.pull_requests.start import start  # noqa: PLC0415 - HTTP, for those who need it
+
+        self._pull_requests = start(
+            repository=self._identity,
+            workspace=ThreadWorkspace(self._settings.open_workspace, lambda: self._generation),
+            broadcast=self._broadcast,
+            hearts=self._hearts,
+            environments=self._known,
+            seen=lambda: self._seen,
+            stop=self._stop.is_set,
+            counts=self._counts,
+            only=self._settings.environment,
+        )
 
     def _surroundings(self, looker: Looker) -> Surroundings:
         return Surroundings(
@@ -245,6 +285,8 @@ class Controller:
             self._intervals = opened.configuration.intervals
             opened.close()
             self._generation += 1
+            self._follow_forge(opened.configuration)
+            self.look_at_pull_requests()
             self._to_look.ask()
             with self._lock:
                 for loops in self._environments.values():

@@ -9,14 +9,13 @@ from msgspec import UnsetType
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.controller.metrics import Metrics
 from gitopsd.daemon.controller.web import serving
-from gitopsd.daemon.controller.webhook import Outcome, Receiver, receiving
+from gitopsd.daemon.controller.webhook import Looks, Outcome, Receiver, receiving
 from gitopsd.daemon.secrets.resolve import value_on_this_machine
-from gitopsd.forge.webhook import Hint
 
 
 @contextmanager
 def webhook(
-    configuration: Configuration, metrics: Metrics, *, look: Callable[[], object], warn: Callable[[str], None]
+    configuration: Configuration, metrics: Metrics, *, looks: Looks, warn: Callable[[str], None]
 ) -> Iterator[None]:
     """Served for the length of a `with`."""
     forge = configuration.forge
@@ -34,7 +33,7 @@ def webhook(
         warn=warn,
     )
     with (
-        receiving(receiver, {Hint.BRANCHES: look}) as routes,
+        receiving(receiver, looks) as routes,
         serving(configuration.listen.webhook, routes, problem=warn),
     ):
         yield

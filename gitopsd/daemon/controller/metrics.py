@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gitopsd import __version__
 from gitopsd.daemon.controller import events as told
 from gitopsd.daemon.controller.outcome import outcome_of
+from gitopsd.daemon.controller.pull_requests.counts import Counted
 from gitopsd.daemon.controller.worker_states import WorkerStates
 
 MOST_ENVIRONMENTS = 100
@@ -32,12 +33,13 @@ _ROLLOUT_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is asked for at each scrape: requests that no cycle has taken yet, by environment; connections to workers;
-    threads that are stuck.
+    threads that are stuck; what is counted of pull requests.
     """
 
     waiting: Callable[[], Mapping[str, int]] = dict
     connections: Callable[[], int] = int
     overdue: Callable[[], int] = int
+    forge: Callable[[], Counted] = Counted
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,6 +176,7 @@ class Metrics(Collector):
         for name, count in list(self._asked.waiting().items())[:MOST_ENVIRONMENTS]:
             waiting.add_metric([name], count)
         yield waiting
+        yield from _of_forge(self._asked.forge())
         with self._lock:
             yield from self._of_environments()
 
@@ -194,6 +197,21 @@ class Metrics(Collector):
             for fact, count in environment.workers.counts().items():
                 workers.add_metric([name, fact], count)
         return [looked, deployment, held, workers]
+
+
+def _of_forge(counted: Counted) -> Iterator[Metric]:
+    planned = CounterMetricFamily(
+        "gitopsd_pull_requests_planned", "Pull requests planned, by what became of it.", labels=["outcome"]
+    )
+    calls = CounterMetricFamily(
+        "gitopsd_forge_requests", "Requests to the forge's API by their answer; 304: nothing new.", labels=["status"]
+    )
+    for family, counts in ((planned, counted.planned), (calls, counted.calls)):
+        for value, count in sorted(counts.items()):
+            family.add_metric([value], count)
+        yield family
+    if counted.remaining is not None:
+        yield _gauge("forge_requests_left", "Requests that the forge allows for now.", counted.remaining)
 
 
 def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:

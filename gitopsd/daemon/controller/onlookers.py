@@ -22,11 +22,12 @@ def onlookers(
     say: Callable[[Said], None],
     log: Sink,
     look: Callable[[], object],
+    look_at_pull_requests: Callable[[], object],
 ) -> Iterator[Sequence[Listener]]:
     """The listeners to tell every event, for the length of a `with`.
 
     `repository` is its identity; `hearts` go by the steady clock. `say` passes on what they have to say themselves,
-    and `look` has the controller look where the branches are.
+    and `look` has the controller look where the branches are, `look_at_pull_requests` at those.
     """
 
     def warn(message: str) -> None:
@@ -42,8 +43,10 @@ def onlookers(
             running.enter_context(serving(configuration.listen.metrics, routes(metrics, health), problem=warn))
         if configuration.listen.webhook:
             from gitopsd.daemon.controller.forge_webhook import webhook  # noqa: PLC0415 - 100 ms as well
+            from gitopsd.forge.webhook import Hint  # noqa: PLC0415
 
-            running.enter_context(webhook(configuration, metrics, look=look, warn=warn))
+            looks = {Hint.BRANCHES: look, Hint.PULL_REQUESTS: look_at_pull_requests}
+            running.enter_context(webhook(configuration, metrics, looks=looks, warn=warn))
         if configuration.notify:
             from gitopsd.daemon.controller.notifications.notifier import notifying  # noqa: PLC0415 - 100 ms too
 

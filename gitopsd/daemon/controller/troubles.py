@@ -18,7 +18,7 @@ from gitopsd.planner.backoff import CAP_SECONDS, waiting_time
 if TYPE_CHECKING:
     import sqlite3
 
-Stage = Literal["look", "deploy", "converge"]
+Stage = Literal["look", "deploy", "converge", "pull-requests"]
 
 _SET_UP = (
     """

@@ -66,7 +66,7 @@ class Site:
     def last_rollout(self, deployment: int, environment: str = "local") -> dict[str, Any]:
         """Of the newest rollout that was recorded of it; empty before that."""
         note = self.note(deployment, environment)
-        found: dict[str, Any] = note["rollouts"][-1] if note else {}
+        found: dict[str, Any] = note["rollouts"][-1] if note and note["rollouts"] else {}
         return found
 
     def rolled_out(self, deployment: int, environment: str = "local") -> bool:

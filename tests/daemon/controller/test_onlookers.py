@@ -45,6 +45,7 @@ def test_all_who_watch_are_told_and_may_speak_themselves(
         say=said.append,
         log=log_sink("text", debug=False),
         look=lambda: None,
+        look_at_pull_requests=lambda: None,
     )
     with watching as listeners:
         events: list[Event] = [samples.looked(), samples.committed()]

@@ -68,7 +68,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             webhook_secret=ForgeSecret(file=str(secret)),
         )
         listen = ListenConfiguration(webhook=f"127.0.0.1:{site.port}")
-        served = webhook(Configuration(forge=forge, listen=listen), site.metrics, look=site.look, warn=site.said.append)
+        looks = {Hint.BRANCHES: site.look}
+        configuration = Configuration(forge=forge, listen=listen)
+        served = webhook(configuration, site.metrics, looks=looks, warn=site.said.append)
         served.__enter__()
         running.append(served)
         eventually("it listens", lambda: answers(site.port))

@@ -50,7 +50,9 @@ def two_programs(folder: Path) -> Iterator[Site]:
     )
     operator.commit("Two programs")
     made = make_site(folder, operator)
-    yield made
-    for name in ("local", "second"):
-        if made.deployments(name):
-            made.operator.run("--env", name, "worker", "teardown", WORKER[name], "--yes", expect=None)
+    try:
+        yield made
+    finally:
+        for name in ("local", "second"):
+            if made.deployments(name):
+                made.operator.run("--env", name, "worker", "teardown", WORKER[name], "--yes", expect=None)
