@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
 
@@ -14,11 +14,15 @@ _MOST_REMEMBERED = 5_000
 
 
 class Subscription:
-    """Events as they come. One that isn't read in time loses events, and `lost` says so."""
+    """Events as they come. One that isn't read in time loses events, and `lost` says so.
+
+    `remembered`: the environments of which it begins with what happened before.
+    """
 
     def __init__(self) -> None:
         self._events: Queue[Event] = Queue(_MOST_WAITING)
         self.lost = False
+        self.remembered: set[str] = set()
 
     def next(self, seconds: float) -> Event | None:
         """The next event; None when none comes in time."""
@@ -53,7 +57,7 @@ class Broadcast:
     def tell(self, event: Event) -> None:
         with self._lock:
             recent = self._recent.setdefault(event.environment, deque(maxlen=_MOST_REMEMBERED))
-            if isinstance(event, Planning):
+            if isinstance(event, Planning) and not _is_about(recent, event.source):
                 recent.clear()
             recent.append(event)
             for subscription in self._subscriptions:
@@ -70,12 +74,19 @@ class Broadcast:
         subscription = Subscription()
         with self._lock:
             for recent in self._recent.values() if since else ():
-                if any(isinstance(one, Planning | Refused) and one.source == since for one in recent):
-                    for event in recent:
-                        subscription.put(event)
+                if not _is_about(recent, since):
+                    continue
+                for event in recent:
+                    subscription.put(event)
+                    subscription.remembered.add(event.environment)
             self._subscriptions.add(subscription)
         try:
             yield subscription
         finally:
             with self._lock:
                 self._subscriptions.discard(subscription)
+
+
+def _is_about(recent: Iterable[Event], source: str) -> bool:
+    """Whether the version was the one to be deployed then."""
+    return any(isinstance(one, Planning | Refused) and one.source == source for one in recent)

@@ -113,7 +113,8 @@ class Following:
                 for name, loops in self._environments().items():
                     if name not in ways:
                         ways[name] = _Way(request.source)
-                        yield from (Told(event=one) for one in ways[name].old_news(loops.deployer.outcome))
+                        if name not in subscription.remembered:
+                            yield from (Told(event=one) for one in ways[name].old_news(loops.deployer.outcome))
                 if isinstance(event, events.Stopping):
                     yield Done(problem="the controller was stopped", hint="what is left is done once it is back")
                     return
