@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.crash import points, worker_points
 from tests.crash.commands import Command, CommandServer
-from tests.crash.versions import constant_files, files
+from tests.crash.versions import COMING_AND_GOING, constant_files, files
 from tests.fleet.base_image import base_image
 from tests.fleet.commands import execute
 from tests.fleet.mounts import mount_tmpfs
@@ -52,6 +52,8 @@ class Scene:
     def advance(self) -> None:
         """A new version of everything to apply: of the source, of the secret, and old releases to prune."""
         self.version += 1
+        if self._has(COMING_AND_GOING[self.version % 2]):
+            self.version += 1  # the one before was never deployed: no job would come or go now
         self.operator.write(files(self.version))
         self.operator.commit(f"Version {self.version}")
         token = self.home / "token"
@@ -64,6 +66,14 @@ class Scene:
         if self.version % _REPACK_EVERY == 0:
             self.operator.git("repack", "-adq")
             self.operator.git("--git-dir", str(self.home.parent / "origin.git"), "repack", "-adq")
+
+    def _has(self, job: str) -> bool:
+        """Whether the deployment at the head of the remote's artifact branch has it."""
+        origin = ("--git-dir", str(self.home.parent / "origin.git"))
+        if not self.operator.git(*origin, "for-each-ref", "refs/heads/rendered/production"):
+            return False
+        path = f"workers/{self.machine.name}/jobs/{job}"
+        return bool(self.operator.git(*origin, "ls-tree", "rendered/production", path))
 
     def plan(self, where: Path | None, point: str, action: str) -> None:
         """Empty both logs of points, and have `action` happen at `point` of `where`."""
