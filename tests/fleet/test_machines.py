@@ -8,6 +8,7 @@ from tests.fleet.commands import CommandFailedError, CommandTimeoutError, Result
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet, Machine
 from tests.fleet.readiness import greets
+from tests.operator import eventually
 
 pytestmark = pytest.mark.fleet
 
@@ -145,7 +146,7 @@ def test_a_cut_link_parts_the_machine_until_it_is_restored(first: Machine, secon
     finally:
         first.restore_link()
 
-    assert greets(first.address)
+    eventually("it greets again", lambda: greets(first.address))
 
 
 def test_a_paused_machine_answers_only_after_it_goes_on(first: Machine) -> None:

@@ -61,11 +61,12 @@ def sample(site: Site, pid: int, started: float) -> Sample:
 
 def megabytes(folder: Path) -> float:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # a lock or a pack that has gone meanwhile
+    for place, _, names in os.walk(folder):  # which passes over folders that are gone by then
+        for name in names:
+            try:
+                total += (Path(place) / name).stat().st_size
+            except FileNotFoundError:
+                continue  # a lock or a pack that has gone meanwhile
     return total / 1e6
 
 
