@@ -72,7 +72,7 @@ class Deployer:
         newest: Callable[[], str],
         pin: Callable[[], str],
         generation: Callable[[], int],
-        committed: Callable[[], None],
+        committed: Callable[[], object],
     ) -> None:
         self._branch = branch
         self._workspace = workspace

@@ -58,7 +58,7 @@ class EnvironmentLoops:
             newest=around.newest,
             pin=lambda: around.pin(name),
             generation=around.generation,
-            committed=lambda: void(self.to_converge.ask()),
+            committed=self.to_converge.ask,
         )
         self.converger = Converger(
             branch,
@@ -126,8 +126,3 @@ class EnvironmentLoops:
         for space in self._spaces:
             space.close()
         return True
-
-
-def void(value: object) -> None:
-    """For a callback whose value nobody asks for."""
-    del value
