@@ -18,7 +18,7 @@ def test_plan_check_and_workers_follow_the_pin(operator: Operator) -> None:
     _pin(operator, "v1")
     operator.commit("Pin v1, and break the workflow")
     assert f"pinned to {tagged[:12]}" in operator.run("plan").stdout
-    assert f"pinned to {tagged[:12]}" in operator.run("plan", "--format", "markdown").stdout
+    assert f"pinned to `{tagged[:12]}`" in operator.run("plan", "--format", "markdown").stdout
     assert operator.run("plan", "--json").json["inputs"]["pinned"] == tagged
     broken = operator.run("check", expect=1)
     assert "workflows/roundtrip.yaml" in broken.stderr, "what the pin would be moved to is checked too"
