@@ -46,6 +46,13 @@ class Input(Protocol):
     def stop(self) -> None:
         """Take nothing more in."""
 
+    async def backlog(self) -> int | None:
+        """How many events are stored in the channel for this step that it has not acknowledged yet.
+
+        Where replicas share the channel out, those of this replica. None where it can't be known, as for what is no
+        channel. Cheap enough to be asked every second. Raises JobError.
+        """
+
     async def close(self) -> None:
         """Persist what was acknowledged and let go of everything."""
 

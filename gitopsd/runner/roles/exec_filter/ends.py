@@ -93,6 +93,9 @@ class FilterSource:
     def stop(self) -> None:
         self._process.end_input()
 
+    async def backlog(self) -> None:
+        """What a filter holds can't be seen."""
+
     async def close(self) -> None:
         await self._process.close()
 

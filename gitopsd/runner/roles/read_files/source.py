@@ -73,6 +73,9 @@ class FileSource:
     def stop(self) -> None:
         self._idle.stop()
 
+    async def backlog(self) -> None:
+        """Files are no channel: how many events they hold is not known before they are read."""
+
     async def close(self) -> None:
         await self._checkpoint.save()
         for file in self._files.values():

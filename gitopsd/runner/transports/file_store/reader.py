@@ -58,6 +58,17 @@ class FileStoreInput:
     def stop(self) -> None:
         self._idle.stop()
 
+    async def backlog(self) -> int:
+        """The events of this replica's segments that aren't done; a segment that is done in part counts whole."""
+        try:
+            self._merge_cursors()
+            stored = segments.producers(self._channel)
+            return sum(
+                segment.events for producer, directory in stored.items() for segment in self._own(producer, directory)
+            )
+        except OSError as error:
+            raise failed("look for segments in", self._channel, error) from error
+
     async def close(self) -> None:
         await self._checkpoint.save()
 
@@ -84,13 +95,20 @@ class FileStoreInput:
             yield from (entry for entry in row if entry is not None)
 
     def _share(self, producer: str, directory: Path) -> list[_Found]:
-        progress = self._cursor.get(producer, cursors.NOTHING)
         return [
             _Found(producer, directory / segment.name, segment)
+            for segment in self._own(producer, directory)
+            if (producer, segment.sequence) not in self._taken
+        ]
+
+    def _own(self, producer: str, directory: Path) -> list[segments.Segment]:
+        """A producer's segments that are this replica's to read, and not done. Raises OSError, JobError."""
+        progress = self._cursor.get(producer, cursors.NOTHING)
+        return [
+            segment
             for segment in segments.listing(directory)
             if cursors.replica_for(producer, segment.sequence, self._replicas) == self._replica
             and not progress.has_done(segment.sequence)
-            and (producer, segment.sequence) not in self._taken
         ]
 
     async def _read(self, entry: _Found) -> AsyncIterator[Batch]:

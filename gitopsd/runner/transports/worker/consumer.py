@@ -41,6 +41,7 @@ class WorkerInput:
         self._inode = 0
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_FRAMES)
         self._stopped = False
+        self._unacknowledged = 0
         self._connections: set[asyncio.Future[Any]] = set()
 
     async def open(self) -> None:
@@ -59,6 +60,10 @@ class WorkerInput:
             self._server.close()
         if self._queue.empty():
             self._queue.put_nowait(None)  # wakes whoever waits
+
+    async def backlog(self) -> int:
+        """What came in and isn't acknowledged; what a producer still keeps is the producer's."""
+        return self._unacknowledged
 
     async def close(self) -> None:
         self.stop()
@@ -130,9 +135,11 @@ class WorkerInput:
             lines = await reader.readexactly(length)
             if lines[-1:] != b"\n":
                 raise ProtocolError(f"frame {sequence} doesn't end with a newline")
-            await self._queue.put(Batch(lines, partial(_acknowledge, writer, sequence)))
+            events = lines.count(b"\n")
+            self._unacknowledged += events
+            await self._queue.put(Batch(lines, partial(self._acknowledge, writer, sequence, events)))
 
-
-def _acknowledge(writer: asyncio.StreamWriter, sequence: int) -> None:
-    if not writer.is_closing():
-        writer.write(ACKNOWLEDGEMENT.pack(sequence))
+    def _acknowledge(self, writer: asyncio.StreamWriter, sequence: int, events: int) -> None:
+        self._unacknowledged -= events
+        if not writer.is_closing():
+            writer.write(ACKNOWLEDGEMENT.pack(sequence))
