@@ -10,6 +10,7 @@ from . import marker, switch_units
 from .durable import remove
 from .lock import exclusive
 from .store import current_release, doomed, release_ids
+from .traffic import forget_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,7 +36,12 @@ def prune(layout: Layout, keep: Collection[str], deadline: Deadline) -> dict[str
         if not layout.activating.exists():
             remove(layout.staging)
         _remove_old_agents(layout)
+        forget_traffic(layout, _jobs(layout))
         return {"removed": removed, "in_use": sorted(used)}
+
+
+def _jobs(layout: Layout) -> list[str]:
+    return [directory.name for directory in (layout.current / "jobs").glob("*")]
 
 
 def _remove_release(layout: Layout, release: str) -> None:

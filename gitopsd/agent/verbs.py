@@ -11,7 +11,7 @@ from .layout import PROTOCOL, Layout, parse_layout
 from .manifest import is_object_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from .copies import CopyService
@@ -82,15 +82,22 @@ def _observe(layout: Layout, request: dict[str, Any], kept: Kept | None) -> dict
     key = parse_key(request.get("fingerprint_key"))
     with _asked_together(layout):
         units = _service_manager(layout, kept).units()
+    found = observe(layout, units, key, None if kept is None else kept.hashes)
+    passing = {"traffic": _traffic(layout, units)} if request.get("traffic") is True else {}
     if kept is None:
-        return observe(layout, units, key)
+        return {**found, **passing}
     from .kept import etag  # noqa: PLC0415
 
-    found = observe(layout, units, key, kept.hashes)
     name = etag(found)
     if request.get("known") != name:
-        return {**found, "etag": name}
-    return {"same": True, **({"credentials": found["credentials"]} if key is not None else {})}
+        return {**found, **passing, "etag": name}
+    return {"same": True, **passing, **({"credentials": found["credentials"]} if key is not None else {})}
+
+
+def _traffic(layout: Layout, units: Iterable[str]) -> dict[str, Any]:
+    from .traffic import read_traffic  # noqa: PLC0415
+
+    return read_traffic(layout, units)
 
 
 def _activate(layout: Layout, request: dict[str, Any], payload: bytes, kept: Kept | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gitopsd.daemon.revert_commit import Revert, returns
 from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.model.excerpt import printable
+from gitopsd.model.facts import Observation
 from gitopsd.planner.drift import Drift
 from gitopsd.planner.hot_edits import HotEdit
 
@@ -115,6 +116,8 @@ class RolloutText:
     def left_out_text(self) -> str:
         """What is done about it."""
         return "left out"
+
+    def observed(self, worker: str, observation: Observation) -> None: ...
 
     def about_to_change(self, differences: Differences) -> None:
         """Says what edits by hand are overwritten; called on many threads."""

@@ -41,7 +41,7 @@ def find_differences(
 
     Secrets are compared as far as their values are in `secrets`.
     """
-    observed = verbs.observe(connection, key=secrets.key if secrets else None)
+    observed = verbs.observe(connection, key=secrets.key if secrets else None, traffic=True)
     fingerprints = secrets.fingerprints if secrets else None
     drift = find_drift(desired, observed, connection.target.service_manager, fingerprints)
     edits = _edits(connection, desired, observed, blobs) if drift else ()

@@ -91,6 +91,7 @@ def roll_out(
                 deployment=number_of(head),
                 failed_before=name in failed_before,
                 progress=reporter.progress,
+                observed=reporter.observed,
                 about_to_change=about_to_change,
                 stopping=lambda: run.is_ending,
             )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from gitopsd.daemon.differences import Differences
+from gitopsd.model.facts import Observation
 
 if TYPE_CHECKING:
     from gitopsd.daemon.rollout_summary import Rollout
@@ -21,6 +22,10 @@ class RolloutReporter(Protocol):
 
     def progress(self, worker: str, stage: Stage, detail: str = "") -> None:
         """Where a worker is; called on many threads."""
+        ...
+
+    def observed(self, worker: str, observation: Observation) -> None:
+        """What was seen of a worker before it is touched; called on many threads."""
         ...
 
     def about_to_change(self, differences: Differences) -> None:
@@ -44,6 +49,8 @@ class QuietReporter:
     def begins(self, workers: Sequence[str]) -> None: ...
 
     def progress(self, worker: str, stage: Stage, detail: str = "") -> None: ...
+
+    def observed(self, worker: str, observation: Observation) -> None: ...
 
     def about_to_change(self, differences: Differences) -> None: ...
 

@@ -34,7 +34,7 @@ from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.fleet.errors import WorkerUnreachable
 from gitopsd.fleet.fanout import Failed
 from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
-from gitopsd.model.facts import Observation, UnitState
+from gitopsd.model.facts import JobTraffic, Observation, UnitState
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
 from gitopsd.planner.drift import failed_runs, find_drift
@@ -92,7 +92,7 @@ class Workload(Struct, frozen=True, kw_only=True):
     """A job as observed on its worker; times are seconds since the epoch by the worker's clock.
 
     `next_run` and `last_run` are those of a scheduled job, and `state` what became of its last run: `waiting` where
-    that went well, or there was none yet.
+    that went well, or there was none yet. `traffic` is None for a job that says nothing of its events.
     """
 
     worker: str
@@ -104,6 +104,7 @@ class Workload(Struct, frozen=True, kw_only=True):
     current: bool
     next_run: float | None = None
     last_run: float | None = None
+    traffic: JobTraffic | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +146,12 @@ def observe_fleet(
     secrets: Mapping[str, SecretValue] | None = None,
     *,
     only: Collection[str] | None = None,
+    traffic: bool = False,
 ) -> Iterator[Observed]:
     """Every worker of the head, or `only` some, as they answer; one that doesn't is there with its error.
 
-    With `secrets`, the values that are known here, workers are asked for fingerprints of theirs.
+    With `secrets`, the values that are known here, workers are asked for fingerprints of theirs; with `traffic`, what
+    their jobs say of the events that pass them.
     """
     if deployed.head is None:
         return
@@ -161,7 +164,7 @@ def observe_fleet(
 
     def look(connection: WorkerConnection) -> Observation:
         known = given.get(connection.target.name)
-        return verbs.observe(connection, key=known.key if known else None)
+        return verbs.observe(connection, key=known.key if known else None, traffic=traffic)
 
     for outcome in reach_all(workspace, list(targets.values()), look, deadline=_OBSERVE_SECONDS):
         observation, error = None, ""
@@ -239,6 +242,7 @@ def workloads(observed: Observed) -> list[Workload]:
                 current=bool(digest) and seen.applied.get(name) == digest,
                 next_run=timer.next_run if timer else None,
                 last_run=timer.last_run if timer else None,
+                traffic=seen.traffic.get(name),
             )
         )
     missing = [_unseen(observed, name, "missing") for name, job in jobs.items() if job.unit not in seen.units]

@@ -58,7 +58,7 @@ class WorkerRun:
     """`settings` are its group's. `failed_before`: the last rollout of this very deployment ended badly here.
 
     `deployment` is the number that the worker is told, so that it refuses what is older. `stopping` says that waiting
-    for a worker that is cut off is of no use any more. `progress` is told each stage.
+    for a worker that is cut off is of no use any more. `progress` is told each stage, and `observed` what was seen.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class WorkerRun:
         deployment: int,
         failed_before: bool,
         progress: Callable[[str, Stage, str], None],
+        observed: Callable[[str, Observation], None],
         about_to_change: Callable[[Differences], None],
         stopping: Callable[[], bool],
     ) -> None:
@@ -85,6 +86,7 @@ class WorkerRun:
         self._deployment = deployment
         self._failed_before = failed_before
         self._progress = progress
+        self._tell_observed = observed
         self._about_to_change = about_to_change
         self._stopping = stopping
         self._seconds: dict[str, float] = {}
@@ -195,6 +197,7 @@ class WorkerRun:
         self._looked = time.monotonic()
         self._seconds["observe"] = self._looked - started
         self._observed = observed
+        self._tell_observed(self._desired.worker, observed)
         self._differences = self._differences or differences
         if differences.drift:
             self._differences = differences

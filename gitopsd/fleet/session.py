@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from gitopsd.fleet.shell import Rights
 
 
+_ANEW = frozenset({"credentials", "traffic"})
+"""What is said each time: fingerprints are made with another key, and events go on passing."""
+
+
 class Session:
     """Belongs to one thread at a time; `close` may come from any."""
 
@@ -68,8 +72,7 @@ class Session:
         if answer.get("same") is True and self._observed is not None:
             return {**self._observed[2], **answer}
         name = answer.get("etag")
-        # fingerprints are made with another key each time
-        lasting = {key: value for key, value in answer.items() if key != "credentials"}
+        lasting = {key: value for key, value in answer.items() if key not in _ANEW}
         self._observed = (_asked(request), name, lasting) if isinstance(name, str) else None
         return answer
 

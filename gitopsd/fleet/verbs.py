@@ -38,12 +38,19 @@ def probe(connection: WorkerConnection, timeout: float = 60.0) -> Probe:
     return decode(connection.target.name, "probe", connection.call("probe", {}, timeout=timeout), Probe)
 
 
-def observe(connection: WorkerConnection, timeout: float = OBSERVE_SECONDS, *, key: bytes | None = None) -> Observation:
+def observe(
+    connection: WorkerConnection,
+    timeout: float = OBSERVE_SECONDS,
+    *,
+    key: bytes | None = None,
+    traffic: bool = False,
+) -> Observation:
     """What the worker holds and runs; WorkerRefused `owned-by-another` when it isn't its target's owner's.
 
     key: what the fingerprints of secrets are to be made with, a fresh one each time; without it there are none.
+    traffic: with what its jobs say of the events that pass them.
     """
-    request = {"owner": _root_commit(connection), **_fingerprint_key(key)}
+    request = {"owner": _root_commit(connection), **_fingerprint_key(key), **({"traffic": True} if traffic else {})}
     answer = connection.call("observe", request, timeout=timeout)
     return decode(connection.target.name, "observe", answer, Observation)
 

@@ -70,6 +70,47 @@ class RolledBackTo(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
+class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in by one end of a channel since the job's process started, and what of it is `done`: acknowledged.
+
+    waiting: events (segments, batches) that lie in the channel for this step; None where nobody can tell. stalled:
+    seconds since the last one was acknowledged, 0 where nothing waits.
+    """
+
+    port: str
+    channel: str
+    events: int
+    bytes: int
+    done: int
+    waiting: int | None
+    stalled: float
+
+
+class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What went out by one end of a channel since the process started. blocked: seconds that it has waited for room."""
+
+    port: str
+    channel: str
+    events: int
+    bytes: int
+    blocked: float
+
+
+class JobTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job said `age` seconds ago of the events that pass it, since its process `pid` started.
+
+    read, done, failed: events taken in from wherever, those of them that are safe, and those that could not be handled.
+    """
+
+    age: float
+    pid: int
+    read: int
+    done: int
+    failed: int
+    inputs: tuple[InputTraffic, ...]
+    outputs: tuple[OutputTraffic, ...]
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker holds and runs. In sync means tree == release == desired, and units as release.json says.
 
@@ -78,6 +119,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     copies: names of the unmanaged copies there, which are nobody's drift.
     switch: an activation waits for its confirmation. rolled_back: the last one was undone; there until the next
     activation succeeds. deployment: the highest number of a deployment that it was activated for, 0 for none.
+    traffic: what its jobs say of the events that pass them, by job, if that was asked for.
     """
 
     owner: Owner | None
@@ -95,3 +137,4 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     switch: Switch | None = None
     rolled_back: RolledBackTo | None = None
     deployment: int = 0
+    traffic: dict[str, JobTraffic] = msgspec.field(default_factory=dict)

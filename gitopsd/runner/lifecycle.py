@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.runner import roles
+from gitopsd.runner.errors import JobError
 from gitopsd.runner.flow import Counts, Pump
 from gitopsd.runner.job import Context, Job
 from gitopsd.runner.notify import notify
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.tasks import end
+from gitopsd.runner.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -26,7 +29,8 @@ async def run(job: Job) -> None:
     background = _Background()
     reporter = Reporter(job.name)
     counts = Counts()
-    assembly = roles.assemble(Context(job, background.spawn, reporter), counts)
+    traffic = Traffic(job.sockets / f"{job.name}.json", counts)
+    assembly = roles.assemble(Context(job, background.spawn, reporter), counts, traffic)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -37,12 +41,15 @@ async def run(job: Job) -> None:
             await source.open()
         notify("READY=1")
         background.spawn(_status(counts))
+        background.spawn(traffic.run(lambda message: reporter.say_rarely("traffic", message)))
         ended = asyncio.ensure_future(_run_stages(assembly.stages, counts, stopping))
         background.tasks.add(ended)
         await _until(ended, background, stopping)
     finally:
         notify("STOPPING=1")
         await background.cancel()
+        with suppress(JobError):  # it has been told, if it didn't work before
+            await traffic.write(ended=True)
         await assembly.close()
     left = counts.read - counts.acknowledged
     reporter.say(

@@ -114,6 +114,7 @@ def run_of(tmp_path: Path) -> Callable[..., WorkerRun]:
             deployment=7,
             failed_before=failed_before,
             progress=lambda *_: None,
+            observed=lambda *_: None,
             about_to_change=lambda _: None,
             stopping=lambda: False,
         )

@@ -99,11 +99,11 @@ class Normaliser:
         line = re.sub(" +", " ", line.replace(self._home, HOME)).rstrip()
         line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)", "<time>", line)
         line = re.sub(r"\b(?=[a-f]*[0-9])[0-9a-f]{7,40}\b", lambda found: self._name("id", found[0][:7]), line)
-        return re.sub(r" running (\d+) (\d+) \d+[smhd] ", self._workload, line)
+        return re.sub(r" running (\d+) (\d+) \d+[smhd] (\w+) [\d,]+", self._workload, line)
 
     def _workload(self, found: re.Match[str]) -> str:
-        """State, process, restarts and age in a row of `gitopsd workloads`."""
-        return f" running {self._name('process', found[1])} {found[2]} <age> "
+        """State, process, restarts, age, version and events in a row of `gitopsd workloads`."""
+        return f" running {self._name('process', found[1])} {found[2]} <age> {found[3]} <events>"
 
     def _name(self, kind: str, value: str) -> str:
         known = sum(name.startswith(f"<{kind} ") for name in self._names.values())

@@ -4,6 +4,7 @@ import re
 from typing import get_args
 
 from gitopsd.daemon.configuration import Occasion
+from gitopsd.daemon.controller.channel_traffic import ChannelTraffic
 from gitopsd.daemon.controller.event_line import line_of
 from gitopsd.daemon.controller.journal import fields_of
 from gitopsd.daemon.controller.metrics import Asked, Metrics
@@ -20,7 +21,9 @@ def _first_cells(heading: str, table: int = 0) -> list[tuple[str, str]]:
 
 def test_every_metric_is_described_with_its_labels_and_no_other() -> None:
     counted = Counted(planned={"shown": 1}, calls={"2xx": 3}, remaining=4_990)
-    metrics = Metrics(Asked(forge=lambda: counted))
+    traffic = ChannelTraffic(lambda: 0.0)
+    traffic.tell("production", "edge-1", {"orders.write.0": samples.traffic()})
+    metrics = Metrics(Asked(forge=lambda: counted, traffic=traffic.metrics))
     for event in samples.EVERY:
         metrics(event)
     known = {}

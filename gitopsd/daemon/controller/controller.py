@@ -19,6 +19,7 @@ from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.control import moment
 from gitopsd.daemon.controller import events, sd_notify
 from gitopsd.daemon.controller.broadcast import Broadcast
+from gitopsd.daemon.controller.channel_traffic import ChannelTraffic
 from gitopsd.daemon.controller.client import own_socket
 from gitopsd.daemon.controller.environment import EnvironmentLoops, Surroundings
 from gitopsd.daemon.controller.following import Following
@@ -87,6 +88,7 @@ class Controller:
         self._to_look = Requests()
         self._pull_requests: PullRequestLoop | None = None
         self._counts = Counts()
+        self._traffic = ChannelTraffic(time.monotonic)
         self._seen: Seen | None = None
         self._first = settings.open_workspace()
         self._identity = self._first.identity
@@ -121,6 +123,7 @@ class Controller:
             connections=lambda: sum(loops.connections for loops in self._known().values()),
             overdue=lambda: len(self._hearts.overdue(time.monotonic())),
             forge=self._counts,
+            traffic=self._traffic.metrics,
         )
 
     def look(self) -> None:
@@ -253,6 +256,7 @@ class Controller:
             tell=self._tell,
             hearts=self._hearts,
             stop=self._stop.is_set,
+            traffic=self._traffic.tell,
         )
 
     def _reap(self) -> None:

@@ -10,7 +10,7 @@ from gitopsd.daemon.control import known_pause
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.loop import SEE_LOG
-from gitopsd.daemon.controller.reporting import RolloutEvents, Voice
+from gitopsd.daemon.controller.reporting import RolloutEvents, TellTraffic, Voice
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
@@ -45,6 +45,7 @@ class Converger:
         interval: Callable[[], float],
         stop: Callable[[], bool],
         converged: Callable[[], None],
+        traffic: TellTraffic,
     ) -> None:
         self._branch = branch
         self._workspace = workspace
@@ -53,6 +54,7 @@ class Converger:
         self._interval = interval
         self._stop = stop
         self._converged = converged
+        self._traffic = traffic
         self._all_due = 0.0  # on the steady clock
         self._said = ""
         self._warned: frozenset[str] = frozenset()
@@ -65,7 +67,9 @@ class Converger:
 
     def cycle(self, taken: Taken, heart: Heart) -> float:
         known = () if taken.asked else self._warned  # what stays as it is, is a line of the log once
-        reporter = RolloutEvents(self._branch.environment, self._tell, stop=self._stop, heart=heart, known=known)
+        reporter = RolloutEvents(
+            self._branch.environment, self._tell, stop=self._stop, heart=heart, known=known, traffic=self._traffic
+        )
         with heart.allowed(_QUIET_SECONDS):
             problem = hint = ""
             wait = self._until_all(taken)

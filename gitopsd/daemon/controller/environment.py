@@ -9,6 +9,7 @@ from gitopsd.daemon.controller.events import Listener as Tell
 from gitopsd.daemon.controller.heartbeat import Heartbeats
 from gitopsd.daemon.controller.loop import Loop
 from gitopsd.daemon.controller.reach import ThreadWorkspace
+from gitopsd.daemon.controller.reporting import TellTraffic
 from gitopsd.daemon.controller.requests import Requests
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.workspace import Workspace
@@ -35,6 +36,7 @@ class Surroundings:
     tell: Tell
     hearts: Heartbeats
     stop: Callable[[], bool]
+    traffic: TellTraffic
 
 
 class EnvironmentLoops:
@@ -68,6 +70,7 @@ class EnvironmentLoops:
             interval=around.interval,
             stop=lambda: self._ended or around.stop(),
             converged=self._go_on,
+            traffic=around.traffic,
         )
         self._loops = (
             Loop(f"deploy {name}", self.deployer.cycle, self.to_deploy, around.hearts, failed=self.deployer.failed),

@@ -1,12 +1,13 @@
 """What the controller does, as Prometheus metrics: a Listener, and values that are asked for when they are scraped.
 
 Labels have few values: environments, triggers, outcomes, kinds. Workers are counted and not named, since a fleet has a
-thousand of them and more over time; the journal and `gitopsd status` name them.
+thousand of them and more over time; the journal and `gitopsd status` name them. Only jobs are named
+(channel_traffic.py), and not more than some.
 """
 
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -33,13 +34,14 @@ _ROLLOUT_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is asked for at each scrape: requests that no cycle has taken yet, by environment; connections to workers;
-    threads that are stuck; what is counted of pull requests.
+    threads that are stuck; what is counted of pull requests; the events that pass the jobs' channels.
     """
 
     waiting: Callable[[], Mapping[str, int]] = dict
     connections: Callable[[], int] = int
     overdue: Callable[[], int] = int
     forge: Callable[[], Counted] = Counted
+    traffic: Callable[[], Iterable[Metric]] = tuple
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,6 +179,7 @@ class Metrics(Collector):
             waiting.add_metric([name], count)
         yield waiting
         yield from _of_forge(self._asked.forge())
+        yield from self._asked.traffic()
         with self._lock:
             yield from self._of_environments()
 

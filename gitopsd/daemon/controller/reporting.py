@@ -1,7 +1,7 @@
 """What committing and converging report, as events."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypedDict
 
 from gitopsd.daemon.controller import events
@@ -15,6 +15,10 @@ from gitopsd.daemon.rollout_reporter import Stage
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.daemon.status import Deployed
 from gitopsd.daemon.superseding import number_of
+from gitopsd.model.facts import JobTraffic, Observation
+
+TellTraffic = Callable[[str, str, Mapping[str, JobTraffic]], None]
+"""Called with an environment, a worker, and what its jobs say."""
 
 
 class Here(TypedDict):
@@ -65,7 +69,8 @@ class PlanEvents(Voice):
 class RolloutEvents(Voice):
     """Of making workers equal to a head. `stop` has it end early; each answer to that is a sign of life.
 
-    `known` are warnings that were told before, and aren't again; `warned` has all of this time.
+    `known` are warnings that were told before, and aren't again; `warned` has all of this time. `traffic` is told what
+    the jobs of each worker say of the events that pass them: too often, and too much, to be an event.
     """
 
     def __init__(
@@ -76,9 +81,11 @@ class RolloutEvents(Voice):
         stop: Callable[[], bool],
         heart: Heart,
         known: Collection[str] = (),
+        traffic: TellTraffic,
     ) -> None:
         super().__init__(environment, tell)
         self._known = known
+        self._traffic = traffic
         self.warned: set[str] = set()
         self._stop = stop
         self._heart = heart
@@ -115,6 +122,9 @@ class RolloutEvents(Voice):
                 detail=detail,
             )
         )
+
+    def observed(self, worker: str, observation: Observation) -> None:
+        self._traffic(self.environment, worker, observation.traffic)
 
     def about_to_change(self, differences: Differences) -> None:
         self.tell(events.WorkerChanging(**self.here(), deployment=self._deployment, differences=differences))

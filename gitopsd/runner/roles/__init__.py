@@ -14,6 +14,8 @@ from gitopsd.runner.roles.ports import Ports
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gitopsd.runner.traffic import Traffic
+
 Assemble = Callable[[Context, Ports, Counts], Assembly]
 
 # Named here and imported where chosen: a job compiles its modules at every start, since releases hold no byte code.
@@ -26,15 +28,22 @@ _MODULES: Mapping[str, str] = {
 }
 
 
-def assemble(context: Context, counts: Counts) -> Assembly:
+def assemble(context: Context, counts: Counts, traffic: Traffic) -> Assembly:
     """Put together the parts of the job's role; opens nothing yet. Raises JobError."""
     job = context.job
     if job.role not in _MODULES:
         raise JobError(f"job.json names the role {job.role}, which this runtime doesn't have; apply the release again")
     ports = Ports(
-        {port: [transports.make_input(end, context) for end in ends] for port, ends in job.inputs.items()},
         {
-            port: [output for end in ends for output in transports.make_outputs(end, context)]
+            port: [traffic.input(transports.make_input(end, context), port, end.text("channel")) for end in ends]
+            for port, ends in job.inputs.items()
+        },
+        {
+            port: [
+                traffic.output(output, port, end.text("channel"))
+                for end in ends
+                for output in transports.make_outputs(end, context)
+            ]
             for port, ends in job.outputs.items()
         },
     )

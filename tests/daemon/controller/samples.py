@@ -7,6 +7,7 @@ from gitopsd.daemon.converge import State, WorkerResult
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.rollout_summary import Rollout
 from gitopsd.model.control import Quarantine
+from gitopsd.model.facts import InputTraffic, JobTraffic
 from gitopsd.planner.drift import Drift
 from gitopsd.planner.hot_edits import HotEdit
 
@@ -54,6 +55,19 @@ def result(worker: str = "edge-1", state: State = "converged", error: str = "", 
 
 def worker_ended(worker: str = "edge-1", state: State = "converged", error: str = "") -> told.WorkerEnded:
     return told.WorkerEnded(environment="production", at=AT, deployment=7, result=result(worker, state, error))
+
+
+def traffic(*, events: int = 1, done: int = 1, waiting: int | None = 0) -> JobTraffic:
+    end = InputTraffic(
+        port="default",
+        channel="production.orders.raw",
+        events=events,
+        bytes=100,
+        done=done,
+        waiting=waiting,
+        stalled=0.0,
+    )
+    return JobTraffic(age=1.0, pid=42, read=events, done=done, failed=0, inputs=(end,), outputs=())
 
 
 def changing(*drift: Drift, worker: str = "edge-1") -> told.WorkerChanging:

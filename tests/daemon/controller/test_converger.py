@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,13 @@ from gitopsd.daemon.controller.requests import Requests, Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.pausing import pause_environment
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.facts import JobTraffic
 from tests.daemon.three_machines import BRANCH, three_machines
+
+
+def _nobody(environment: str, worker: str, jobs: Mapping[str, JobTraffic]) -> None:
+    """No worker is reached here."""
+    raise AssertionError((environment, worker, jobs))
 
 
 @dataclass(slots=True)
@@ -39,6 +45,7 @@ class Daemon:
             interval=lambda: self.interval,
             stop=lambda: False,
             converged=lambda: None,
+            traffic=_nobody,
         )
 
     def cycle(self, *workers: str, asked: bool = False) -> float:
@@ -96,7 +103,9 @@ def test_a_warning_that_stays_as_it_is_is_said_once() -> None:
 
     def cycle(known: frozenset[str], *messages: str) -> frozenset[str]:
         heart = Heart(lambda _: None, 10.0)
-        reporter = RolloutEvents("production", told.append, stop=lambda: False, heart=heart, known=known)
+        reporter = RolloutEvents(
+            "production", told.append, stop=lambda: False, heart=heart, known=known, traffic=_nobody
+        )
         for message in messages:
             reporter.warn(message)
         return frozenset(reporter.warned)

@@ -3,6 +3,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gitopsd.daemon.controller import events as told
+from gitopsd.daemon.controller.channel_traffic import MOST_JOBS, ChannelTraffic
 from gitopsd.daemon.controller.metrics import ELSEWHERE, MOST_ENVIRONMENTS, OTHERS, Asked, Metrics
 from gitopsd.daemon.controller.outcome import outcome_of
 from gitopsd.daemon.rollout_summary import Rollout
@@ -157,3 +158,28 @@ def test_a_repository_with_any_number_of_environments_makes_no_end_of_labels() -
 )
 def test_the_outcome_of_a_rollout_is_the_worst_that_happened(rollout: Rollout, outcome: str) -> None:
     assert outcome_of(rollout) == outcome
+
+
+def test_what_passes_channels_is_told_by_job_and_channel() -> None:
+    now = [0.0]
+    traffic = ChannelTraffic(lambda: now[0])
+    metrics = Metrics(Asked(traffic=traffic.metrics))
+    traffic.tell("production", "edge-1", {"orders.write.0": samples.traffic(events=7, done=5, waiting=3)})
+    ends = {"job": "orders.write.0", "port": "default", "channel": "production.orders.raw", "direction": "in"}
+    assert of(metrics, "job_events_done_total", job="orders.write.0") == 5
+    assert of(metrics, "channel_events_total", **ends) == 7
+    assert of(metrics, "channel_waiting", **ends) == 3
+    traffic.tell("production", "edge-1", {})
+    assert of(metrics, "channel_waiting", **ends) is None
+    traffic.tell("production", "edge-1", {"orders.write.0": samples.traffic(waiting=3)})
+    now[0] = 4000.0
+    traffic.tell("production", "edge-2", {})
+    assert of(metrics, "channel_waiting", **ends) is None, "nobody has asked edge-1 for an hour"
+
+
+def test_only_so_many_jobs_have_metrics_of_their_own() -> None:
+    traffic = ChannelTraffic(lambda: 0.0)
+    metrics = Metrics(Asked(traffic=traffic.metrics))
+    traffic.tell("production", "edge-1", {f"o.a.{number}": samples.traffic() for number in range(MOST_JOBS + 3)})
+    assert value(metrics, "jobs_without_metrics") == 3
+    assert generate_latest(metrics.registry).decode().count("gitopsd_job_events_done_total{") == MOST_JOBS

@@ -1,0 +1,102 @@
+"""What jobs say of the events that pass them (runner/traffic.py). Their files are theirs: nothing in one is trusted."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any
+
+from .release import job_of_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from .layout import Layout
+
+_MOST_BYTES = 64 * 1024
+_MOST_ENDS = 64
+_MOST = 2**53
+_LONGEST_TEXT = 255
+
+
+def read_traffic(layout: Layout, units: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Job -> what it last said, with its `age` in seconds; without those that say nothing, or nothing sensible."""
+    found = {}
+    for unit in units:
+        job = job_of_unit(unit)
+        said = None if job is None or not unit.endswith(".service") else _read(f"{layout.run}/s/{job}.json")
+        if said is not None:
+            found[str(job)] = said
+    return found
+
+
+def forget_traffic(layout: Layout, jobs: Collection[str]) -> None:
+    """Remove what jobs said that are none any more; other jobs' stay, and sockets do."""
+    for said in (layout.run / "s").glob("*.json"):
+        if said.name[: -len(".json")] not in jobs:
+            said.unlink(missing_ok=True)
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            return None
+        try:
+            return _checked(json.loads(file.read(_MOST_BYTES)), max(0.0, time.time() - status.st_mtime))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+
+def _checked(said: Any, age: float) -> dict[str, Any]:
+    """Raises ValueError, KeyError or TypeError."""
+    if said["format"] != 1:
+        raise ValueError("another format")
+    return {
+        "age": round(age, 1),
+        **{key: _count(said[key]) for key in ("pid", "read", "done", "failed")},
+        "inputs": [
+            {
+                **_end(end),
+                "done": _count(end["done"]),
+                "waiting": None if end["waiting"] is None else _count(end["waiting"]),
+                "stalled": _seconds(end["stalled"]),
+            }
+            for end in said["inputs"][:_MOST_ENDS]
+        ],
+        "outputs": [{**_end(end), "blocked": _seconds(end["blocked"])} for end in said["outputs"][:_MOST_ENDS]],
+    }
+
+
+def _end(end: Any) -> dict[str, Any]:
+    return {
+        "port": _text(end["port"]),
+        "channel": _text(end["channel"]),
+        "events": _count(end["events"]),
+        "bytes": _count(end["bytes"]),
+    }
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
+        raise ValueError("not a name")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise ValueError("not a count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:
+        raise ValueError("not a number of seconds")
+    return float(value) if math.isfinite(value) else 0.0

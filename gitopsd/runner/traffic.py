@@ -1,0 +1,165 @@
+"""What passes the ends of a job's channels, for people: a small file beside the job's socket that says it every while.
+
+Nothing is decided by it, so it is never fsynced. It lies on a file system in memory where the worker has systemd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Callable
+
+from gitopsd.runner.errors import JobError, failed
+from gitopsd.runner.flow import Batch, Counts, Input, Output, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+INTERVAL_SECONDS = 2.0
+
+
+class CountedInput:
+    """An input, and what came through it."""
+
+    def __init__(self, source: Input, port: str, channel: str) -> None:
+        self._source = source
+        self._port = port
+        self._channel = channel
+        self._events = self._bytes = self._done = 0
+        self._moved = 0.0
+        """When events were last acknowledged, or came where none were under way; by the loop's clock."""
+
+    async def open(self) -> None:
+        self._moved = _now()
+        await self._source.open()
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        async for batch in self._source.batches():
+            events = batch.data.count(b"\n")
+            if self._done == self._events:
+                self._moved = _now()
+            self._events += events
+            self._bytes += len(batch.data)
+            yield Batch(batch.data, partial(self._acknowledge, batch, events))
+
+    def stop(self) -> None:
+        self._source.stop()
+
+    async def close(self) -> None:
+        await self._source.close()
+
+    async def backlog(self) -> int | None:
+        return await self._source.backlog()
+
+    def _acknowledge(self, batch: Batch, events: int) -> None:
+        batch.acknowledge()
+        self._done += events
+        self._moved = _now()
+
+    async def describe(self, *, ended: bool) -> dict[str, object]:
+        """`ended`: the transport may be gone already, so that nothing can be asked of it."""
+        waiting = None if ended else await self._source.backlog()
+        stands_still = not ended and (waiting or self._done < self._events)
+        return {
+            "port": self._port,
+            "channel": self._channel,
+            "events": self._events,
+            "bytes": self._bytes,
+            "done": self._done,
+            "waiting": waiting,
+            "stalled": round(_now() - self._moved, 1) if stands_still else 0.0,
+        }
+
+
+class CountedOutput:
+    """An output, and what went through it."""
+
+    def __init__(self, output: Output, port: str, channel: str) -> None:
+        self._output = output
+        self._port = port
+        self._channel = channel
+        self._events = self._bytes = 0
+        self._blocked_since = 0.0
+
+    async def open(self) -> None:
+        await self._output.open()
+
+    async def write(self, data: bytes) -> Receipt[None]:
+        self._blocked_since = _now()
+        receipt = await self._output.write(data)
+        self._blocked_since = 0.0
+        self._events += data.count(b"\n")
+        self._bytes += len(data)
+        return receipt
+
+    async def close(self) -> None:
+        await self._output.close()
+
+    def describe(self, *, ended: bool) -> dict[str, object]:
+        blocked = self._blocked_since and not ended
+        return {
+            "port": self._port,
+            "channel": self._channel,
+            "events": self._events,
+            "bytes": self._bytes,
+            "blocked": round(_now() - self._blocked_since, 1) if blocked else 0.0,
+        }
+
+
+class Traffic:
+    """All ends of one job, and the file that tells of them."""
+
+    def __init__(self, path: Path, counts: Counts) -> None:
+        self._path = path
+        self._counts = counts
+        self._inputs: list[CountedInput] = []
+        self._outputs: list[CountedOutput] = []
+        self._said = b""
+
+    def input(self, source: Input, port: str, channel: str) -> Input:
+        self._inputs.append(CountedInput(source, port, channel))
+        return self._inputs[-1]
+
+    def output(self, output: Output, port: str, channel: str) -> Output:
+        self._outputs.append(CountedOutput(output, port, channel))
+        return self._outputs[-1]
+
+    async def run(self, complain: Callable[[str], None]) -> None:
+        """Write the file again and again; where that fails the job goes on, and people are told by `complain`."""
+        while True:
+            try:
+                await self.write()
+            except JobError as error:
+                complain(error.message)
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def write(self, *, ended: bool = False) -> None:
+        """Write the file if it would say something else than last time. Raises JobError."""
+        content = json.dumps(
+            {
+                "format": 1,
+                "pid": os.getpid(),
+                "read": self._counts.read,
+                "done": self._counts.acknowledged,
+                "failed": self._counts.failed,
+                "inputs": [await one.describe(ended=ended) for one in self._inputs],
+                "outputs": [one.describe(ended=ended) for one in self._outputs],
+            }
+        ).encode()
+        if content == self._said:
+            return
+        aside = self._path.with_name(f".{self._path.name}.writing")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(content)
+            aside.replace(self._path)
+        except OSError as error:
+            raise failed("write", self._path, error) from error
+        self._said = content
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

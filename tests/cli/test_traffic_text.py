@@ -1,0 +1,49 @@
+"""What jobs say of the events that pass them, on a person's terminal."""
+
+from gitopsd.cli.traffic_text import standstills
+from gitopsd.daemon.status import Workload
+from gitopsd.model.facts import InputTraffic, JobTraffic, OutputTraffic
+from tests.operator import Operator, eventually
+
+
+def workload(*, age: float = 1.0, stalled: float = 0.0, blocked: float = 0.0) -> Workload:
+    into = InputTraffic(port="default", channel="raw", events=9, bytes=90, done=2, waiting=1200, stalled=stalled)
+    out = OutputTraffic(port="default", channel="good", events=2, bytes=20, blocked=blocked)
+    traffic = JobTraffic(age=age, pid=7, read=9, done=2, failed=0, inputs=(into,), outputs=(out,))
+    job = "orders.clean.0"
+    return Workload(
+        worker="edge-1", job=job, state="running", main_pid=7, restarts=0, since=None, current=True, traffic=traffic
+    )
+
+
+def test_a_stuck_consumer_and_a_full_channel_are_named() -> None:
+    assert list(standstills(workload())) == []
+    assert list(standstills(workload(stalled=42.0))) == [
+        "edge-1/orders.clean.0: stuck on `raw` for 42 s (7 under way, 1,200 waiting)"
+    ]
+    (full,) = standstills(workload(blocked=61.0))
+    assert full.startswith("edge-1/orders.clean.0: waits for room in `good` for 61 s")
+
+
+def test_what_a_process_said_that_is_gone_is_no_standstill() -> None:
+    assert list(standstills(workload(age=3600.0, stalled=42.0, blocked=42.0))) == []
+
+
+def test_workloads_show_the_events_that_passed(operator: Operator) -> None:
+    operator.run("apply")
+    (operator.folder / "data/in/events").write_text('{"n": 1}\n{"n":2}\n')
+
+    def done() -> bool:
+        return [
+            one["traffic"]["done"] for one in operator.run("workloads", "--json").json if one["traffic"] is not None
+        ] == [2, 2]
+
+    eventually("both jobs say that both events are through", done)
+    shown = operator.run("workloads", "--channels").stdout.splitlines()
+    assert shown[0].split() == ["WORKER", "JOB", "PORT", "CHANNEL", "EVENTS", "BYTES", "WAITING"]
+    rows = [line.split() for line in shown[1:]]
+    assert [(row[1], row[3], row[5]) for row in rows] == [
+        ("roundtrip.collect.0", "out", "2"),
+        ("roundtrip.deliver.0", "in", "2"),
+    ]
+    assert [line.split()[-1] for line in operator.run("workloads").stdout.splitlines()[1:]] == ["2", "2"]
