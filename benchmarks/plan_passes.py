@@ -70,6 +70,7 @@ def front(repository: Path) -> Rows:
 
 def back(repository: Path) -> Rows:
     from gitopsd.compiler.compile import compile_back, compile_front
+    from gitopsd.daemon.shipped import library
     from gitopsd.model.artifacts import ArtifactState
     from gitopsd.model.policy import PolicyRecord
     from gitopsd.runner.bundle import runtime_files
@@ -77,7 +78,7 @@ def back(repository: Path) -> Rows:
     compiled = compile_front(_workspace(repository, cache=False).source("HEAD").files, None)
     state, runtime = ArtifactState(policy=PolicyRecord()), runtime_files()
     rows: Rows = {}
-    timed(rows, "back", lambda: compile_back(compiled, state, runtime, {}))
+    timed(rows, "back", lambda: compile_back(compiled, state, runtime, {}, library=library))
     return rows
 
 

@@ -119,12 +119,12 @@ def _stage(layout: Layout, request: Request) -> None:
 
 
 def _jobs_that_use(paths: set[str], applied: Mapping[str, str]) -> set[str]:
-    """Jobs that may have run with one of these files: their own, or the runtime that all share."""
+    """Jobs that may have run with one of these files: their own, or the runtime and libraries that they share."""
     jobs: set[str] = set()
     for path in paths:
         top, *rest = path.split("/")
         if top == "jobs" and rest:
             jobs.add(rest[0])
-        elif top in ("jobs", "runtime"):
+        elif top in ("jobs", "runtime", "libraries"):
             return set(applied)
     return jobs

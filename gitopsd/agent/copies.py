@@ -184,6 +184,8 @@ def _make(layout: Layout, place: CopyPlace, release: Release, job: Job) -> Origi
         make_directory(aside, 0o755)
         make_directory(aside / "jobs", 0o755)
         _copy_tree(source / "runtime", aside / "runtime")
+        if (source / "libraries").exists():
+            _copy_tree(source / "libraries", aside / "libraries")
         _copy_tree(source / "jobs" / job.name, aside / "jobs" / place.name)
         text = json.dumps(copied.document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         _write(aside / "jobs" / place.name / "job.json", text.encode(), 0o644)

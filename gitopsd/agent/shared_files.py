@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from .manifest import Manifest
 
 # what no person has a reason to edit: an edit in place shows in both releases, and their ids tell
-_SHARED = "runtime/"
+_SHARED = ("runtime/", "libraries/")
 
 
 def link_runtime(release: Path, staged: Path, manifest: Manifest) -> set[Entry]:
-    """Link the files of the runtime from a release into the one being staged, told by their paths alone: the caller
-    hashes what was linked. Their content is on disk since they were written.
+    """Link the files of the runtime and of libraries from a release into the one being staged, told by their paths
+    alone: the caller hashes what was linked. Their content is on disk since they were written.
 
     Only where jobs are others than the agent, or they could write to what they have in common with the next release.
     """

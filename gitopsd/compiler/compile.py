@@ -29,9 +29,10 @@ from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.compiler.placement.colocate import check_together
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.release import CompiledWorkflow, Kept, Rendering, assemble
-from gitopsd.compiler.render.workflow import RenderedWorkflow, WorkflowText, render_workflow, too_much
+from gitopsd.compiler.render.workflow import LibraryOf, RenderedWorkflow, WorkflowText, render_workflow, too_much
 from gitopsd.compiler.route import route
 from gitopsd.compiler.summarise import summarise
+from gitopsd.compiler.transports import TRANSPORTS
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, has_errors, in_order
 from gitopsd.model.environments import artifact_branch
@@ -163,10 +164,13 @@ def compile_back(
     kept: Kept,
     memory: Memory = _NOTHING,
     *,
+    library: LibraryOf,
     held: Mapping[str, HeldWorkflow] = MappingProxyType({}),
     max_bytes: int = MAX_RENDERED_BYTES,
 ) -> Compiled:
     """From place to render, for a front without errors. `kept` are files of the artifact branch that are put back.
+
+    `library` gives what ships beside the runtime for the jobs that need it.
 
     `held` are the workflows that are neither placed nor rendered: their jobs are put back as they were.
     """
@@ -188,6 +192,7 @@ def compile_back(
             placement,
             policy=state.policy,
             runtime=build_tree(runtime_files),
+            library=library,
             memory=memory,
             max_bytes=max_bytes,
         )
@@ -201,6 +206,7 @@ def compile_back(
             groups=fleet_groups(linked, summaries),
             state=state,
             runtime=back.runtime,
+            library=library,
             kept=kept,
             memory=memory,
             held=held,
@@ -293,6 +299,7 @@ class _Back:
         *,
         policy: PolicyRecord | None,
         runtime: BuiltTree,
+        library: LibraryOf,
         memory: Memory,
         max_bytes: int,
     ) -> None:
@@ -300,6 +307,7 @@ class _Back:
         self._placement = placement
         self._policy = policy
         self.runtime = runtime
+        self._library = library
         self._memory = memory
         self._max_bytes = max_bytes
         self._workers = {name: _seen_by_jobs(worker) for name, worker in placement.workers.items()}
@@ -358,6 +366,7 @@ class _Back:
             routed,
             compiled=flow.summary.digest if flow.summary else "",
             runtime=self.runtime,
+            library=self._library,
             policy=self._policy,
             max_bytes=self._max_bytes,
         )
@@ -371,7 +380,9 @@ class _Back:
         settings = ("*",) if policy is None or policy.unit_settings is None else policy.unit_settings
         allowed = (policy.users if policy else (), settings)
         described = [self._workers[name] for name in sorted(set(where))]
-        return memory_key("rendered", flow_key, self.runtime.id, where, described, *allowed, str(self._max_bytes))
+        libraries = sorted({name for transport in summary.transports for name in TRANSPORTS[transport].libraries})
+        shipped = [self.runtime.id, *(self._library(name).id for name in libraries)]
+        return memory_key("rendered", flow_key, shipped, where, described, *allowed, str(self._max_bytes))
 
 
 def _seen_by_jobs(worker: PlacedWorker) -> str:

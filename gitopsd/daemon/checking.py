@@ -10,6 +10,7 @@ from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.planning import check_source
 from gitopsd.daemon.policy import published_policy
+from gitopsd.daemon.shipped import library
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.diagnostic import Diagnostic, in_order
@@ -52,7 +53,8 @@ def _check(workspace: Workspace, source: SourceTree) -> tuple[Diagnostic, ...]:
 def _compile(workspace: Workspace, pinned: PinnedSource) -> tuple[Diagnostic, ...]:
     front = check_source(pinned, workspace.environment, workspace.memory)
     state = ArtifactState(policy=published_policy(workspace.configuration))
-    return pinned.explain(compile_back(front, state, runtime_files(), {}, workspace.memory).diagnostics)
+    compiled = compile_back(front, state, runtime_files(), {}, workspace.memory, library=library)
+    return pinned.explain(compiled.diagnostics)
 
 
 def _quoted(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], sources: Sources) -> Mapping[str, bytes]:

@@ -1,14 +1,15 @@
 """Jobs as the artifact branch has them: what was rendered once, read back."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
 
 from gitopsd.compiler.render.workflow import RenderedJob, RenderedWorkflow, WorkflowText
 from gitopsd.daemon.artifact_state import read_placement_record
-from gitopsd.model.artifacts import PLACEMENT_FOLDER, RELEASE_FILE, WORKERS_FOLDER, PlacementRecord
+from gitopsd.model.artifacts import LIBRARIES_FOLDER, PLACEMENT_FOLDER, RELEASE_FILE, WORKERS_FOLDER, PlacementRecord
 from gitopsd.model.not_json import NOT_JSON
 from gitopsd.model.release import ReleaseRecord
 from gitopsd.model.trees import EXECUTABLE, FILE, TREE, TreeFile
@@ -19,10 +20,14 @@ from gitopsd.repo.repository import Repository
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedRelease:
-    """One worker's release: the id of its runner's folder, empty where it has none, and its jobs."""
+    """One worker's release: the id of its runner's folder, empty where it has none, and its jobs.
+
+    `libraries` are the ids of the folders beside it, by their names.
+    """
 
     runtime: str
     jobs: tuple[RenderedJob, ...]
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,13 @@ def committed_release(repository: Repository, tree: str, worker: str) -> Committ
                 units=tuple((unit, units[unit].id) for unit in names),
             )
         )
-    return CommittedRelease(runtime=top["runtime"].id if "runtime" in top else "", jobs=tuple(found))
+    return CommittedRelease(
+        runtime=top["runtime"].id if "runtime" in top else "",
+        jobs=tuple(found),
+        libraries={name: entry.id for name, entry in list_folder(repository, release.id, LIBRARIES_FOLDER).items()}
+        if LIBRARIES_FOLDER in top
+        else {},
+    )
 
 
 def committed_placement(repository: Repository, tree: str, workflow: str) -> PlacementRecord | None:
@@ -91,7 +102,7 @@ def committed_workflow(repository: Repository, tree: str, workflow: str) -> Comm
     for worker in sorted(set(record.jobs.values())):
         release = committed_release(repository, tree, worker)
         own = tuple(job for job in release.jobs if record.jobs.get(job.name) == worker)
-        releases[worker] = CommittedRelease(runtime=release.runtime, jobs=own)
+        releases[worker] = dataclasses.replace(release, jobs=own)
     missing = sorted(record.jobs.keys() - {job.name for release in releases.values() for job in release.jobs})
     foreign = sorted(job for job in record.jobs if job.partition(".")[0] != workflow)
     if foreign:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gitopsd.compiler.checks.held import why_left_out
 from gitopsd.compiler.render.held import HeldWorkflow
-from gitopsd.compiler.render.workflow import RenderedJob, RenderedWorkflow, WorkflowText
+from gitopsd.compiler.render.workflow import LibraryOf, RenderedJob, RenderedWorkflow, WorkflowText
 from gitopsd.daemon.artifact_state import committed_policy, read_fleet
 from gitopsd.daemon.committed_jobs import committed_workflow, job_document, size_of, text_of
 from gitopsd.model.artifacts import PlacedWorker
@@ -30,6 +30,8 @@ from gitopsd.repo.repository import Repository
 class Surroundings:
     """What the jobs would run among now: the workers that stay, the policy in force, and the id of the runtime.
 
+    `library` gives what ships beside it.
+
     `stores`: directory of a file-store -> the workflow that has it, of those that aren't held. `closed` are the workers
     that take no new jobs, being cordoned or lost; `placed`, job -> worker, is what they hold all the same.
     """
@@ -37,6 +39,7 @@ class Surroundings:
     workers: Mapping[str, PlacedWorker]
     policy: PolicyRecord
     runtime: str
+    library: LibraryOf
     stores: Mapping[str, str] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
     placed: Mapping[str, str] = field(default_factory=dict)
@@ -46,6 +49,18 @@ class Surroundings:
         if worker not in self.closed or self.placed.get(job) == worker:
             return ""
         return f"its worker {worker} takes no new jobs: it is cordoned or lost"
+
+    def runs_on(self, job: RenderedJob) -> str:
+        """What of gitopsd the job would run on now, by its ids. Raises LookupError for a library that is no more."""
+        return " ".join([self.runtime, *(self.library(name).id for name in job.libraries)])
+
+    def why_not_equipped(self, job: RenderedJob) -> str:
+        """Which of the job's libraries this gitopsd doesn't have; empty where it has all of them."""
+        try:
+            self.runs_on(job)
+        except LookupError as error:
+            return f"this gitopsd ships no library {error}"
+        return ""
 
     def clash(self, paths: Iterable[str]) -> str:
         """How a store of theirs lies where one of `paths` does, or inside, or around; empty where none does."""
@@ -124,12 +139,13 @@ def hold(
                 policy=surroundings.policy,
                 clash=surroundings.clash(document.stores),
             )
-            why = why or surroundings.why_closed(job.name, worker)
+            why = why or surroundings.why_closed(job.name, worker) or surroundings.why_not_equipped(job)
             if why:
                 left_out[job.name] = why
             else:
-                changes = release.runtime != surroundings.runtime and bool(document.role)
-                jobs.append(_restarted(job, surroundings.runtime) if changes else job)
+                ran_on = " ".join([release.runtime, *(release.libraries.get(name, "") for name in job.libraries)])
+                runs_on = surroundings.runs_on(job)
+                jobs.append(_restarted(job, runs_on) if ran_on != runs_on and document.role else job)
     jobs.sort(key=lambda job: job.name)
     rendered = RenderedWorkflow(jobs=tuple(jobs), size=size_of(repository, jobs), placement="")
     return HeldWorkflow(
@@ -144,13 +160,13 @@ def hold(
     )
 
 
-def _restarted(job: RenderedJob, runtime: str) -> RenderedJob:
+def _restarted(job: RenderedJob, runs_on: str) -> RenderedJob:
     """The job beside another runtime: a release has one runtime, so one that it runs must be restarted.
 
     Its digest says that; everything else of it stays byte for byte.
     """
     entry = msgspec.json.decode(job.entry)
-    digest = sha256(f"{entry['digest']} {runtime}".encode()).hexdigest()[:40]
+    digest = sha256(f"{entry['digest']} {runs_on}".encode()).hexdigest()[:40]
     return replace(job, entry=msgspec.json.encode({**entry, "digest": digest}, order="sorted").decode())
 
 

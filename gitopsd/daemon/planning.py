@@ -20,6 +20,7 @@ from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.held_workflows import Quarantined, Surroundings, quarantined
 from gitopsd.daemon.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.policy import published_policy
+from gitopsd.daemon.shipped import library
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import CONTROL_FILE, ArtifactState, FactsRecord
 from gitopsd.model.diagnostic import Diagnostic, Location, has_errors
@@ -186,6 +187,7 @@ def compile_against(
         runtime_files(),
         {**kept, **_without_ended(workspace, head, out.ended)},
         workspace.memory,
+        library=library,
         held=out.held,
     )
     diagnostics = pinned.explain(compiled.diagnostics)
@@ -222,6 +224,7 @@ def _quarantined(
         workers=fleet_workers(linked),
         policy=state.policy or PolicyRecord(),
         runtime=build_tree(runtime_files()).id,
+        library=library,
         closed=state.cordoned | state.lost,
         placed=state.placement,
     )

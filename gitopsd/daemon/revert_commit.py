@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from gitopsd import __version__
 from gitopsd.compiler.render.held import HeldWorkflow
+from gitopsd.compiler.render.workflow import LibraryOf
+from gitopsd.daemon import shipped
 from gitopsd.daemon.artifact_state import committed_policy, read_facts, read_fleet, read_placement
 from gitopsd.daemon.committed_jobs import committed_release, committed_workflow, job_document
 from gitopsd.daemon.completed import Record
@@ -23,7 +25,7 @@ from gitopsd.model.artifacts import WORKERS_FOLDER
 from gitopsd.model.control import ControlRecord, Quarantine
 from gitopsd.model.plan import PlanInputs
 from gitopsd.model.policy import PolicyRecord
-from gitopsd.model.trees import build_tree
+from gitopsd.model.trees import BuiltTree, build_tree
 from gitopsd.planner.plan.diff import plan_digest
 from gitopsd.planner.plan.job_document import read_document
 from gitopsd.repo.artifacts import (
@@ -160,6 +162,7 @@ def revert_onto(
         _held(workspace, head, chosen),
         control=control,
         runtime=_runtime(workspace.repository, head),
+        library=_libraries(workspace.repository, head),
     )
 
 
@@ -218,6 +221,7 @@ def _held(workspace: Workspace, head: ArtifactHead, chosen: Mapping[str, Returni
         workers={name: worker for name, worker in read_fleet(repository, tree).items() if not worker.leaving},
         policy=published_policy(workspace.configuration) or committed_policy(repository, tree) or PolicyRecord(),
         runtime=_runtime(repository, head),
+        library=_libraries(repository, head),
         stores=_stores(repository, head, {*chosen, *control.quarantines}),
         closed=frozenset(control.cordons) | frozenset(read_facts(repository, tree).lost),
         placed=read_placement(repository, tree),
@@ -242,6 +246,20 @@ def _runtime(repository: Repository, head: ArtifactHead) -> str:
         if runtime:
             return runtime
     return build_tree(runtime_files()).id
+
+
+def _libraries(repository: Repository, head: ArtifactHead) -> LibraryOf:
+    """Those of the releases at the head, which is where they are; this gitopsd's where the head has none."""
+    found: dict[str, str] = {}
+    for worker in list_folder(repository, head.commit.tree, WORKERS_FOLDER):
+        found |= committed_release(repository, head.commit.tree, worker).libraries
+
+    def library(name: str) -> BuiltTree:
+        if name not in found:
+            return shipped.library(name)
+        return BuiltTree(id=found[name], entries={}, objects={}, grafts=frozenset({found[name]}))
+
+    return library
 
 
 def _line(text: str) -> str:

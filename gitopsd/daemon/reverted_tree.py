@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitopsd.compiler.render.held import HeldWorkflow
-from gitopsd.compiler.render.release import RenderedRelease, grafted_release
-from gitopsd.compiler.render.workflow import placement_file
+from gitopsd.compiler.render.release import RenderedRelease, grafted_release, with_shared
+from gitopsd.compiler.render.workflow import LibraryOf, placement_file
 from gitopsd.daemon.committed_jobs import CommittedRelease, committed_placement, committed_release
 from gitopsd.daemon.control import control_file
 from gitopsd.model.artifacts import CONTROL_FILE, PLACEMENT_FOLDER, WORKERS_FOLDER
@@ -35,10 +35,11 @@ def reverted_tree(
     *,
     control: ControlRecord,
     runtime: str,
+    library: LibraryOf,
 ) -> RevertedTree:
     """The head with `held` in the place of the workflows of that name, and `control` as its `control.json`.
 
-    `runtime` is the id of the runner's folder of all releases.
+    `runtime` is the id of the runner's folder of all releases, `library` gives what they have beside it.
     """
     tree = head.commit.tree
     files: dict[str, Graft | TreeFile] = {
@@ -54,22 +55,32 @@ def reverted_tree(
     for worker, entry in releases.items():
         path = f"{WORKERS_FOLDER}/{worker}"
         before = committed_release(repository, tree, worker) if worker in touched else None
-        content = None if before is None else _release(environment, worker, before, held, runtime)
+        content = (
+            None if before is None else _release(environment, worker, before, held, runtime=runtime, library=library)
+        )
         if content is None or build_tree(content).id == entry.id:
             files[path] = Graft(id=entry.id, mode=entry.mode)
         else:
             affected.append(worker)
             files |= {f"{path}/{name}": file for name, file in content.items()}
-    return RevertedTree(tree=build_tree(files), workers=tuple(affected))
+    used = {name for workflow in held.values() for job in workflow.jobs for name in job.libraries}
+    shared = [library(name) for name in sorted(used)]
+    return RevertedTree(tree=with_shared(build_tree(files), shared), workers=tuple(affected))
 
 
 def _release(
-    environment: str, worker: str, before: CommittedRelease, held: Mapping[str, HeldWorkflow], runtime: str
+    environment: str,
+    worker: str,
+    before: CommittedRelease,
+    held: Mapping[str, HeldWorkflow],
+    *,
+    runtime: str,
+    library: LibraryOf,
 ) -> dict[str, Graft | TreeFile]:
     kept = [job for job in before.jobs if job.workflow not in held]
     back = [job for workflow in held.values() for job in workflow.jobs if job.worker == worker]
     jobs = tuple(sorted([*kept, *back], key=lambda job: job.name))
-    return grafted_release(environment, RenderedRelease(worker=worker, id="", jobs=jobs), runtime)
+    return grafted_release(environment, RenderedRelease(worker=worker, id="", jobs=jobs), runtime, library)
 
 
 def _workers(repository: Repository, tree: str, held: Mapping[str, HeldWorkflow]) -> frozenset[str]:

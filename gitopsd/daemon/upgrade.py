@@ -14,8 +14,9 @@ from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.outcomes import worker_outcomes
 from gitopsd.daemon.planning import Planned, plan_version
 from gitopsd.daemon.rollout_note import failed_last, read_rollouts
+from gitopsd.daemon.shipped import library
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.model.artifacts import WORKERS_FOLDER
+from gitopsd.model.artifacts import LIBRARIES_FOLDER, WORKERS_FOLDER
 from gitopsd.model.diagnostic import Severity
 from gitopsd.model.memory import memory_key
 from gitopsd.model.plan import Upgrade
@@ -42,7 +43,11 @@ def plan_deployment(workspace: Workspace, source: SourceTree) -> Planned:
     before = renderer_before(workspace.repository, planned.head)
     if not before or planned.head is None:
         return planned
-    key = memory_key("upgrade", __version__, _runtime(), planned.head.commit.id, planned.plan.inputs.policy)
+    shipped = [
+        _runtime(),
+        *sorted(library(name).id for name in _deployed_libraries(workspace.repository, planned.head)),
+    ]
+    key = memory_key("upgrade", __version__, shipped, planned.head.commit.id, planned.plan.inputs.policy)
     if workspace.memory.recall(key, _NothingChanges) is not None:
         return planned
     upgraded = _render_deployed(workspace, planned, planned.head)
@@ -72,7 +77,7 @@ def renderer_before(repository: Repository, head: ArtifactHead | None) -> str:
         return ""
     if trailers.renderer != __version__:
         return trailers.renderer
-    return trailers.renderer if _deployed_runtime(repository, head) not in {"", _runtime()} else ""
+    return trailers.renderer if _runs_on_another(repository, head) else ""
 
 
 def why_not_through(repository: Repository, branch: ArtifactBranch, head: ArtifactHead | None) -> str:
@@ -121,6 +126,22 @@ def _is_held(workspace: Workspace) -> bool:
 
 def _runtime() -> str:
     return build_tree(runtime_files()).id
+
+
+def _runs_on_another(repository: Repository, head: ArtifactHead) -> bool:
+    """Whether what is deployed has another runtime than this gitopsd ships, or another library."""
+    if _deployed_runtime(repository, head) not in {"", _runtime()}:
+        return True
+    return any(library(name).id != found for name, found in _deployed_libraries(repository, head).items())
+
+
+def _deployed_libraries(repository: Repository, head: ArtifactHead) -> dict[str, str]:
+    """The ids of the libraries in the releases, by their names: each is the same in all."""
+    found: dict[str, str] = {}
+    for release in list_folder(repository, head.commit.tree, WORKERS_FOLDER).values():
+        if find_entry(repository, release.id, LIBRARIES_FOLDER) is not None:
+            found |= {name: one.id for name, one in list_folder(repository, release.id, LIBRARIES_FOLDER).items()}
+    return found
 
 
 def _deployed_runtime(repository: Repository, head: ArtifactHead) -> str:

@@ -86,7 +86,9 @@ def _drift(observed: Observed, job: str | None) -> tuple[Drift, ...]:
     if job is None:
         return found
     return tuple(
-        one for one in found if one.subject in {"", job} or one.subject.startswith((f"jobs/{job}/", "runtime/"))
+        one
+        for one in found
+        if one.subject in {"", job} or one.subject.startswith((f"jobs/{job}/", "runtime/", "libraries/"))
     )
 
 

@@ -47,6 +47,7 @@ class ReleaseRecord(Struct, frozen=True, kw_only=True):
     worker: str
     environment: str
     runtime: str | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
     jobs: dict[JobName, ReleaseJob] = field(default_factory=dict)
 
 

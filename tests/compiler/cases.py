@@ -14,11 +14,20 @@ from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.excerpt import format_diagnostics
 from gitopsd.model.policy import PolicyRecord
+from gitopsd.model.trees import BuiltTree, build_tree
 from tests.contents import in_memory
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUNTIME = {"launch.py": (b"# the launcher\n", False), "runner/__main__.py": (b"# the runner\n", False)}
 """Stands in for the runtime, which changes for reasons of its own."""
+
+LIBRARIES = {"nats": {"nats/__init__.py": (b"# a library\n", False)}}
+
+
+def library(name: str) -> BuiltTree:
+    """Stands in for those that ship beside the runtime."""
+    return build_tree(LIBRARIES[name])
+
 
 Files = dict[str, tuple[bytes, bool]]
 
@@ -75,7 +84,9 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
         policy=msgspec.convert(given["policy"], PolicyRecord) if "policy" in given else None,
         fleet=msgspec.convert(given.get("fleet", {}), dict[str, PlacedWorker]),
     )
-    return compile_back(front, state, RUNTIME, {}, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES))
+    return compile_back(
+        front, state, RUNTIME, {}, library=library, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES)
+    )
 
 
 def cases() -> list[Case]:
@@ -83,13 +94,15 @@ def cases() -> list[Case]:
 
 
 def rendered_files(compiled: Compiled) -> Files:
-    """The artifact tree as files, without what lies below `runtime/`."""
+    """The artifact tree as files, without what lies below `runtime/` and `libraries/`."""
     assert compiled.rendering is not None
     tree = compiled.rendering.tree()
     return {
         path: (tree.objects[entry.id].data, entry.mode == 0o100755)
         for path, entry in tree.entries.items()
-        if entry.id in tree.objects and tree.objects[entry.id].kind == "blob" and "/runtime/" not in path
+        if entry.id in tree.objects
+        and tree.objects[entry.id].kind == "blob"
+        and not {"runtime", "libraries"} & set(path.split("/")[2:3])
     }
 
 

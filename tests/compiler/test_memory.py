@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gitopsd.compiler.compile import Compiled, compile_back, compile_front
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.memory import Forgetful, Memory, memory_key
-from tests.compiler.cases import GOLDEN, RUNTIME, Case, cases
+from tests.compiler.cases import GOLDEN, RUNTIME, Case, cases, library
 from tests.compiler.repositories import REPOSITORIES, Repository
 from tests.contents import in_memory
 
@@ -39,7 +39,7 @@ class Remembering:
 
 def compiled_with(memory: Memory, source: dict[str, bytes], state: ArtifactState) -> Compiled:
     front = compile_front(in_memory(source), None, memory)
-    return compile_back(front, state, RUNTIME, {}, memory)
+    return compile_back(front, state, RUNTIME, {}, memory, library=library)
 
 
 def outcome(compiled: Compiled) -> Any:

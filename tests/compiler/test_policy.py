@@ -13,7 +13,7 @@ from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.policy import PolicyRecord, SecretPolicy
 from gitopsd.model.system import Origin, StepNeeds, WorkflowSummary
-from tests.compiler.cases import GOLDEN, RUNTIME, Case
+from tests.compiler.cases import GOLDEN, RUNTIME, Case, library
 from tests.contents import in_memory
 
 T = TypeVar("T")
@@ -187,6 +187,6 @@ def test_what_was_rendered_under_another_policy_is_not_remembered(
     everything = replace(policy, **lifted)
     for counts, compiles in ((everything, True), (policy, passes), (everything, True)):
         front = compile_front(source, None, memory)
-        compiled = compile_back(front, ArtifactState(policy=counts), RUNTIME, {}, memory)
+        compiled = compile_back(front, ArtifactState(policy=counts), RUNTIME, {}, memory, library=library)
         assert (compiled.rendering is not None) is compiles
         assert [one.code for one in compiled.diagnostics] == ["setting-not-allowed"] * (not compiles)

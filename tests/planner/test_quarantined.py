@@ -11,7 +11,7 @@ from gitopsd.compiler.render.release import Rendering
 from gitopsd.compiler.render.workflow import WorkflowText
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.trees import BuiltTree
-from tests.compiler.cases import RUNTIME
+from tests.compiler.cases import RUNTIME, library
 from tests.contents import in_memory
 from tests.planner.deployed import changed, fleet_of, placement_of, plan, render
 from tests.planner.sources import machine, reads, source, store, writes
@@ -46,7 +46,7 @@ def hold(before: Rendering, name: str) -> HeldWorkflow:
 
 def compile_holding(after: dict[str, bytes], before: Rendering, held: dict[str, HeldWorkflow]) -> Rendering:
     state = ArtifactState(placement=placement_of(before), fleet=fleet_of(before))
-    compiled = compile_back(compile_front(in_memory(after), None), state, RUNTIME, {}, held=held)
+    compiled = compile_back(compile_front(in_memory(after), None), state, RUNTIME, {}, library=library, held=held)
     assert compiled.rendering is not None, compiled.diagnostics
     return compiled.rendering
 

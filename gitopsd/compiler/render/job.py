@@ -19,6 +19,7 @@ from gitopsd.compiler.render.schedule import check_scheduled, schedule_of
 from gitopsd.compiler.render.unit import timer_name, timer_text, unit_name, unit_text
 from gitopsd.compiler.render.unit_settings import UnitValueError, setting_text
 from gitopsd.compiler.route import RoutedJob
+from gitopsd.compiler.transports import TRANSPORTS
 from gitopsd.compiler.words import short, word_for
 from gitopsd.model.blueprint import Blueprint, Job, ReadyCheck, ShippedFile
 from gitopsd.model.diagnostic import Diagnostic, Location
@@ -39,7 +40,7 @@ _ADAPTER = Job()
 class JobContent:
     """What a job comes to: `units` are the texts of its unit files by name.
 
-    `entry` is its part of `release.json`, still without the digest.
+    `entry` is its part of `release.json`, still without the digest. `libraries` ship in its release for it.
     """
 
     document: Mapping[str, Any]
@@ -47,6 +48,7 @@ class JobContent:
     units: Mapping[str, str]
     entry: dict[str, Any]
     uses_runner: bool
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         document["channels"] = {"inputs": routed.inputs, "outputs": routed.outputs}
     directories = sorted({*routed.directories, *evaluated.writes})
     _check_home_of_root(routed, directories)
+    libraries = _libraries(routed) if uses_runner else ()
     ready = {"kind": "none"} if evaluated.schedule else _ready(job, by_runner=uses_runner)
     needed = sorted({*secrets, *routed.secrets})
     units = {}
@@ -192,8 +195,21 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         "directories": directories,
         "secrets": needed,
         **({"schedule": evaluated.schedule} if evaluated.schedule else {}),
+        **({"libraries": libraries} if libraries else {}),
     }
-    return JobContent(document=document, files=evaluated.files, units=units, entry=entry, uses_runner=uses_runner)
+    return JobContent(
+        document=document,
+        files=evaluated.files,
+        units=units,
+        entry=entry,
+        uses_runner=uses_runner,
+        libraries=libraries,
+    )
+
+
+def _libraries(routed: RoutedJob) -> tuple[str, ...]:
+    ends = [end for ports in (routed.inputs, routed.outputs) for port in ports.values() for end in port]
+    return tuple(sorted({name for end in ends for name in TRANSPORTS[end["transport"]].libraries}))
 
 
 def _is_filter(blueprint: Blueprint) -> bool:

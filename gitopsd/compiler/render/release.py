@@ -17,6 +17,7 @@ from gitopsd.compiler.place import Placement
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.workflow import (
     JobFiles,
+    LibraryOf,
     RenderedJob,
     RenderedWorkflow,
     WorkflowText,
@@ -77,10 +78,17 @@ class RenderedRelease:
     id: str
     jobs: tuple[RenderedJob, ...]
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that any of its jobs needs."""
+        return tuple(sorted({name for job in self.jobs for name in job.libraries}))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
     """The rendered tree: `id` is that of its root, `releases` are by worker, `runtime` is the same for all of them.
+
+    `library` gives what some of them have beside it.
 
     `workers` are those of the fleet and those that are leaving it. `held` are the workflows whose jobs are not this
     version's.
@@ -90,6 +98,7 @@ class Rendering:
     environment: str
     releases: Mapping[str, RenderedRelease]
     runtime: BuiltTree
+    library: LibraryOf
     workers: Mapping[str, PlacedWorker]
     workflows: Mapping[str, CompiledWorkflow]
     records: Mapping[str, TreeFile | Graft]
@@ -132,15 +141,10 @@ class Rendering:
             for job in release.jobs:
                 for path, file in self._job_entries(job, jobs, units):
                     files[prefix + path] = file
-            files |= {prefix + path: file for path, file in release_files(self.environment, release, self.runtime.id)}
-        tree = build_tree(files)
-        # the runtime is shared by all releases, so it is grafted into each and added once
-        return BuiltTree(
-            id=tree.id,
-            entries=tree.entries,
-            objects={**self.runtime.objects, **tree.objects},
-            grafts=tree.grafts - {self.runtime.id},
-        )
+            own = release_files(self.environment, release, self.runtime.id, self.library)
+            files |= {prefix + path: file for path, file in own}
+        names = {name for release in self.releases.values() for name in release.libraries}
+        return with_shared(build_tree(files), [self.runtime, *map(self.library, sorted(names))])
 
     def _job_entries(
         self, job: RenderedJob, jobs: Mapping[str, TreeEntry], units: Mapping[str, TreeEntry]
@@ -162,6 +166,7 @@ def assemble(
     groups: Mapping[str, GroupRecord],
     state: ArtifactState,
     runtime: BuiltTree,
+    library: LibraryOf,
     kept: Kept,
     memory: Memory,
     held: Mapping[str, HeldWorkflow],
@@ -172,7 +177,10 @@ def assemble(
     for workflow in workflows:
         for job in workflow.rendered.jobs:
             jobs[job.worker].append((job, workflow.key))
-    releases = {worker: _release(environment, worker, of_worker, runtime, memory) for worker, of_worker in jobs.items()}
+    releases = {
+        worker: _release(environment, worker, of_worker, runtime=runtime, library=library, memory=memory)
+        for worker, of_worker in jobs.items()
+    }
     records = {name: replace(worker, name="") for name, worker in workers.items()}
     fleet = FleetRecord(workers=records, groups=dict(sorted(groups.items())))
     files: dict[str, TreeFile | Graft] = {**kept, FLEET_FILE: json_file(to_builtins(fleet))}
@@ -186,6 +194,7 @@ def assemble(
         environment=environment,
         releases=releases,
         runtime=runtime,
+        library=library,
         workers=workers,
         workflows={workflow.name: workflow for workflow in workflows},
         records=files,
@@ -193,8 +202,24 @@ def assemble(
     )
 
 
+def with_shared(tree: BuiltTree, shared: Sequence[BuiltTree]) -> BuiltTree:
+    """The tree with what several releases have in common, which is grafted into each, added once."""
+    return BuiltTree(
+        id=tree.id,
+        entries=tree.entries,
+        objects={**{key: found for one in shared for key, found in one.objects.items()}, **tree.objects},
+        grafts=tree.grafts - {one.id for one in shared if one.objects},
+    )
+
+
 def _release(
-    environment: str, worker: str, jobs: Sequence[tuple[RenderedJob, str]], runtime: BuiltTree, memory: Memory
+    environment: str,
+    worker: str,
+    jobs: Sequence[tuple[RenderedJob, str]],
+    *,
+    runtime: BuiltTree,
+    library: LibraryOf,
+    memory: Memory,
 ) -> RenderedRelease:
     ordered = sorted(jobs, key=lambda pair: pair[0].name)
     release = RenderedRelease(worker=worker, id="", jobs=tuple([job for job, _ in ordered]))
@@ -202,14 +227,16 @@ def _release(
     key = memory_key("release", environment, worker, runtime.id, names, keys)
     known = memory.recall(key, _ReleaseId)
     if known is None:
-        known = _ReleaseId(build_tree(grafted_release(environment, release, runtime.id)).id)
+        known = _ReleaseId(build_tree(grafted_release(environment, release, runtime.id, library)).id)
         memory.keep(key, known)
     return RenderedRelease(worker=worker, id=known.id, jobs=release.jobs)
 
 
-def grafted_release(environment: str, release: RenderedRelease, runtime: str) -> dict[str, TreeFile | Graft]:
+def grafted_release(
+    environment: str, release: RenderedRelease, runtime: str, library: LibraryOf
+) -> dict[str, TreeFile | Graft]:
     """A release whose jobs, units and runtime the repository holds already, path by path."""
-    files: dict[str, TreeFile | Graft] = dict(release_files(environment, release, runtime))
+    files: dict[str, TreeFile | Graft] = dict(release_files(environment, release, runtime, library))
     for job in release.jobs:
         files[f"jobs/{job.name}"] = Graft(id=job.tree)
         for unit, blob in job.units:
@@ -217,18 +244,24 @@ def grafted_release(environment: str, release: RenderedRelease, runtime: str) ->
     return files
 
 
-def release_files(environment: str, release: RenderedRelease, runtime: str) -> Iterator[tuple[str, TreeFile | Graft]]:
+def release_files(
+    environment: str, release: RenderedRelease, runtime: str, library: LibraryOf
+) -> Iterator[tuple[str, TreeFile | Graft]]:
     """What a release holds besides its jobs. `runtime` is the id of the runner's folder."""
+    libraries = {name: library(name).id for name in release.libraries}
     record = {
         "format": 1,
         "worker": release.worker,
         "environment": environment,
         "runtime": runtime if release.jobs else None,
+        **({"libraries": libraries} if libraries else {}),
         "jobs": {job.name: Raw(job.entry) for job in release.jobs},
     }
     yield RELEASE_FILE, json_file(record)
     if release.jobs:
         yield "runtime", Graft(id=runtime)
+    for name, tree in libraries.items():
+        yield f"libraries/{name}", Graft(id=tree)
 
 
 def _placement_path(workflow: str) -> str:

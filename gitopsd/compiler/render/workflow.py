@@ -1,7 +1,7 @@
 """All jobs of one workflow, rendered: ids of what they are made of, which are remembered, and the text itself."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -21,6 +21,9 @@ from gitopsd.model.trees import BuiltTree, TreeFile, build_tree, object_id
 
 _HANDED_ON = re.compile(r"\$\{\{ *params\.([a-z0-9_]+) *\}\}")
 
+LibraryOf = Callable[[str], BuiltTree]
+"""A library that ships beside the runner, by its name. Raises LookupError."""
+
 JobFiles = Mapping[str, TreeFile]
 """The files of one job by path in its release."""
 
@@ -38,6 +41,12 @@ class RenderedJob(Struct, frozen=True, array_like=True, kw_only=True):
     tree: str
     units: tuple[tuple[str, str], ...]
     reason: str = ""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What must be beside the runner for it."""
+        may_have = '"libraries"' in self.entry  # saves reading the others, of which there may be thousands
+        return tuple(self.record.get("libraries", ())) if may_have else ()
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -71,6 +80,7 @@ def render_workflow(
     *,
     compiled: str,
     runtime: BuiltTree,
+    library: LibraryOf,
     policy: PolicyRecord | None,
     max_bytes: int,
 ) -> tuple[WorkflowText, list[Diagnostic]]:
@@ -99,7 +109,7 @@ def render_workflow(
                 break  # as would all that follow
             continue
         files[job.name] = rendered
-        jobs.append(_rendered(job, content, rendered, runtime))
+        jobs.append(_rendered(job, content, rendered, runtime, library))
     record = placement_file(compiled, jobs)
     workflow = RenderedWorkflow(jobs=tuple(jobs), size=size, placement=object_id("blob", record.data))
     return WorkflowText(rendered=workflow, files=files), diagnostics
@@ -130,10 +140,12 @@ def too_much(size: int, limit: int) -> JobError:
     return JobError("too-much-rendered", message, hint="ask for fewer replicas, or smaller files and parameters")
 
 
-def _rendered(job: RoutedJob, content: JobContent, files: JobFiles, runtime: BuiltTree) -> RenderedJob:
+def _rendered(
+    job: RoutedJob, content: JobContent, files: JobFiles, runtime: BuiltTree, library: LibraryOf
+) -> RenderedJob:
     folder = f"jobs/{job.name}/"
     own = build_tree({path.removeprefix(folder): file for path, file in files.items() if path.startswith(folder)})
-    entry = {**content.entry, "digest": _digest(content, files, runtime)}
+    entry = {**content.entry, "digest": _digest(content, files, runtime, library)}
     return RenderedJob(
         name=job.name,
         workflow=job.workflow,
@@ -145,11 +157,11 @@ def _rendered(job: RoutedJob, content: JobContent, files: JobFiles, runtime: Bui
     )
 
 
-def _digest(content: JobContent, rendered: JobFiles, runtime: BuiltTree) -> str:
+def _digest(content: JobContent, rendered: JobFiles, runtime: BuiltTree, library: LibraryOf) -> str:
     """40 hex digits that change exactly when the job must be restarted or reloaded."""
     parts = [f"{path} {file.executable} {object_id('blob', file.data)}" for path, file in rendered.items()]
     if content.uses_runner:
-        parts.append(runtime.id)
+        parts += [runtime.id, *(library(name).id for name in content.libraries)]
     return sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 

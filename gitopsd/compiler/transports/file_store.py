@@ -5,6 +5,8 @@ from gitopsd.model.system import BoundChannel
 
 
 class FileStore:
+    libraries: tuple[str, ...] = ()
+
     def input_of(self, attachment: Attachment) -> WireEnd:
         return {
             "transport": "file-store",

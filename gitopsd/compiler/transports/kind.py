@@ -35,7 +35,9 @@ class Attachment:
 
 
 class Transport(Protocol):
-    """One kind of channel."""
+    """One kind of channel. `libraries` are those of `gitopsd/runner/bundle.py` that its ends need beside the runner."""
+
+    libraries: tuple[str, ...]
 
     def input_of(self, attachment: Attachment) -> WireEnd:
         """What the consuming job is told."""

@@ -10,6 +10,8 @@ from gitopsd.model.system import BoundChannel
 
 
 class Nats:
+    libraries: tuple[str, ...] = ("nats",)
+
     def input_of(self, attachment: Attachment) -> WireEnd:
         return {
             **_stream(attachment),

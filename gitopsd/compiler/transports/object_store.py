@@ -7,6 +7,8 @@ from gitopsd.model.system import BoundChannel
 
 
 class ObjectStore:
+    libraries: tuple[str, ...] = ()
+
     def input_of(self, attachment: Attachment) -> WireEnd:
         return {
             **_bucket(attachment),

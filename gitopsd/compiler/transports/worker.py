@@ -5,6 +5,8 @@ from gitopsd.model.system import BoundChannel
 
 
 class WorkerSockets:
+    libraries: tuple[str, ...] = ()
+
     def input_of(self, attachment: Attachment) -> WireEnd:
         return worker_input(attachment.wire_name, self._socket(attachment, attachment.step.name))
 

@@ -137,5 +137,6 @@ def _new_side(rendering: Rendering, release: RenderedRelease) -> Side:
         files_of=cache(files_of),
         blob=blobs.__getitem__,
         runtime=rendering.runtime.id if jobs else "",
+        libraries={name: rendering.library(name).id for name in release.libraries},
         adapters=rendering.adapters,
     )

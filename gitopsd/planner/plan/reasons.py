@@ -111,7 +111,12 @@ def _parts_that_differ(
     has_another_runner = old.runtime != new.runtime and bool(documents[1].role)
     if was["digest"] != will_be["digest"] and (has_another_runner or not paths):
         yield "the runner that comes with gitopsd"
-    keys = sorted(key for key in {*was, *will_be} - {"digest", "schedule"} if was.get(key) != will_be.get(key))
+    libraries = [name for name in will_be.get("libraries", ()) if old.libraries.get(name) != new.libraries.get(name)]
+    if libraries and was.get("libraries") == will_be.get("libraries"):
+        yield f"{_named(libraries)}, which comes with gitopsd"
+    keys = sorted(
+        key for key in {*was, *will_be} - {"digest", "schedule", "libraries"} if was.get(key) != will_be.get(key)
+    )
     if keys:
         yield f"how it is looked after ({', '.join(keys)})"
 

@@ -1,7 +1,7 @@
 """One worker's release, before or after: its jobs, and the files that each is made of."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -19,14 +19,15 @@ JobEntry = Mapping[str, Any]
 class Side:
     """`jobs` are the entries of `release.json`; `files_of` gives a job's files by path in the release.
 
-    `blob` reads a file by its id. `runtime` is the id of the runner's folder. `adapters` says of adapter jobs why they
-    are there, as far as it is known.
+    `blob` reads a file by its id. `runtime` is the id of the runner's folder, `libraries` are those of the folders
+    beside it. `adapters` says of adapter jobs why they are there, as far as it is known.
     """
 
     jobs: Mapping[str, JobEntry]
     files_of: Callable[[str], Mapping[str, TreeEntry]]
     blob: Callable[[str], bytes]
     runtime: str = ""
+    libraries: Mapping[str, str] = field(default_factory=dict)
     adapters: Mapping[str, str]
 
     def document(self, job: str) -> JobDocument:
@@ -57,6 +58,7 @@ def side_of(
     """
     found = entries.get(RELEASE_FILE)
     content: dict[str, Any] = {}
+    record: ReleaseRecord | None = None
     files: dict[str, dict[str, TreeEntry]] = {}
     if found:
         data = blob(found.id)
@@ -75,6 +77,7 @@ def side_of(
         jobs=jobs,
         files_of=lambda job: files.get(job, {}),
         blob=blob,
-        runtime=content.get("runtime") or "",
+        runtime=record.runtime or "" if record else "",
+        libraries=record.libraries if record else {},
         adapters=adapters or {},
     )
