@@ -37,6 +37,8 @@ class _CommittedError(Exception):
 class _CommitOnly:
     """A reporter of `apply` that lets it go no further than to its commit."""
 
+    wants_traffic = False
+
     def planned(self, planned: object) -> None: ...
 
     def committed(self, applied: Applied) -> None:

@@ -50,6 +50,8 @@ _WORDS = {"edited": "was edited", "removed": "was removed", "added": "was added"
 class RolloutText:
     """On stderr unless `err` is off. A reader that goes away (`2>&1 | head`) doesn't stop a rollout half way."""
 
+    wants_traffic = False
+
     def __init__(self, *, err: bool = True) -> None:
         self._err = err
         self._heard = True

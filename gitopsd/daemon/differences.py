@@ -35,13 +35,18 @@ class ReleaseBlobs(Protocol):
 
 
 def find_differences(
-    connection: WorkerConnection, desired: DesiredRelease, blobs: ReleaseBlobs, secrets: Handover | None = None
+    connection: WorkerConnection,
+    desired: DesiredRelease,
+    blobs: ReleaseBlobs,
+    secrets: Handover | None = None,
+    *,
+    traffic: bool = False,
 ) -> tuple[Observation, Differences]:
     """What is on the worker, and how that differs from its release. Changes nothing; raises WorkerError.
 
-    Secrets are compared as far as their values are in `secrets`.
+    Secrets are compared as far as their values are in `secrets`. `traffic`: also what its jobs say of their events.
     """
-    observed = verbs.observe(connection, key=secrets.key if secrets else None, traffic=True)
+    observed = verbs.observe(connection, key=secrets.key if secrets else None, traffic=traffic)
     fingerprints = secrets.fingerprints if secrets else None
     drift = find_drift(desired, observed, connection.target.service_manager, fingerprints)
     edits = _edits(connection, desired, observed, blobs) if drift else ()

@@ -94,6 +94,7 @@ def roll_out(
                 observed=reporter.observed,
                 about_to_change=about_to_change,
                 stopping=lambda: run.is_ending,
+                traffic=reporter.wants_traffic,
             )
             for name in known
             if name in tried

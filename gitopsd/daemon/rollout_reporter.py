@@ -16,6 +16,9 @@ Stage = Literal["waiting", "connecting", "observing", "activating", "confirming"
 class RolloutReporter(Protocol):
     """Is told what a rollout comes to as it goes on."""
 
+    wants_traffic: bool
+    """Whether workers are asked what their jobs say of the events that pass them, for `observed`."""
+
     def begins(self, workers: Sequence[str]) -> None:
         """Before any of these workers is reached; from now on `stop_asked` counts."""
         ...
@@ -45,6 +48,8 @@ class RolloutReporter(Protocol):
 
 class QuietReporter:
     """Tells nobody, and never wants it to stop."""
+
+    wants_traffic = False
 
     def begins(self, workers: Sequence[str]) -> None: ...
 

@@ -58,7 +58,8 @@ class WorkerRun:
     """`settings` are its group's. `failed_before`: the last rollout of this very deployment ended badly here.
 
     `deployment` is the number that the worker is told, so that it refuses what is older. `stopping` says that waiting
-    for a worker that is cut off is of no use any more. `progress` is told each stage, and `observed` what was seen.
+    for a worker that is cut off is of no use any more. `progress` is told each stage, and `observed` what was
+    seen, with `traffic` also what its jobs say of their events.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class WorkerRun:
         observed: Callable[[str, Observation], None],
         about_to_change: Callable[[Differences], None],
         stopping: Callable[[], bool],
+        traffic: bool = False,
     ) -> None:
         self._desired = desired
         self._target = target
@@ -89,6 +91,7 @@ class WorkerRun:
         self._tell_observed = observed
         self._about_to_change = about_to_change
         self._stopping = stopping
+        self._traffic = traffic
         self._seconds: dict[str, float] = {}
         self._observed: Observation | None = None
         self._differences: Differences | None = None
@@ -191,9 +194,9 @@ class WorkerRun:
     def _look(self, connection: WorkerConnection) -> WorkerResult | Differs:
         self._say("observing")
         started = time.monotonic()
-        observed, differences = find_differences(connection, self._desired, self._blobs, self._secrets)
+        observed, differences = self._find_differences(connection)
         if self._confirm_what_is_wanted(observed):
-            observed, differences = find_differences(connection, self._desired, self._blobs, self._secrets)
+            observed, differences = self._find_differences(connection)
         self._looked = time.monotonic()
         self._seconds["observe"] = self._looked - started
         self._observed = observed
@@ -205,6 +208,9 @@ class WorkerRun:
             return WorkerResult(worker=self._desired.worker, state="in-sync", seconds=dict(self._seconds))
         secrets_changed = any(one.kind == "changed-secret" for one in differences.drift)
         return Differs(new=observed.release != self._desired.id or secrets_changed or self._failed_before)
+
+    def _find_differences(self, connection: WorkerConnection) -> tuple[Observation, Differences]:
+        return find_differences(connection, self._desired, self._blobs, self._secrets, traffic=self._traffic)
 
     def _confirm_what_is_wanted(self, seen: Observation) -> bool:
         """An activation whose controller couldn't confirm it any more, of what the head has; whether there was one."""

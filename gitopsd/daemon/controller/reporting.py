@@ -94,6 +94,8 @@ class RolloutEvents(Voice):
         self.head = ""
         self.interrupted = False
 
+    wants_traffic = True
+
     def warn(self, message: str) -> None:
         self.warned.add(message)
         if message not in self._known:
