@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pygit2
 
-from gitopsd.model.trees import TREE, TreeEntry, parse_tree
+from gitopsd.model.trees import TREE, TreeEntry
 from gitopsd.repo.errors import RepositoryError, UnknownDeploymentError
 from gitopsd.repo.repository import Repository, unreadable_object
 from gitopsd.repo.trailers import (
@@ -15,6 +15,7 @@ from gitopsd.repo.trailers import (
     compiled_in,
     is_off_branch,
     parse_deployment,
+    parse_trailers,
     renderer_in,
     source_commit_in,
 )
@@ -103,6 +104,7 @@ def read_artifact_commit(repository: Repository, commit: str) -> ArtifactCommit:
         found = repository.git[pygit2.Oid(hex=commit)].peel(pygit2.Commit)
         message = found.raw_message.decode("utf-8", "replace")
         author, committer = found.author, found.committer
+        said = parse_trailers(message)
         return ArtifactCommit(
             id=str(found.id),
             tree=str(found.tree_id),
@@ -111,11 +113,11 @@ def read_artifact_commit(repository: Repository, commit: str) -> ArtifactCommit:
             author=_text(author.raw_name) + " <" + _text(author.raw_email) + ">",
             committer=_text(committer.raw_name) + " <" + _text(committer.raw_email) + ">",
             time=datetime.fromtimestamp(found.commit_time, UTC),
-            trailers=parse_deployment(message),
-            compiled=compiled_in(message),
-            source_commit=source_commit_in(message),
-            renderer=renderer_in(message),
-            off_branch=is_off_branch(message),
+            trailers=parse_deployment(said),
+            compiled=compiled_in(said),
+            source_commit=source_commit_in(said),
+            renderer=renderer_in(said),
+            off_branch=is_off_branch(said),
         )
     except (KeyError, ValueError, OverflowError, pygit2.GitError) as error:
         raise unreadable_object(commit, str(error).strip("'\"")) from None
@@ -158,15 +160,13 @@ def find_deployment(repository: Repository, head: str, name: str) -> ArtifactCom
 def root_commit(repository: Repository, head: str) -> str:
     """The first commit of the history of `head`. Raises RepositoryError where a shallow clone cuts the history off."""
     try:
-        commit = repository.git[pygit2.Oid(hex=head)].peel(pygit2.Commit)
-        while commit.parent_ids:
-            commit = repository.git[commit.parent_ids[0]].peel(pygit2.Commit)
-    except (KeyError, ValueError, pygit2.GitError) as error:
-        raise _history_cut_off(repository, head, str(error).strip("'\"")) from None
+        root = repository.root_of(head)
+    except RepositoryError as error:
+        raise _history_cut_off(repository, head, error.message) from None
     shallow = repository.git_dir / "shallow"
-    if shallow.exists() and str(commit.id) in shallow.read_text().split():
+    if shallow.exists() and root in shallow.read_text().split():
         raise _history_cut_off(repository, head, "this is a shallow clone")
-    return str(commit.id)
+    return root
 
 
 def list_files(repository: Repository, tree: str, folder: str = "") -> dict[str, TreeEntry]:
@@ -181,7 +181,7 @@ def list_files(repository: Repository, tree: str, folder: str = "") -> dict[str,
         prefix, tree_id = pending.pop()
         if prefix.count("/") > _MAX_DEPTH:
             raise unreadable_object(tree_id, f"the tree {tree} is more than {_MAX_DEPTH} folders deep")
-        for mode, name, entry in _parse(repository, tree_id):
+        for mode, name, entry in repository.tree(tree_id):
             path = prefix + name.decode("utf-8", "surrogateescape")
             if mode == TREE:
                 pending.append((path + "/", entry))
@@ -198,8 +198,7 @@ def list_folder(repository: Repository, tree: str, folder: str = "") -> dict[str
     if top is None or top.mode != TREE:
         return {}
     return {
-        name.decode("utf-8", "surrogateescape"): TreeEntry(mode, entry)
-        for mode, name, entry in _parse(repository, top.id)
+        name.decode("utf-8", "surrogateescape"): TreeEntry(mode, entry) for mode, name, entry in repository.tree(top.id)
     }
 
 
@@ -210,7 +209,7 @@ def find_entry(repository: Repository, tree: str, path: str) -> TreeEntry | None
         if entry.mode != TREE:
             return None
         wanted = part.encode("utf-8", "surrogateescape")
-        found = next(((mode, id_) for mode, name, id_ in _parse(repository, entry.id) if name == wanted), None)
+        found = next(((mode, id_) for mode, name, id_ in repository.tree(entry.id) if name == wanted), None)
         if found is None:
             return None
         entry = TreeEntry(*found)
@@ -225,13 +224,6 @@ def read_file(repository: Repository, tree: str, path: str) -> bytes | None:
     if repository.blob_size(entry.id) > _LARGEST_RECORD:
         raise unreadable_object(entry.id, f"{path} has more than {_LARGEST_RECORD:,} bytes")
     return repository.read(entry.id, "blob")
-
-
-def _parse(repository: Repository, tree: str) -> list[tuple[int, bytes, str]]:
-    try:
-        return parse_tree(repository.read(tree, "tree"))
-    except ValueError as error:
-        raise unreadable_object(tree, str(error)) from None
 
 
 def _text(raw: bytes | None) -> str:

@@ -15,6 +15,8 @@ from gitopsd.repo.location import looks_like_url, parse_url, path_identity
 # CVE-2024-24575 and CVE-2024-24577, fixed in 1.7.2
 _OLDEST_LIBGIT2 = (1, 7, 2)
 
+_MOST_ROOTS = 1000
+
 _KINDS: dict[int, ObjectKind] = {
     pygit2.GIT_OBJECT_BLOB: "blob",
     pygit2.GIT_OBJECT_TREE: "tree",
@@ -27,11 +29,12 @@ TreeEntries = list[tuple[int, bytes, str]]
 
 
 class _KnownObjects:
-    """Trees that were parsed and sizes that were looked up, the least recently used forgotten first."""
+    """Trees that were parsed, sizes that were looked up, histories that were walked; the oldest forgotten first."""
 
     def __init__(self, *, max_lines: int = 100_000) -> None:
         self.trees: OrderedDict[str, TreeEntries] = OrderedDict()
         self.sizes: OrderedDict[str, int] = OrderedDict()
+        self.roots: OrderedDict[str, str] = OrderedDict()
         self._lines = 0
         self._max_lines = max_lines
 
@@ -40,6 +43,11 @@ class _KnownObjects:
         self._lines += len(entries) + 1
         while self._lines > self._max_lines:
             self._lines -= len(self.trees.popitem(last=False)[1]) + 1
+
+    def add_root(self, commit: str, root: str) -> None:
+        self.roots[commit] = root
+        if len(self.roots) > _MOST_ROOTS:
+            self.roots.popitem(last=False)
 
     def add_size(self, blob: str, size: int) -> None:
         self.sizes[blob] = size
@@ -103,6 +111,20 @@ class Repository:
             raise unreadable_object(blob_id, "it is not a blob")
         self._known.add_size(blob_id, size)
         return size
+
+    def root_of(self, commit: str) -> str:
+        """The first commit along first parents, from where it was last walked to. Raises RepositoryError."""
+        root = following = commit
+        try:
+            while following and following not in self._known.roots:
+                root = following
+                parents = self.git[pygit2.Oid(hex=following)].peel(pygit2.Commit).parent_ids
+                following = str(parents[0]) if parents else ""
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise unreadable_object(following, str(error).strip("'\"")) from None
+        root = self._known.roots.get(following, root)
+        self._known.add_root(commit, root)
+        return root
 
     def has(self, object_id: str) -> bool:
         """Whether the object is here."""

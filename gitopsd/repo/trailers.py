@@ -89,9 +89,8 @@ def deployment_message(subject: str, trailers: DeploymentTrailers) -> str:
     return format_message(subject, named | present | _off_branch(trailers.off_branch))
 
 
-def parse_deployment(message: str) -> DeploymentTrailers | None:
-    """The trailers of a deployment; None for a message that does not have all of them, well formed."""
-    found = parse_trailers(message)
+def parse_deployment(found: Mapping[str, str]) -> DeploymentTrailers | None:
+    """The trailers of a deployment; None where not all of them are there, well formed."""
     number, source_commit = found.get("Deployment", ""), found.get("Source-Commit", "")
     compiled = found.get(_COMPILED, "")
     if not all(name in found for name in _NAMES):
@@ -109,7 +108,7 @@ def parse_deployment(message: str) -> DeploymentTrailers | None:
         renderer=found["Renderer"],
         compiled=compiled,
         returns=_returns(found.get(_RETURNS, "")),
-        off_branch=is_off_branch(message),
+        off_branch=is_off_branch(found),
     )
 
 
@@ -119,24 +118,24 @@ def records_message(subject: str, *, source_commit: str, compiled: str, renderer
     return format_message(f"Records for: {subject}", named | _off_branch(off_branch))
 
 
-def compiled_in(message: str) -> str:
+def compiled_in(found: Mapping[str, str]) -> str:
     """What `Compiled` says, of a deployment or of records; empty where that isn't 40 hex digits."""
-    return _object_id(message, _COMPILED)
+    return _object_id(found, _COMPILED)
 
 
-def source_commit_in(message: str) -> str:
+def source_commit_in(found: Mapping[str, str]) -> str:
     """The same for `Source-Commit`."""
-    return _object_id(message, "Source-Commit")
+    return _object_id(found, "Source-Commit")
 
 
-def renderer_in(message: str) -> str:
+def renderer_in(found: Mapping[str, str]) -> str:
     """What `Renderer` says, of a deployment or of records; empty where there is none."""
-    return parse_trailers(message).get("Renderer", "")
+    return found.get("Renderer", "")
 
 
-def is_off_branch(message: str) -> bool:
+def is_off_branch(found: Mapping[str, str]) -> bool:
     """What `Off-Branch` says, of a deployment or of records."""
-    return _OFF_BRANCH in parse_trailers(message)
+    return _OFF_BRANCH in found
 
 
 def _off_branch(yes: bool) -> dict[str, str]:
@@ -157,6 +156,6 @@ def _returns(text: str) -> Returns:
     return Returns(workflows={workflow: int(number) for workflow, number in found})
 
 
-def _object_id(message: str, name: str) -> str:
-    found = parse_trailers(message).get(name, "")
-    return found if _OBJECT_ID.fullmatch(found) else ""
+def _object_id(found: Mapping[str, str], name: str) -> str:
+    value = found.get(name, "")
+    return value if _OBJECT_ID.fullmatch(value) else ""

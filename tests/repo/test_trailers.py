@@ -14,7 +14,7 @@ VALUES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1).fil
 @given(subject=st.text(), trigger=VALUES, renderer=VALUES)
 def test_what_is_written_is_read_back_whatever_the_subject(subject: str, trigger: str, renderer: str) -> None:
     written = trailers(7, trigger=trigger, renderer=renderer)
-    assert parse_deployment(deployment_message(subject, written)) == written
+    assert parse_deployment(parse_trailers(deployment_message(subject, written))) == written
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_what_is_written_is_read_back_whatever_the_subject(subject: str, trigger
 )
 def test_trailers_in_a_subject_stay_part_of_the_subject(subject: str) -> None:
     message = deployment_message(subject, trailers(3))
-    parsed = parse_deployment(message)
+    parsed = parse_deployment(parse_trailers(message))
     assert parsed is not None
     assert parsed.deployment == 3
     assert len(message.split("\n\n")) == 2
@@ -68,19 +68,19 @@ def test_messages_without_a_clean_last_paragraph_have_no_trailers(message: str) 
 def test_malformed_deployments_are_no_deployments(old: str, new: str) -> None:
     message = deployment_message("x", trailers(3))
     assert old in message
-    assert parse_deployment(message.replace(old, new)) is None
+    assert parse_deployment(parse_trailers(message.replace(old, new))) is None
 
 
 def test_a_deployment_names_its_compiled_and_those_that_never_did_stay_readable() -> None:
     message = deployment_message("x", trailers(3, compiled="b" * 40))
     assert "\nCompiled: " + "b" * 40 in message
-    parsed = parse_deployment(message)
+    parsed = parse_deployment(parse_trailers(message))
     assert parsed is not None
     assert parsed.compiled == "b" * 40
-    older = parse_deployment(deployment_message("x", trailers(3)))
+    older = parse_deployment(parse_trailers(deployment_message("x", trailers(3))))
     assert older is not None
     assert older.compiled == ""
-    assert parse_deployment(message.replace("b" * 40, "b" * 39)) is None
+    assert parse_deployment(parse_trailers(message.replace("b" * 40, "b" * 39))) is None
 
 
 def test_deployments_count_from_one() -> None:
