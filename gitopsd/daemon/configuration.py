@@ -78,6 +78,10 @@ class SigningConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     key: str | Credential
 
 
+def _is_among(environment: str, wanted: bool | tuple[str, ...]) -> bool:
+    return wanted if isinstance(wanted, bool) else environment in wanted
+
+
 class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the repository may ask for. A key narrows what the edition allows, and never widens it."""
 
@@ -95,12 +99,16 @@ class PolicyConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     signers: tuple[str, ...] | UnsetType = UNSET
     controllers: tuple[str, ...] | UnsetType = UNSET
     require_reviewed_plan: bool | tuple[Name, ...] = False
+    require_approval: bool | tuple[Name, ...] = False
     rollback: Literal["push", "pull-request"] = "push"
 
     def requires_review(self, environment: str) -> bool:
         """Whether only what a merged pull request showed is deployed there by itself."""
-        wanted = self.require_reviewed_plan
-        return wanted if isinstance(wanted, bool) else environment in wanted
+        return _is_among(environment, self.require_reviewed_plan) or self.requires_approval(environment)
+
+    def requires_approval(self, environment: str) -> bool:
+        """Whether only what somebody approved there is."""
+        return _is_among(environment, self.require_approval)
 
 
 class IntervalsConfiguration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

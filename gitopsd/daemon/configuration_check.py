@@ -217,8 +217,12 @@ def _check_needs_forge(configuration: Configuration, document: Document) -> Iter
     if isinstance(configuration.policy, UnsetType) or not isinstance(configuration.forge, UnsetType):
         return
     policy = configuration.policy
-    reviewed, proposed = bool(policy.require_reviewed_plan), policy.rollback == "pull-request"
-    for key, wanted in (("require_reviewed_plan", reviewed), ("rollback", proposed)):
+    about = {
+        "require_reviewed_plan": bool(policy.require_reviewed_plan),
+        "require_approval": bool(policy.require_approval),
+        "rollback": policy.rollback == "pull-request",
+    }
+    for key, wanted in about.items():
         if wanted:
             yield Diagnostic(
                 code="missing-key",

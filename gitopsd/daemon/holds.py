@@ -156,13 +156,15 @@ def _upgrading(workspace: Workspace, planned: Planned) -> Iterator[Hold]:
 
 
 def _reviewing(workspace: Workspace, planned: Planned) -> Iterator[Hold]:
-    if not policy_of(workspace.configuration).requires_review(planned.branch.environment):
+    policy, environment = policy_of(workspace.configuration), planned.branch.environment
+    if not policy.requires_review(environment):
         return
     why = why_not_reviewed(workspace, planned)
     if why:
+        let_through = "was approved on its" if policy.requires_approval(environment) else "is shown on a merged"
         yield Hold(
             kind="review",
-            sentence=f"only what a merged pull request showed is deployed by itself, and {why}",
+            sentence=f"only what {let_through} pull request is deployed by itself, and {why}",
             reason=why,
             way_out="`gitopsd apply` by a person deploys it all the same",
             owner=_CONFIGURATION,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.deployed_version import deployed_version
 from gitopsd.planner.plan.effects import effects_by_job, effects_digest
 
@@ -29,7 +30,8 @@ class Reviewed(Struct, frozen=True, kw_only=True):
 
 
 def why_not_reviewed(workspace: "Workspace", planned: "Planned") -> str:
-    """Why the version isn't deployed by itself, as a sentence; empty where it does what was shown, or nothing.
+    """Why the version isn't deployed by itself, as a sentence; empty where it does what was shown, and approved where
+    policy asks for that, or nothing.
 
     A version that is deployed already was let through: what else its plan follows from is the operator's.
     """
@@ -41,22 +43,26 @@ def why_not_reviewed(workspace: "Workspace", planned: "Planned") -> str:
         return ""
     from gitopsd.daemon.pull_requests.shown import ShownMemory  # noqa: PLC0415 - where policy asks for it
 
-    review = ShownMemory(workspace.identity).review(planned.plan.inputs.environment, source)
-    return _why(planned, source[:12], review)
+    environment = planned.plan.inputs.environment
+    review = ShownMemory(workspace.identity).review(environment, source)
+    approval = policy_of(workspace.configuration).requires_approval(environment)
+    return _why(planned, source[:12], review, approval=approval)
 
 
-def _why(planned: "Planned", source: str, review: "Review | None") -> str:
+def _why(planned: "Planned", source: str, review: "Review | None", *, approval: bool) -> str:
     if review is None:
         return f"the forge was not asked yet which pull request {source} came from"
     number, plan = review.pull_request, planned.plan
+    void = f": {review.void}" if review.void else ""
     differs = what_differs(review.jobs, effects_by_job(plan.changes, plan.changed_workers))
     rules = (
         (not number, f"{source} came without a pull request, so nobody was shown what it does"),
         (not review.effects, f"pull request {number} was merged before it showed a plan"),
-        (review.effects == effects_digest(plan), ""),
-        (True, f"{source} does something else than pull request {number} showed{differs}"),
-    )
-    return next(why for applies, why in rules if applies)
+        (review.effects != effects_digest(plan),
+         f"{source} does something else than pull request {number} showed{differs}"),
+        (approval and not review.approved, f"nobody approved what pull request {number} showed last{void}"),
+    )  # fmt: skip
+    return next((why for applies, why in rules if applies), "")
 
 
 def what_differs(shown: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -79,4 +85,6 @@ def review_key(workspace: "Workspace", environment: str, source: str) -> str:
     from gitopsd.daemon.pull_requests.shown import ShownMemory  # noqa: PLC0415 - as above
 
     review: Review | None = ShownMemory(workspace.identity).review(environment, source)
-    return "" if review is None else f"{review.pull_request} {review.effects}"
+    if review is None:
+        return ""
+    return f"{review.pull_request} {review.effects} {' '.join(review.approved)} {review.void}"

@@ -3,6 +3,7 @@
 Names, titles and paths in these values are text from outside: hostile until neutralised by whoever shows them.
 """
 
+from datetime import datetime
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -51,12 +52,25 @@ class Approval(Struct, frozen=True, kw_only=True):
 
     `commit` is the head that it was given for; empty where the forge doesn't tell. `valid`: the forge still counts it;
     it isn't the author's own, was neither dismissed nor withdrawn, and who gave it has a say in the repository. It says
-    nothing of whether `commit` is still the head: compare.
+    nothing of whether `commit` is still the head: compare. `at`: when it was given, by the forge's clock; None where
+    the forge doesn't tell.
     """
 
     author: str
     commit: str
     valid: bool
+    at: datetime | None = None
+
+
+class Comment(Struct, frozen=True, kw_only=True):
+    """A comment as a forge has it. `ours`: the token's own account wrote it. `at`: when it was written or edited last,
+    by the forge's clock.
+    """
+
+    id: int
+    body: str
+    ours: bool
+    at: datetime
 
 
 class ChangedFiles(Struct, frozen=True, kw_only=True):
@@ -91,11 +105,12 @@ class Forge(Protocol):
         Gitea and Forgejo know only the last commit of a merge.
         """
 
-    def comment(self, number: int, marker: str) -> str:
-        """The text of the comment that `upsert_comment` would edit, as the forge has it; empty where there is none."""
+    def comment(self, number: int, marker: str) -> Comment | None:
+        """The one that `upsert_comment` would edit."""
 
-    def upsert_comment(self, number: int, marker: str, body: str) -> bool:
-        """Make our comment that starts with `marker` be `body`, which starts with it too; whether anything was written.
+    def upsert_comment(self, number: int, marker: str, body: str) -> datetime | None:
+        """Make our comment that starts with `marker` be `body`, which starts with it too. When it was written, by the
+        forge's clock; None where nothing had to be.
 
         Ours is the oldest one with that marker that this token's own account wrote, so nobody can slip us theirs.
         A comment that has the same text isn't touched. Raises ValueError for a body that is too long.

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from gitopsd.forge.client import Client
 from gitopsd.forge.errors import ForgeRefusedError
-from gitopsd.forge.forge import Approval, ChangedFiles, CommitStatus, ForgeKind, PullRequest, StatusState
-from gitopsd.forge.sticky import Comment, fitting, ours, upsert
+from gitopsd.forge.forge import Approval, ChangedFiles, Comment, CommitStatus, ForgeKind, PullRequest, StatusState
+from gitopsd.forge.sticky import fitting, ours, upsert
 
 _DESCRIPTION_LIMIT = 255
 _STATES: Mapping[StatusState, str] = {
@@ -48,6 +48,7 @@ class _Note(Struct):
     id: int
     body: str
     author: _User
+    updated_at: datetime
     system: bool = False
 
 
@@ -108,19 +109,18 @@ class GitLab:
         merged.sort(key=lambda one: (one.merge_commit != commit, one.number))
         return merged[0] if merged else None
 
-    def comment(self, number: int, marker: str) -> str:
-        found = ours(self._comments(f"{self._at(number)}/notes"), marker)
-        return found.body if found else ""
+    def comment(self, number: int, marker: str) -> Comment | None:
+        return ours(self._comments(number), marker)
 
-    def upsert_comment(self, number: int, marker: str, body: str) -> bool:
+    def upsert_comment(self, number: int, marker: str, body: str) -> datetime | None:
         path = f"{self._at(number)}/notes"
         return upsert(
-            self._comments(path),
+            self._comments(number),
             marker,
             body,
             limit=self.comment_limit,
-            create=lambda text: self._client.write("POST", path, {"body": text}, again=False),
-            edit=lambda key, text: self._client.write("PUT", f"{path}/{key}", {"body": text}, again=True),
+            create=lambda text: self._write_comment("POST", path, text),
+            edit=lambda key, text: self._write_comment("PUT", f"{path}/{key}", text),
         )
 
     def set_status(self, commit: str, status: CommitStatus) -> bool:
@@ -164,6 +164,7 @@ class GitLab:
             Approval(
                 author=one.user.username,
                 commit=_head_at(one.approved_at, versions),
+                at=one.approved_at,
                 valid=one.user.username != pull_request.author,
             )
             for one in sorted(approvers, key=lambda one: one.user.username)
@@ -178,11 +179,16 @@ class GitLab:
     def _at(self, number: int) -> str:
         return f"{self._path}/merge_requests/{number}"
 
-    def _comments(self, path: str) -> Iterator[Comment]:
+    def _comments(self, number: int) -> Iterator[Comment]:
         if not self._me:
             self._me = self._client.get("/user", _User).username
-        for one in self._client.pages(path, _Note, {"order_by": "created_at", "sort": "asc"}):
-            yield Comment(id=one.id, body=one.body, ours=not one.system and one.author.username == self._me)
+        for one in self._client.pages(f"{self._at(number)}/notes", _Note, {"order_by": "created_at", "sort": "asc"}):
+            own = not one.system and one.author.username == self._me
+            yield Comment(id=one.id, body=one.body, at=one.updated_at, ours=own)
+
+    def _write_comment(self, method: str, path: str, text: str) -> datetime:
+        answer = self._client.write(method, path, {"body": text}, again=method == "PUT")
+        return self._client.decode(f"{method} {path}", answer, _Note).updated_at
 
 
 def _said(status: _Status) -> tuple[str, str, str]:

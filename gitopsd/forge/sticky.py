@@ -1,18 +1,9 @@
 """One comment that stays, and one status of each name: what is there already is not written again."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
-from msgspec import Struct
-
-from gitopsd.forge.forge import CommitStatus
-
-
-class Comment(Struct, frozen=True, kw_only=True):
-    """A comment as a forge has it; `ours`: the token's own account wrote it."""
-
-    id: int
-    body: str
-    ours: bool
+from gitopsd.forge.forge import Comment, CommitStatus
 
 
 def upsert(
@@ -21,22 +12,20 @@ def upsert(
     body: str,
     *,
     limit: int,
-    create: Callable[[str], object],
-    edit: Callable[[int, str], object],
-) -> bool:
-    """As `Forge.upsert_comment`; `comments` by age, the oldest first, read no farther than needed."""
+    create: Callable[[str], datetime],
+    edit: Callable[[int, str], datetime],
+) -> datetime | None:
+    """As `Forge.upsert_comment`; `comments` by age, the oldest first, read no farther than needed. `create` and `edit`
+    say when the forge wrote it.
+    """
     if not marker or not body.startswith(marker):
         raise ValueError("a comment starts with its marker")
     if len(body) > limit:
         raise ValueError(f"a comment has at most {limit:,} characters here, and this one {len(body):,}")
     there = ours(comments, marker)
     if there is None:
-        create(body)
-        return True
-    if _as_kept(there.body) == _as_kept(body):
-        return False
-    edit(there.id, body)
-    return True
+        return create(body)
+    return None if _as_kept(there.body) == _as_kept(body) else edit(there.id, body)
 
 
 def ours(comments: Iterable[Comment], marker: str) -> Comment | None:

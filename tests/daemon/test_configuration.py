@@ -94,6 +94,7 @@ def published(folder: Path, text: str) -> PolicyRecord:
         (FORGE.replace("acme/fleet", "acme"), [("wrong-value", 3, 15)]),
         (FORGE.replace("{credential: forge_token}", "{}"), [("missing-key", 4, 3)]),
         ("policy: {require_reviewed_plan: [production]}", [("missing-key", 1, 10)]),
+        ("policy: {require_approval: true}", [("missing-key", 1, 10)]),
         ("policy: {rollback: pull-request}", [("missing-key", 1, 10)]),
         (FORGE.replace("}", ", file: /token}"), [("conflicting-keys", 4, 11)]),
         (FORGE.replace("github", "gitea"), [("wrong-value", 1, 1)]),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gitopsd.daemon.asked import BY_A_PERSON, Asked
@@ -30,21 +31,36 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployments:
     return found
 
 
-def push(repository: Deployments, *, asked: Asked = PUSHED, required: bool | tuple[str, ...] = True) -> None:
+def push(
+    repository: Deployments,
+    *,
+    asked: Asked = PUSHED,
+    required: bool | tuple[str, ...] = True,
+    approval: bool | tuple[str, ...] = False,
+) -> None:
     """What the daemon does about the newest version."""
-    workspace = with_policy(repository, require_reviewed_plan=required)
+    workspace = with_policy(repository, require_reviewed_plan=required, require_approval=approval)
     commit_version(workspace, workspace.source_of_commit, named=False, asked=asked, reporter=Reporter())
 
 
-def review(repository: Deployments, effects: str, jobs: dict[str, str] | None = None, number: int = 7) -> None:
+def review(
+    repository: Deployments,
+    effects: str,
+    jobs: dict[str, str] | None = None,
+    number: int = 7,
+    **more: tuple[str, ...] | str,
+) -> None:
     memory = ShownMemory(repository.workspace().identity)
     source = repository.repo.git("rev-parse", "HEAD")
-    memory.add_review("production", source, Review(pull_request=number, effects=effects, jobs=jobs or {}))
+    made = msgspec.convert({"pull_request": number, "effects": effects, "jobs": jobs or {}, **more}, Review)
+    memory.add_review("production", source, made)
 
 
-def why_held(repository: Deployments) -> str:
+def why_held(
+    repository: Deployments, *, required: bool | tuple[str, ...] = True, approval: bool | tuple[str, ...] = False
+) -> str:
     with pytest.raises(HeldError) as caught:
-        push(repository)
+        push(repository, required=required, approval=approval)
     assert caught.value.hold.kind == "review"
     return caught.value.hold.reason
 
@@ -73,6 +89,18 @@ def test_anything_else_is_held_and_what_differs_is_named(repository: Deployments
     assert f"{other} (done differently)" in why
     assert "w-9 orders.gone.0 (shown, and not done)" in why
     assert repository.deployment() == 1
+
+
+def test_where_approvals_are_asked_for_what_was_shown_is_held_until_there_is_one(repository: Deployments) -> None:
+    effects = effects_digest(repository.plan().plan)
+    review(repository, effects, void="linus approved it long ago")
+    why = why_held(repository, required=False, approval=("production",))
+    assert why == "nobody approved what pull request 7 showed last: linus approved it long ago"
+    review(repository, "f" * 40, approved=("linus",))
+    assert "something else than pull request 7 showed" in why_held(repository, required=False, approval=True)
+    review(repository, effects, approved=("linus",))
+    push(repository, required=False, approval=True)
+    assert repository.deployment() == 2
 
 
 def test_a_person_and_another_environment_and_a_version_that_is_deployed_need_none(repository: Deployments) -> None:

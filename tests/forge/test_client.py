@@ -118,7 +118,7 @@ def test_only_what_may_be_done_twice_is_tried_again(standin: Standin, forge: For
     commit = standin.pulls[1].head
     forge.upsert_comment(1, MARKER, f"{MARKER}one")
     other = f"{MARKER}-"
-    writes: list[tuple[Callable[[], bool], int]] = [
+    writes: list[tuple[Callable[[], object], int]] = [
         (lambda: forge.upsert_comment(1, other, f"{other}two"), 1),
         (lambda: forge.upsert_comment(1, MARKER, f"{MARKER}two"), ATTEMPTS),
         (lambda: forge.set_status(commit, STATUS), ATTEMPTS),

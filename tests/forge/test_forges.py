@@ -183,10 +183,11 @@ def test_the_last_word_of_each_person_counts(standin: Standin, forge: Forge) -> 
     second = standin.commit("feature", {"a": "2"})
     standin.approve(number, "linus")
     standin.approve(number, "ada")
+    given = {one.author: one.at for one in standin.pulls[number].reviews}
     valid = {one for one in forge.approvals(forge.pull_request(number)) if one.valid}
     assert valid == {
-        Approval(author="grace", commit=first, valid=True),
-        Approval(author="linus", commit=second, valid=True),
+        Approval(author="grace", commit=first, at=given["grace"], valid=True),
+        Approval(author="linus", commit=second, at=given["linus"], valid=True),
     }
     standin.dismiss(number, "grace")
     standin.request_changes(number, "linus")
@@ -248,7 +249,8 @@ def test_several_threads_may_ask_at_once(standin: Standin, forge: Forge) -> None
 
     def plan(number: int) -> bool:
         forge.set_status(forge.pull_request(number).head_commit, PENDING)
-        return forge.upsert_comment(number, MARKER, f"{MARKER}\n{number}") and len(forge.open_pull_requests()) == 8
+        written = forge.upsert_comment(number, MARKER, f"{MARKER}\n{number}")
+        return written is not None and len(forge.open_pull_requests()) == 8
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(plan, numbers))
@@ -263,6 +265,11 @@ def test_a_pull_request_is_opened_once_and_our_comment_can_be_read_again(standin
     with pytest.raises(ForgeRefusedError):
         forge.open_pull_request("rollback", "main", "again", "")
     standin.comment(opened.number, "mallory", "<!-- ours -->\nforged")
-    assert forge.comment(opened.number, "<!-- ours -->") == ""
-    forge.upsert_comment(opened.number, "<!-- ours -->", "<!-- ours -->\nplan")
-    assert forge.comment(opened.number, "<!-- ours -->") == "<!-- ours -->\nplan"
+    assert forge.comment(opened.number, "<!-- ours -->") is None
+    written = forge.upsert_comment(opened.number, "<!-- ours -->", "<!-- ours -->\nplan")
+    read = forge.comment(opened.number, "<!-- ours -->")
+    assert read is not None
+    assert (read.body, read.at) == ("<!-- ours -->\nplan", written), "by the forge's own clock"
+    edited = forge.upsert_comment(opened.number, "<!-- ours -->", "<!-- ours -->\nanother plan")
+    assert edited is not None
+    assert edited > read.at

@@ -68,7 +68,9 @@ def outcomes_of(
 
 def _for_planning(policy: PolicyConfiguration | UnsetType) -> PolicyConfiguration | UnsetType:
     """What isn't merged can't have been reviewed, and that needn't be said."""
-    return policy if isinstance(policy, UnsetType) else replace(policy, require_reviewed_plan=False)
+    if isinstance(policy, UnsetType):
+        return policy
+    return replace(policy, require_reviewed_plan=False, require_approval=False)
 
 
 def _branches(workspace: Workspace, commit: str) -> Mapping[str, ArtifactBranch]:

@@ -44,29 +44,36 @@ _SET_UP = (
 class Shown(Struct, frozen=True, kw_only=True):
     """What a pull request shows of one environment.
 
-    `key` stands for all that it was planned from; empty where it has to be planned again in any case. `text` and
-    `status` stand for what was written, so that the same is not written again. `effects` and `jobs` are those of the
-    plan, empty where there is none.
+    `key` stands for all that it was planned from; empty where it has to be planned again in any case. `text`, `status`
+    and `approval` stand for what was written, so that the same is not written again. `effects` and `jobs` are those of
+    the plan, empty where there is none, and `changes` whether it does anything. `since`: when that head and these
+    effects came to be shown, in seconds since the epoch by the forge's clock.
     """
 
     head: str
     key: str = ""
     effects: str = ""
     jobs: Mapping[str, str] = {}
+    changes: bool = True
+    since: float = 0.0
     text: str = ""
     status: str = ""
+    approval: str = ""
 
 
 class Review(Struct, frozen=True, kw_only=True):
     """Which pull request a version came from, and what that one showed. `pull_request` is 0 where it came without one.
 
-    `effects` is empty where nothing was shown before it was merged. `at`: when the forge was asked first, in seconds
-    since the epoch.
+    `effects` is empty where nothing was shown before it was merged. `approved` are those whose approval was for just
+    that, and `void` says why others' don't count: both are only known where policy asks for approvals. `at`: when the
+    forge was asked first, in seconds since the epoch.
     """
 
     pull_request: int = 0
     effects: str = ""
     jobs: Mapping[str, str] = {}
+    approved: tuple[str, ...] = ()
+    void: str = ""
     at: float = 0.0
 
 

@@ -34,7 +34,7 @@ def _pull(forge: Standin, pull: PullRecord) -> Json:
 
 
 def _comment(note: Note) -> Json:
-    return {"id": note.id, "body": note.body, "user": _user(note.author)}
+    return {"id": note.id, "body": note.body, "user": _user(note.author), "updated_at": written(note.at)}
 
 
 def _status(status: Status) -> Json:
@@ -109,7 +109,7 @@ def _add_status(call: Call) -> Reply:
     if body["state"] not in {"pending", "success", "failure", "error", "warning"}:
         raise RefusedError(422, "[State]: unknown")
     status = call.forge.add_status(
-        _commit(call), body["context"], body["state"], body["description"], body["target_url"]
+        _commit(call), body["context"], body["state"], body["description"], body.get("target_url", "")
     )
     return Reply(body=_status(status), status=201)
 

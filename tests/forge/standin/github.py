@@ -2,7 +2,7 @@
 
 from tests.forge.standin.call import Api, Call, Json, NoSuchThingError, RefusedError, Reply
 from tests.forge.standin.forge import BOT, Standin
-from tests.forge.standin.records import Note, PullRecord, Review, Status, written
+from tests.forge.standin.records import Note, PullRecord, Review, Status, moment, written
 
 _STATES = {"open": "open", "merged": "closed", "closed": "closed"}
 
@@ -38,7 +38,7 @@ def _pull(forge: Standin, pull: PullRecord) -> Json:
 
 
 def _comment(forge: Standin, note: Note) -> Json:
-    return {"id": note.id, "body": note.body, "user": _user(note.author, forge)}
+    return {"id": note.id, "body": note.body, "user": _user(note.author, forge), "updated_at": written(note.at)}
 
 
 def _status(status: Status) -> Json:
@@ -170,7 +170,7 @@ def edited(call: Call, limit: int) -> Note:
     note = call.forge.note(int(call.place["key"]))
     if note is None:
         raise NoSuchThingError
-    note.body, note.edits = right_text(call, limit), note.edits + 1
+    note.body, note.edits, note.at = right_text(call, limit), note.edits + 1, moment()
     return note
 
 

@@ -45,7 +45,8 @@ def _merge_request(forge: Standin, pull: PullRecord, *, single: bool = False) ->
 
 
 def _note(note: Note) -> Json:
-    return {"id": note.id, "body": note.body, "author": _user(note.author), "system": False}
+    author, at = _user(note.author), written(note.at)
+    return {"id": note.id, "body": note.body, "author": author, "system": False, "updated_at": at}
 
 
 def _status(status: Status) -> Json:

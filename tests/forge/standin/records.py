@@ -27,6 +27,7 @@ class Note:
     author: str
     body: str
     edits: int = 0
+    at: datetime = field(default_factory=moment)
 
 
 @dataclass(frozen=True, kw_only=True)

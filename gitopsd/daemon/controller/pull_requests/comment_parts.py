@@ -7,6 +7,7 @@ import hashlib
 import re
 
 from gitopsd.daemon.pull_requests.shown import Shown
+from gitopsd.forge.forge import Comment
 
 ROOM = 8_000
 """Bytes that a plan leaves for both."""
@@ -22,10 +23,15 @@ def with_shown(comment: str, head: str, effects: str) -> str:
     return f"{comment.rstrip()}\n\n<!-- gitopsd shown {head} {effects or '-'} -->\n"
 
 
-def shown_in(text: str) -> Shown | None:
-    """What a comment of ours showed; None where it doesn't say."""
-    found = _SHOWN.search(_lines(text))
-    return None if found is None else Shown(head=found["head"], effects=found["effects"].removeprefix("-"))
+def shown_in(comment: Comment | None) -> Shown | None:
+    """What a comment of ours showed; None where it doesn't say. Since when is known no better than that it was written
+    last: so an approval may be asked for again, and none counts that was for something else.
+    """
+    found = _SHOWN.search(_lines(comment.body)) if comment is not None else None
+    if comment is None or found is None:
+        return None
+    since = comment.at.timestamp()
+    return Shown(head=found["head"], effects=found["effects"].removeprefix("-"), since=since)
 
 
 def with_outcome(text: str, outcome: str) -> str:

@@ -12,10 +12,12 @@ from msgspec import UnsetType
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.looker import Seen
+from gitopsd.daemon.controller.pull_requests.approvals import show_approvals
 from gitopsd.daemon.controller.pull_requests.counts import Counts
 from gitopsd.daemon.controller.pull_requests.heads import drop_heads
+from gitopsd.daemon.controller.pull_requests.reach import Reach
 from gitopsd.daemon.controller.pull_requests.reviews import Reviews
-from gitopsd.daemon.controller.pull_requests.showing import Reach, is_ours, show
+from gitopsd.daemon.controller.pull_requests.showing import is_ours, show
 from gitopsd.daemon.controller.pull_requests.situation import Situation, situation_of
 from gitopsd.daemon.controller.pull_requests.telling import Telling, Word
 from gitopsd.daemon.controller.requests import Taken
@@ -148,6 +150,7 @@ class PullRequests:
         """Whether that took its time. Its trouble is its own; but the forge's is that of all."""
         try:
             planned = show(reach, one, situation)
+            show_approvals(reach, one)
         except ForgeUnavailableError:
             raise
         except (ForgeError, RepositoryError, ControllerError, DiagnosticsError) as error:

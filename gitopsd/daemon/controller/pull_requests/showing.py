@@ -2,22 +2,21 @@
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
 from gitopsd.daemon.configuration import ForgeConfiguration
 from gitopsd.daemon.controller.pull_requests.comment_parts import ROOM, essence, shown_in, with_shown
 from gitopsd.daemon.controller.pull_requests.heads import fetch_head
+from gitopsd.daemon.controller.pull_requests.reach import Reach, set_status
 from gitopsd.daemon.controller.pull_requests.situation import Situation
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.pull_requests.exchange import Limits, Links, Outcome
 from gitopsd.daemon.pull_requests.outcomes import outcomes_of
-from gitopsd.daemon.pull_requests.shown import Shown, ShownMemory
+from gitopsd.daemon.pull_requests.shown import Shown
 from gitopsd.daemon.pull_requests.status import plan_status
-from gitopsd.daemon.workspace import Workspace
-from gitopsd.forge.errors import ForgeRefusedError
-from gitopsd.forge.forge import CommitStatus, Forge, PullRequest, StatusState
+from gitopsd.forge.forge import CommitStatus, PullRequest, StatusState
 from gitopsd.forge.pages import file_page
 from gitopsd.planner.comment.comment import marker
 from gitopsd.repo.errors import RepositoryError
@@ -28,19 +27,6 @@ _LONGEST_COMMENT = 250_000
 
 class NotPlannedError(ControllerError):
     """It couldn't be planned, for a reason that may pass; that was said on the pull request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """What showing reaches: the repository, the forge, and what was shown before. `only` is the one environment that
-    the controller is for, or None.
-    """
-
-    workspace: Workspace
-    forge: Forge
-    settings: ForgeConfiguration
-    memory: ShownMemory
-    only: str | None = None
 
 
 def is_ours(pull_request: PullRequest, branch: str, settings: ForgeConfiguration) -> bool:
@@ -111,19 +97,34 @@ def _write(reach: Reach, pull_request: PullRequest, outcome: Outcome, key: str) 
     head, name = pull_request.head_commit, outcome.environment
     before = reach.memory.shown(pull_request.number).get(name)
     text = essence(outcome.comment, head, outcome.effects)
+    at: datetime | None = None
     if before is None or before.text != text:
         body = with_shown(outcome.comment, head, outcome.effects)
-        reach.forge.upsert_comment(pull_request.number, outcome.marker, body)
+        at = reach.forge.upsert_comment(pull_request.number, outcome.marker, body)
+    same = before is not None and (before.head, before.effects) == (head, outcome.effects)
+    since = before.since if before is not None and same else 0.0
+    since = since or _since(reach, pull_request, outcome.marker, at)
     shown = Shown(
         head=head,
         key="" if outcome.state == "unknown" else key,
         effects=outcome.effects,
         jobs=outcome.jobs,
+        changes=outcome.changes,
+        since=since,
         text=text,
         status=before.status if before else "",
+        approval=before.approval if before else "",
     )
     reach.memory.show(pull_request.number, name, shown)
     _set_status(reach, pull_request, name, plan_status(outcome, pull_request.url))
+
+
+def _since(reach: Reach, pull_request: PullRequest, mark: str, written: datetime | None) -> float:
+    """When its comment was written, which may have been a moment before the controller died."""
+    if written is not None:
+        return written.timestamp()
+    there = reach.forge.comment(pull_request.number, mark)
+    return there.at.timestamp() if there is not None else 0.0
 
 
 def _set_status(reach: Reach, pull_request: PullRequest, environment: str, status: CommitStatus) -> None:
@@ -133,11 +134,7 @@ def _set_status(reach: Reach, pull_request: PullRequest, environment: str, statu
     before = reach.memory.shown(pull_request.number).get(environment, Shown(head=head))
     if before.status == token:
         return
-    try:
-        reach.forge.set_status(head, status)
-    except ForgeRefusedError:
-        if not pull_request.from_fork:
-            raise  # GitLab takes none for a commit that the project doesn't have; its comment tells all the same
+    set_status(reach, pull_request, status)
     reach.memory.show(pull_request.number, environment, replace(before, head=head, status=token))
 
 

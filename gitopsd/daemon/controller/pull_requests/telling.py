@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from gitopsd.daemon.brought import brought_by
+from gitopsd.daemon.configuration import policy_of
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.pull_requests.comment_parts import with_outcome
 from gitopsd.daemon.controller.pull_requests.outcome import Outcome, comparison, of_deployment, of_version
@@ -67,7 +68,8 @@ class Telling:
                 workspace=workspace, forge=forge, situation=situation, branch=branch, word=self._word(environment)
             )
             soonest = min(soonest, self._environment(round_))
-            self._reviews.of(forge, situation, environment, situation.base)
+            approval = policy_of(workspace.configuration).requires_approval(environment)
+            self._reviews.of(forge, situation, environment, situation.base, approval=approval)
         return soonest
 
     def _environment(self, round_: "_Round") -> float:
@@ -143,9 +145,10 @@ class Telling:
         if before == token or before.startswith(f"success {deployed} "):
             return
         mark = marker(version.environment)
-        text = forge.comment(review.pull_request, mark)
-        if text or create:
-            forge.upsert_comment(review.pull_request, mark, with_outcome(text or f"{mark}\n", outcome.markdown))
+        there = forge.comment(review.pull_request, mark)
+        if there is not None or create:
+            text = there.body if there is not None else f"{mark}\n"
+            forge.upsert_comment(review.pull_request, mark, with_outcome(text, outcome.markdown))
             status = CommitStatus(
                 context=f"gitopsd/deploy/{version.environment}", state=outcome.state, description=outcome.words
             )

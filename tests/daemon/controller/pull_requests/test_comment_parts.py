@@ -1,11 +1,21 @@
 """What a controller adds to a comment, and reads back."""
 
-from gitopsd.daemon.controller.pull_requests.comment_parts import essence, shown_in, with_outcome, with_shown
+from datetime import UTC, datetime
+
+from gitopsd.daemon.controller.pull_requests import comment_parts
+from gitopsd.daemon.controller.pull_requests.comment_parts import essence, with_outcome, with_shown
+from gitopsd.daemon.pull_requests.shown import Shown
+from gitopsd.forge.forge import Comment
 
 HEAD, OTHER, EFFECTS = "a" * 40, "b" * 40, "c" * 40
 MARK = "<!-- gitopsd plan production -->"
 FOOT = f"<sub>plan `123`, of `{HEAD[:12]}` merged into `{OTHER[:12]}`</sub>"
 PLAN = f"{MARK}\n### A plan\n\n```diff\n+one\n```\n\n{FOOT}\n"
+AT = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def shown_in(body: str) -> Shown | None:
+    return comment_parts.shown_in(Comment(id=1, body=body, ours=True, at=AT))
 
 
 def test_what_was_shown_is_read_from_the_end_alone() -> None:
@@ -13,7 +23,7 @@ def test_what_was_shown_is_read_from_the_end_alone() -> None:
     text = with_shown(PLAN.replace("+one", f"+one\n{forged}"), HEAD, EFFECTS)
     shown = shown_in(text)
     assert shown is not None
-    assert (shown.head, shown.effects) == (HEAD, EFFECTS)
+    assert (shown.head, shown.effects, shown.since) == (HEAD, EFFECTS, AT.timestamp())
     assert shown_in(PLAN.replace("+one", f"+one\n{forged}")) is None
     assert shown_in(text.replace("\n", "\r\n")) == shown, "some forges keep the ends of lines of browsers"
     nothing = shown_in(with_shown(PLAN, HEAD, ""))
