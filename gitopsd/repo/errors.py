@@ -54,6 +54,10 @@ class GitCommandError(RepositoryError):
         self.stderr = stderr
 
 
+class TooLargeError(RepositoryError):
+    """It has more bytes than are taken; trying again comes to the same until it is another one."""
+
+
 class RemoteError(RepositoryError):
     """A remote could not be used. The subclasses say why."""
 

@@ -26,6 +26,7 @@ _OPTIONS = (
     "-c", "core.filesRefLockTimeout=2000",
 )  # fmt: skip
 
+_FROM = {"git": "git 2.30 or later", "prlimit": "util-linux"}
 _USERINFO = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 
 
@@ -49,16 +50,19 @@ def run_git(
     environment: Mapping[str, str] | None = None,
     ssh_command: str | None = None,
     ok_exit_codes: frozenset[int] = frozenset({0}),
+    limits: Sequence[str] = (),
 ) -> GitResult:
     """Run `git` with `arguments` and return its output.
 
     `deadline` is in seconds; when it passes, git and all it started (ssh, remote helpers) are killed. `environment` is
-    added on top of the scrubbed one. `ssh_command` is the repository's `core.sshCommand`, if it has one.
+    added on top of the scrubbed one. `ssh_command` is the repository's `core.sshCommand`, if it has one. `limits` are
+    options of `prlimit` (util-linux), for git and all that it starts.
 
     Raises GitCommandError for an exit code outside `ok_exit_codes`, a missed deadline, or a missing `git`.
     """
     git_dir_option = () if git_dir is None else (f"--git-dir={git_dir}",)
-    command = ("git", *git_dir_option, *_OPTIONS, *arguments)
+    bounded = ("prlimit", *limits, "--") if limits else ()
+    command = (*bounded, "git", *git_dir_option, *_OPTIONS, *arguments)
     shown = ("git", *(without_credentials(argument) for argument in arguments))
     try:
         done = run_process(
@@ -70,7 +74,7 @@ def run_git(
         )
     except FileNotFoundError as error:
         raise GitCommandError(
-            command=shown, exit_code=127, stdout="", stderr=str(error), hint="install git 2.30 or later"
+            command=shown, exit_code=127, stdout="", stderr=str(error), hint=f"install {_FROM[command[0]]}"
         ) from None
     if done.exit_code is None:
         raise GitCommandError(command=shown, exit_code=None, stdout="", stderr=f"killed after {deadline:g} s")

@@ -73,7 +73,7 @@ def list_remote(
 
     Raises a RemoteError.
     """
-    _refuse_away(remote)
+    refuse_away(remote)
     result = _run_network(repository, remote, ["ls-remote", "--quiet", remote.name, *patterns], deadline)
     lines = (line.split("\t", 1) for line in result.stdout.decode("utf-8", "replace").splitlines() if "\t" in line)
     return {ref: object_id for object_id, ref in lines}
@@ -84,7 +84,7 @@ def fetch(repository: Repository, remote: Remote, refspecs: Sequence[str], *, de
 
     Several processes may fetch into one repository: one that loses the race for a ref tries again, five times at most.
     """
-    _refuse_away(remote)
+    refuse_away(remote)
     options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--recurse-submodules=no", "--refmap="]
     for attempt in range(1, _FETCH_ATTEMPTS + 1):
         try:
@@ -105,7 +105,7 @@ def push(repository: Repository, remote: Remote, updates: Sequence[RefUpdate], *
     moved meanwhile, RemoteRejectedError when the server said no, RemoteUnreachableError when the outcome is unknown,
     RemoteAuthenticationError.
     """
-    _refuse_away(remote)
+    refuse_away(remote)
     options = ["--porcelain", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"]
     if len(updates) > 1:
         options.append("--atomic")
@@ -136,7 +136,8 @@ def tracking_ref(remote: Remote, ref: str) -> str:
     raise ValueError(f"{ref} is neither a branch nor notes")
 
 
-def _refuse_away(remote: Remote) -> None:
+def refuse_away(remote: Remote) -> None:
+    """Raises RemoteUnreachableError where it wasn't reached a moment ago."""
     if remote.away:
         raise RemoteUnreachableError(
             f"{remote.identity} could not be reached a moment ago, and isn't asked now",

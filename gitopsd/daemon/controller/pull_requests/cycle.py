@@ -1,6 +1,7 @@
 """The thread that looks at pull requests: shows what open ones would do, and tells merged ones what became of them."""
 
 import logging
+import math
 import random
 import threading
 import time
@@ -30,7 +31,7 @@ from gitopsd.forge.errors import ForgeError, ForgeUnavailableError
 from gitopsd.forge.forge import PullRequest
 from gitopsd.model.amounts import seconds
 from gitopsd.planner.backoff import waiting_time
-from gitopsd.repo.errors import RepositoryError
+from gitopsd.repo.errors import RepositoryError, TooLargeError
 from gitopsd.repo.revision import default_branch
 
 _QUIET_SECONDS = 1800.0
@@ -154,7 +155,7 @@ class PullRequests:
         except ForgeUnavailableError:
             raise
         except (ForgeError, RepositoryError, ControllerError, DiagnosticsError) as error:
-            self._one_in_trouble(one, situation, str(error))
+            self._one_in_trouble(one, situation, str(error), final=isinstance(error, TooLargeError))
         except Exception as error:  # a hostile one must not keep the others from being planned
             logging.getLogger(__name__).exception("pull request %d could not be planned", one.number)
             self._one_in_trouble(one, situation, f"unexpected {type(error).__name__}")
@@ -165,10 +166,11 @@ class PullRequests:
             return planned
         return True
 
-    def _one_in_trouble(self, one: PullRequest, situation: Situation, error: str) -> None:
+    def _one_in_trouble(self, one: PullRequest, situation: Situation, error: str, *, final: bool = False) -> None:
+        """`final`: it isn't tried again before its head or its base is another one."""
         before = self._of_one.get(one.number)
         attempts = before.attempts + 1 if before and before.head == one.head_commit else 1
-        wait = waiting_time(attempts, random.random)
+        wait = math.inf if final else waiting_time(attempts, random.random)
         self._of_one[one.number] = _Trouble(
             head=one.head_commit,
             base=situation.base,
@@ -178,7 +180,8 @@ class PullRequests:
         )
         self._around.counts.planned("failed")
         if before is None or before.error != error:
-            self._say(f"pull request {one.number} could not be shown, and is tried again: {error}")
+            again = "" if final else ", and is tried again"
+            self._say(f"pull request {one.number} could not be shown{again}: {error}")
 
     def _may_try(self, one: PullRequest, situation: Situation) -> bool:
         trouble = self._of_one.get(one.number)

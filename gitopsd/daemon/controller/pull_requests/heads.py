@@ -3,23 +3,27 @@
 from collections.abc import Collection
 
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.repo.bounded_fetch import fetch_bounded
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.refs import RefUpdate, delete_ref, update_ref
-from gitopsd.repo.remote import fetch
+from gitopsd.repo.source_rules import MAX_TOTAL_BYTES
 
 _REFS = "refs/gitopsd/pull-requests/"
 _SECONDS = 120.0
+LARGEST = MAX_TOTAL_BYTES
+"""Bytes, packed, that aren't here yet: as much as a whole version may have."""
 
 
-def fetch_head(workspace: Workspace, number: int, theirs: str, commit: str) -> None:
-    """Have `commit` here; `theirs` is the ref by which the forge serves it. Raises RepositoryError."""
+def fetch_head(workspace: Workspace, number: int, theirs: str, commit: str, *, largest: int = LARGEST) -> None:
+    """Have `commit` here; `theirs` is the ref by which the forge serves it. Raises RepositoryError: TooLargeError where
+    that would be more than `largest` bytes.
+    """
     repository, ours = workspace.repository, f"{_REFS}{number}"
     known = repository.ref(ours)
     if known == commit and repository.has(commit):
         return
     if workspace.remote is not None and not repository.has(commit):
-        fetch(repository, workspace.remote, [f"+{theirs}:{ours}"], deadline=_SECONDS)
-        known = repository.ref(ours)
+        fetch_bounded(repository, workspace.remote, theirs, largest=largest, deadline=_SECONDS)
     if not repository.has(commit):
         raise RepositoryError(
             f"the head {commit[:12]} of pull request {number} is not in the repository",
