@@ -17,6 +17,7 @@ from gitopsd.daemon.controller.pull_requests.approvals import show_approvals
 from gitopsd.daemon.controller.pull_requests.counts import Counts
 from gitopsd.daemon.controller.pull_requests.heads import drop_heads
 from gitopsd.daemon.controller.pull_requests.reach import Reach
+from gitopsd.daemon.controller.pull_requests.refusing import is_refused, refuse
 from gitopsd.daemon.controller.pull_requests.reviews import Reviews
 from gitopsd.daemon.controller.pull_requests.showing import is_ours, show
 from gitopsd.daemon.controller.pull_requests.situation import Situation, situation_of
@@ -130,7 +131,8 @@ class PullRequests:
     def _show_all(self, reach: Reach, situation: Situation, heart: Heart) -> None:
         is_open = reach.forge.open_pull_requests()
         ours = [one for one in is_open if is_ours(one, situation.branch, reach.settings)]
-        for one in ours:
+        refused = [one for one in is_open if is_refused(one, situation.branch, reach.settings)]
+        for one in (*ours, *refused):
             if self._around.stop():
                 return
             heart.beat()
@@ -138,7 +140,7 @@ class PullRequests:
                 # what was merged meanwhile isn't kept waiting by what isn't
                 self._telling.tell(reach.workspace, reach.forge, self._situation_now(reach, situation))
         numbers = {one.number for one in ours}
-        for number in self._of_one.keys() - numbers:
+        for number in self._of_one.keys() - numbers - {one.number for one in refused}:
             del self._of_one[number]
         if drop_heads(reach.workspace, numbers):
             self._memory.drop_old()
@@ -148,10 +150,14 @@ class PullRequests:
         return before if seen is None else situation_of(reach.workspace, seen, before.branch)
 
     def _show(self, reach: Reach, one: PullRequest, situation: Situation) -> bool:
-        """Whether that took its time. Its trouble is its own; but the forge's is that of all."""
+        """Whether it was planned, which takes its time. Its trouble is its own; but the forge's is that of all."""
+        refused, planned = is_refused(one, situation.branch, reach.settings), False
         try:
-            planned = show(reach, one, situation)
-            show_approvals(reach, one)
+            if refused:
+                refuse(reach, one, situation)
+            else:
+                planned = show(reach, one, situation)
+                show_approvals(reach, one)
         except ForgeUnavailableError:
             raise
         except (ForgeError, RepositoryError, ControllerError, DiagnosticsError) as error:

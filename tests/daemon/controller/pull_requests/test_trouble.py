@@ -82,16 +82,31 @@ def test_forks_are_planned_only_where_that_is_allowed_and_other_branches_not_at_
         elsewhere = site.propose("into-release", "alerts", RUNS + "# elsewhere\n", base="release")
         ours = site.propose("ours", "orders", RUNS + "# ours\n")
         site.wait_for_plan(ours)
-        site.wait_for_rounds(2)
-        assert site.comments(fork) == site.comments(elsewhere) == []
+        eventually("it says why not", lambda: "### Not planned\n" in site.comment(fork))
+        assert f"refs/gitopsd/pull-requests/{fork}" not in heads(site), "nothing of it is fetched"
+        command = site.comment(fork).partition("```sh\n")[2].partition("\n```")[0].splitlines()
+        site.site.operator.git(*command[0].split()[1:])
+        assert "theirs" in site.site.operator.run(*command[1].split()[1:]).stdout, "what it says can be done"
+        forge.commit("theirs", {"files/orders.sh": RUNS + "# theirs too\n"}, fork="mallory")
+        writes = site.writes()
+        site.wait_for_rounds(3)
+        assert site.writes() == writes, "it is said once, whatever is pushed"
+
         site.configure(forge={"forks": "plan"})
         process.reload()
-        assert "theirs" in site.wait_for_plan(fork)
-        assert site.comments(elsewhere) == []
+        assert "theirs too" in site.wait_for_plan(fork)
+        assert "Not planned" not in site.comment(fork)
+        assert len(site.comments(fork)) == 1, "the plan takes its place"
         refs = site.site.operator.git("--git-dir", str(site.site.bare), "for-each-ref", "refs/gitopsd")
         assert f"refs/gitopsd/pull-requests/{fork}" in refs
-        forge.close(fork)
+
+        site.configure()
+        process.reload()
+        eventually("it says so again", lambda: "### Not planned\n" in site.comment(fork))
+        assert "theirs" not in site.comment(fork)
         eventually("its head goes", lambda: f"pull-requests/{fork}" not in heads(site))
+        forge.close(fork)
+        assert site.comments(elsewhere) == []
 
 
 def test_a_pause_shows_in_the_comment_until_it_is_over(tmp_path: Path) -> None:
