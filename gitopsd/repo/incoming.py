@@ -33,9 +33,11 @@ def read_refs(git_dir: Path) -> dict[str, str]:
     return {ref: found for found, _, ref in (line.partition(" ") for line in listed.splitlines())}
 
 
-def lay_out_incoming(folder: Path, git_dir: Path, updates: Mapping[str, str | None]) -> frozenset[str]:
+def lay_out_incoming(
+    folder: Path, git_dir: Path, updates: Mapping[str, str | None], *, objects: Path | None = None
+) -> frozenset[str]:
     """Make `folder`, which is empty, a repository like the one at `git_dir` with `updates` (ref -> object, or None);
-    gives the refs that there are then.
+    gives the refs that there are then. `objects` is one more folder of objects to borrow from.
 
     Where the pushed objects are is taken from the environment that Git runs a hook in. `git` is asked by the
     repository's folder, and so doesn't mind whose it is. Raises GitCommandError.
@@ -43,7 +45,8 @@ def lay_out_incoming(folder: Path, git_dir: Path, updates: Mapping[str, str | No
     after = {ref: commit for ref, commit in {**read_refs(git_dir), **updates}.items() if commit is not None}
     (folder / "refs").mkdir()
     (folder / "objects/info").mkdir(parents=True)
-    (folder / "objects/info/alternates").write_text("".join(f"{one}\n" for one in _object_folders(git_dir)))
+    borrowed = [*_object_folders(git_dir), *([objects] if objects is not None else [])]
+    (folder / "objects/info/alternates").write_text("".join(f"{one}\n" for one in borrowed))
     lines = "".join(f"{commit} {ref}\n" for ref, commit in sorted(after.items()))
     (folder / "packed-refs").write_bytes(lines.encode("utf-8", "surrogateescape"))
     (folder / "config").write_text(_CONFIGURATION)

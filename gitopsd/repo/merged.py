@@ -36,9 +36,11 @@ class Conflicting:
     paths: tuple[str, ...]
 
 
-def beside(repository: Repository, folder: Path) -> Repository:
-    """The same repository, with an object folder of its own in `folder`, which is empty. Raises RepositoryError."""
-    lay_out_incoming(folder, repository.git_dir, {})
+def beside(repository: Repository, folder: Path, *, objects: Path | None = None) -> Repository:
+    """The same repository, with an object folder of its own in `folder`, which is empty; it borrows those of `objects`
+    too. Raises RepositoryError.
+    """
+    lay_out_incoming(folder, repository.git_dir, {}, objects=objects)
     return replace(
         open_incoming(folder, repository.git_dir), identity=repository.identity, branch_prefix=repository.branch_prefix
     )

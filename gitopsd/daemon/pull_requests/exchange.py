@@ -29,13 +29,15 @@ class Links(Struct, frozen=True, kw_only=True):
 
 class Question(Struct, frozen=True, kw_only=True):
     """`head` merged into `base`, full commit ids, in the repository at `git_dir`, planned for `environments`: all that
-    the base has, and a few new ones, where none is named.
+    the base has, and a few new ones, where none is named. `objects` is a folder of objects that the repository lacks,
+    or empty.
 
     `operator` is the operator's own policy, where there is one, and `policy` that as it is published. `drift`:
     environment -> worker -> what it was last found to differ in; None of an environment that nobody looks at.
     """
 
     git_dir: str
+    objects: str = ""
     identity: str
     branch_prefix: str
     head: str

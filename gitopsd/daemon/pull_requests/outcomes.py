@@ -1,6 +1,7 @@
 """What a pull request comes to in each environment, as a controller and CI ask for it."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from msgspec import UnsetType
 from msgspec.structs import replace
@@ -28,11 +29,13 @@ def outcomes_of(
     head: str,
     base: str,
     *,
+    objects: Path | None = None,
     environments: Iterable[str] = (),
     links: Links = _NOWHERE,
     limits: Limits = _USUAL,
 ) -> tuple[Outcome, ...]:
-    """Of `head` merged into `base`, full commit ids, for the named environments, or all that the base has.
+    """Of `head` merged into `base`, full commit ids, for the named environments, or all that the base has. `objects`: a
+    folder of objects that has what the repository lacks of the head.
 
     The artifact branches that the base names are fetched first, and no others. No worker is reached, and no secret is
     read. There is one outcome at least. Raises RepositoryError where the base can't be read, or the remote can't be
@@ -45,6 +48,7 @@ def outcomes_of(
             fetch_artifacts(workspace.repository, branch, workspace.remote)
     question = Question(
         git_dir=str(workspace.repository.git_dir),
+        objects=str(objects or ""),
         identity=workspace.identity,
         branch_prefix=workspace.repository.branch_prefix,
         head=head,

@@ -42,7 +42,7 @@ def plan_pull_request(question: Question) -> Answer:
         at = replace(
             open_at(Path(question.git_dir)), identity=question.identity, branch_prefix=question.branch_prefix
         )  # fmt: skip
-        repository = beside(at, Path(folder))
+        repository = beside(at, Path(folder), objects=Path(question.objects) if question.objects else None)
         merged = merge(repository, question.base, question.head)
         if isinstance(merged, Conflicting):
             names = question.environments or environments_of(repository, question.base)

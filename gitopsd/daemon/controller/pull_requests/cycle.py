@@ -85,6 +85,7 @@ class PullRequests:
         self._telling = Telling(self._memory, self._reviews, around.word)
         self._troubles = Troubles(around.repository, "", "pull-requests")
         self._of_one: dict[int, _Trouble] = {}
+        self._open: set[int] | None = None
         self._reach: Reach | None = None
         self._due = 0.0
         self._look = threading.Event()
@@ -142,8 +143,10 @@ class PullRequests:
         numbers = {one.number for one in ours}
         for number in self._of_one.keys() - numbers - {one.number for one in refused}:
             del self._of_one[number]
-        if drop_heads(reach.workspace, numbers):
+        if numbers != self._open:
+            drop_heads(reach.workspace, numbers)
             self._memory.drop_old()
+            self._open = numbers
 
     def _situation_now(self, reach: Reach, before: Situation) -> Situation:
         seen = self._around.seen()

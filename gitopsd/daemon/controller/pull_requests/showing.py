@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from datetime import datetime
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -49,8 +50,9 @@ def show(reach: Reach, pull_request: PullRequest, situation: Situation) -> bool:
     for name in new:
         _set_status(reach, pull_request, name, _status(pull_request, name, "pending", "planning"))
     try:
-        fetch_head(reach.workspace, pull_request.number, reach.forge.head_ref(pull_request.number), head)
-        outcomes = _plan(reach, pull_request, situation, stale=stale, whole=whole)
+        ref = reach.forge.head_ref(pull_request.number)
+        objects = fetch_head(reach.workspace, pull_request.number, ref, head)
+        outcomes = _plan(reach, pull_request, situation, stale=() if whole else stale, objects=objects)
     except (RepositoryError, ControllerError) as error:
         for name in stale:
             why = f"could not be planned: {error.message}"
@@ -78,15 +80,16 @@ def _remember_again(reach: Reach, pull_request: PullRequest, environments: Colle
 
 
 def _plan(
-    reach: Reach, pull_request: PullRequest, situation: Situation, *, stale: Collection[str], whole: bool
+    reach: Reach, pull_request: PullRequest, situation: Situation, *, stale: Collection[str], objects: Path | None
 ) -> tuple[Outcome, ...]:
-    """Of a head that is new, all environments, those included that only the pull request has."""
+    """Of the environments that are stale; where none is named, of all, and of those that only the pull request has."""
     settings = reach.settings
-    chosen: Collection[str] = () if whole or set(stale) - situation.environments.keys() else stale
+    chosen: Collection[str] = () if set(stale) - situation.environments.keys() else stale
     return outcomes_of(
         reach.workspace,
         pull_request.head_commit,
         situation.base,
+        objects=objects,
         environments=(reach.only,) if reach.only else chosen,
         links=Links(file=file_page(reach.forge.kind, settings.url, settings.repository, pull_request.head_commit)),
         limits=Limits(comment=min(reach.forge.comment_limit, _LONGEST_COMMENT) - ROOM),

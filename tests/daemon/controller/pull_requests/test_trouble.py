@@ -1,8 +1,10 @@
 """What goes wrong with a forge or with one pull request stays where it is, and is caught up with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.daemon.controller.daemon_process import daemon, wait_for_deployment, wait_for_outcome
+from tests.daemon.controller.daemon_process import Daemon, daemon, wait_for_deployment, wait_for_outcome
 from tests.daemon.controller.pull_requests.forge_site import DEPLOY, RUNS, ForgeSite, forge_site
 from tests.operator import eventually
 
@@ -72,7 +74,7 @@ def test_the_trouble_of_one_pull_request_is_its_own(tmp_path: Path) -> None:
 
 
 def test_forks_are_planned_only_where_that_is_allowed_and_other_branches_not_at_all(tmp_path: Path) -> None:
-    with forge_site("gitea", tmp_path) as site, daemon(site.site) as process:
+    with forge_site("gitea", tmp_path) as site, over_a_remote(site) as process:
         wait_for_deployment(site.site, 1)
         forge = site.forge
         forge.fork("mallory")
@@ -83,7 +85,6 @@ def test_forks_are_planned_only_where_that_is_allowed_and_other_branches_not_at_
         ours = site.propose("ours", "orders", RUNS + "# ours\n")
         site.wait_for_plan(ours)
         eventually("it says why not", lambda: "### Not planned\n" in site.comment(fork))
-        assert f"refs/gitopsd/pull-requests/{fork}" not in heads(site), "nothing of it is fetched"
         command = site.comment(fork).partition("```sh\n")[2].partition("\n```")[0].splitlines()
         site.site.operator.git(*command[0].split()[1:])
         assert "theirs" in site.site.operator.run(*command[1].split()[1:]).stdout, "what it says can be done"
@@ -92,20 +93,19 @@ def test_forks_are_planned_only_where_that_is_allowed_and_other_branches_not_at_
         site.wait_for_rounds(3)
         assert site.writes() == writes, "it is said once, whatever is pushed"
 
-        site.configure(forge={"forks": "plan"})
+        assert fetched(site) == {str(ours)}
+        configure_remote(site, forge={"forks": "plan"})
         process.reload()
         assert "theirs too" in site.wait_for_plan(fork)
         assert "Not planned" not in site.comment(fork)
         assert len(site.comments(fork)) == 1, "the plan takes its place"
-        refs = site.site.operator.git("--git-dir", str(site.site.bare), "for-each-ref", "refs/gitopsd")
-        assert f"refs/gitopsd/pull-requests/{fork}" in refs
+        assert str(fork) in fetched(site)
 
-        site.configure()
+        configure_remote(site)
         process.reload()
         eventually("it says so again", lambda: "### Not planned\n" in site.comment(fork))
         assert "theirs" not in site.comment(fork)
-        eventually("its head goes", lambda: f"pull-requests/{fork}" not in heads(site))
-        forge.close(fork)
+        eventually("its head goes", lambda: str(fork) not in fetched(site))
         assert site.comments(elsewhere) == []
 
 
@@ -155,5 +155,18 @@ def without_code(text: str) -> str:
     return "".join(text.split("```")[::2])
 
 
-def heads(site: ForgeSite) -> str:
-    return site.site.operator.git("--git-dir", str(site.site.bare), "for-each-ref", "refs/gitopsd")
+@contextmanager
+def over_a_remote(site: ForgeSite) -> Iterator[Daemon]:
+    """A daemon that has a clone of the forge's repository."""
+    configure_remote(site)
+    with daemon(site.site) as process:
+        yield process
+
+
+def configure_remote(site: ForgeSite, **more: object) -> None:
+    site.configure(repository=f"file://{site.site.bare}", **more)
+
+
+def fetched(site: ForgeSite) -> set[str]:
+    """The numbers of the pull requests whose heads are in the clone."""
+    return {one.name for one in site.site.operator.home.rglob("gitopsd-pull-requests/*")}
