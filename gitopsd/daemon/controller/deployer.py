@@ -37,6 +37,8 @@ PUSHED = Asked(trigger="push")
 _PLAN_SECONDS = 900.0
 _REST_SECONDS = 3600.0
 _AGAIN_SECONDS = 60.0
+_ASKING_SECONDS = 5.0
+"""A forge is asked at once, so who merges needn't be told that this wasn't done yet; only where it takes longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Deployer:
         self._settled: _Situation | None = None
         self._last_head = ""
         self._tried: _Situation | None = None
+        self._asking: tuple[str, float] | None = None
         self.outcome: Outcome | None = None
         """What became of the newest version: Settled, Committed, Refused or Held."""
         self.awaits_rollout = False
@@ -153,11 +156,7 @@ class Deployer:
                 reporter=PlanEvents(self._branch.environment, self._tell),
             )
         except HeldError as error:
-            self.awaits_rollout = error.hold.kind == "rollout"
-            if error.hold.kind in {"deletes", "upgrade", "review"}:
-                self._settled = situation  # until a person confirms it, or something else is to be deployed
-            self._held(source, error.hold)
-            return min(_until_next_end(control), _seconds_until(error.hold.until))
+            return min(_until_next_end(control), self._kept_back(situation, error.hold))
         except (DiagnosticsError, RepositoryError, ControllerError) as error:
             return self._refused(source, situation.version, error)
         self._troubles.over()
@@ -173,6 +172,23 @@ class Deployer:
         """What is known of the pull request that it came from, where that counts."""
         required = policy_of(workspace.configuration).requires_review(self._branch.environment)
         return review_key(workspace, self._branch.environment, source) if required else ""
+
+    def _kept_back(self, situation: _Situation, hold: Hold) -> float:
+        """Seconds until that may be over."""
+        asking = 0.0 if situation.review else self._seconds_of_asking(situation.source)
+        if hold.kind == "review" and asking > 0:
+            return asking  # the loop of pull requests has it tried again as soon as it knows
+        self.awaits_rollout = hold.kind == "rollout"
+        if hold.kind in {"deletes", "upgrade", "review"}:
+            self._settled = situation  # until a person confirms it, or something else is to be deployed
+        self._held(situation.source, hold)
+        return _seconds_until(hold.until)
+
+    def _seconds_of_asking(self, source: str) -> float:
+        """How long nothing is said, while the forge may be asked where the version came from."""
+        if self._asking is None or self._asking[0] != source:
+            self._asking = (source, time.monotonic())
+        return self._asking[1] + _ASKING_SECONDS - time.monotonic()
 
     def _succeeded(self, workspace: Workspace, source: str, applied: Applied) -> None:
         """Where a hold keeps the environment at another version, that is what became of the newest one."""

@@ -82,6 +82,7 @@ def test_what_does_something_else_than_was_shown_is_held_and_said_until_a_person
         site.forge.merge(same)
         wait_for_deployment(site.site, 2)
         eventually("it is told", lambda: "It does what is shown here." in site.comment(same))
+        assert "not asked yet" not in site.site.log.read_text(), "nobody is told that it waits for a moment"
 
         number = site.propose("late", "alerts", RUNS + "# louder\n")
         site.wait_for_plan(number)
