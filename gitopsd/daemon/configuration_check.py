@@ -143,7 +143,7 @@ def _check_source(
 
 
 def _check_notify(notify: NotifyConfiguration, index: int, document: Document) -> Iterator[Diagnostic]:
-    from gitopsd.daemon.controller.notifications.message import template_mistakes  # noqa: PLC0415 - for few alone
+    from gitopsd.daemon.notify_template import template_mistakes  # noqa: PLC0415 - for few alone
 
     yield from _check_source(notify.url, _SOURCES[:3], ("notify", index, "url"), "the webhook", document)
     for error in template_mistakes(notify.template):

@@ -4,21 +4,17 @@ Templates are JSON values with the project's own `${{ … }}` in their texts, ev
 nothing that an event says can become a part of the JSON around it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import UnsetType
 
-from gitopsd.compiler.expressions.texts import evaluate, expression_mistakes
-from gitopsd.compiler.expressions.values import ExpressionError
+from gitopsd.compiler.expressions.texts import evaluate
 from gitopsd.daemon.controller.notifications.changes import Notification
 from gitopsd.model.excerpt import printable
 
 LONGEST_TEXT = 3000
-NAMES = frozenset({"text", "occasion", "environment", "title", "detail", "deployment", "source", "workers"})
-"""What a template may use."""
-
 _NO_BREAK = "\N{ZERO WIDTH SPACE}"
 
 
@@ -31,12 +27,6 @@ def body(notification: Notification, template: str | Mapping[str, Any] | UnsetTy
     return msgspec.json.encode({"text": evaluated} if isinstance(template, str) else evaluated)
 
 
-def template_mistakes(template: str | Mapping[str, Any] | UnsetType) -> Iterator[ExpressionError]:
-    """What can be told of it beforehand."""
-    if not isinstance(template, UnsetType):
-        yield from expression_mistakes(template, NAMES)
-
-
 def harmless(text: str) -> str:
     """Text that mentions nobody and links nowhere, neither in Slack's mrkdwn nor where a bare `@here` calls people."""
     shown = "\n".join(printable(line) for line in text.splitlines())
@@ -46,6 +36,7 @@ def harmless(text: str) -> str:
 
 
 def _scope(notification: Notification) -> dict[str, Any]:
+    """The `NAMES` of notify_template.py."""
     title, detail = harmless(notification.title), harmless(notification.detail)
     environment = harmless(notification.environment)
     first = f"{environment}: {title}" if environment else title
