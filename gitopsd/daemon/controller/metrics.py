@@ -10,7 +10,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -19,6 +26,8 @@ from gitopsd.daemon.controller import events as told
 from gitopsd.daemon.controller.outcome import outcome_of
 from gitopsd.daemon.controller.pull_requests.counts import Counted
 from gitopsd.daemon.controller.worker_states import WorkerStates
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a series more of each counter, which nobody asks for
 
 MOST_ENVIRONMENTS = 100
 OTHERS = "(others)"

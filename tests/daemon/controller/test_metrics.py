@@ -26,6 +26,14 @@ def told_to(*events: told.Event) -> Metrics:
     return metrics
 
 
+def test_nothing_says_when_a_counter_was_made() -> None:
+    metrics = told_to()
+    metrics.notifications.labels("sent").inc()
+    text = generate_latest(metrics.registry).decode()
+    assert 'gitopsd_notifications_total{outcome="sent"} 1.0' in text
+    assert "_created" not in text
+
+
 @pytest.mark.parametrize("event", samples.EVERY, ids=lambda event: type(event).__name__)
 def test_every_event_leaves_metrics_that_prometheus_can_read(event: told.Event) -> None:
     text = generate_latest(told_to(event).registry).decode()
