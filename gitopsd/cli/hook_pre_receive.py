@@ -93,8 +93,11 @@ class PreReceive:
     def _rewritten(self, branch: str, way_out: str) -> bool:
         if self._settings.enforces and not self._settings.allow_rewrite:
             self._text.say(f"gitopsd: rejected, and {branch} stays as it is\n  hint: {way_out}")
+            self._text.say(
+                "  where it must be: `gitopsd hook install --allow-rewrite`, and `gitopsd accept` afterwards"
+            )
             return False
-        self._text.say("  it is let through; a controller deploys nothing from it before a person accepts that")
+        self._text.say("  it is let through; a controller deploys nothing from it before `gitopsd accept`")
         return True
 
     def _verdict(self, ended: Ended, branch: str) -> bool:

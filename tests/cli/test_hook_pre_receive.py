@@ -133,6 +133,7 @@ def test_history_of_the_source_branch_is_not_rewritten(ada: Pusher) -> None:
     pushed = ada.push("--force", "main", expect=1)
     assert f"this push rewrites main: {first[:12]} is not in the history of" in folded(pushed.remote)
     assert "hint: `git pull --rebase` and push again" in pushed.remote
+    assert "`gitopsd accept` afterwards" in folded(pushed.remote), "it says how a rewrite that must be is let in"
     ada.server("config", "receive.denyDeleteCurrent", "ignore")
     assert "this push deletes main" in ada.push(":main", expect=1).remote
     assert ada.head() == first
@@ -143,7 +144,7 @@ def test_history_may_be_rewritten_where_the_hook_was_installed_so(operator: Oper
     ada.commit()
     ada.push("main")
     ada.operator.git("reset", "--quiet", "--hard", "HEAD~1")
-    assert "before a person accepts that" in folded(ada.push("--force", "main").remote)
+    assert "nothing from it before `gitopsd accept`" in folded(ada.push("--force", "main").remote)
     assert ada.head() == ada.operator.git("rev-parse", "main")
 
 
