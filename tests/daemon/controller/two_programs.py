@@ -1,10 +1,12 @@
 """The workflows `orders` and `alerts`, of one job each, on this machine."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.daemon.controller.daemon_process import Site, make_site
-from tests.operator import local_operator
+from tests.operator import eventually, local_operator
 
 RUNS = "#!/bin/sh\nexec sleep 1000\n"
 DIES = "#!/bin/sh\necho it can not go on >&2\nexit 3\n"
@@ -56,3 +58,12 @@ def two_programs(folder: Path) -> Iterator[Site]:
         for name in ("local", "second"):
             if made.deployments(name):
                 made.operator.run("--env", name, "worker", "teardown", WORKER[name], "--yes", expect=None)
+        end_supervisors(made.operator.home)
+
+
+def end_supervisors(home: Path) -> None:
+    """What no teardown reaches: the worker of an environment that has another branch or another name by now."""
+    for pid_file in home.rglob("supervisor/supervisord.pid"):
+        process = int(pid_file.read_text())
+        os.kill(process, signal.SIGTERM)  # it ends its jobs first, and takes the file away
+        eventually(f"supervisord {process} ends", lambda file=pid_file: not file.exists())  # type: ignore[misc]
