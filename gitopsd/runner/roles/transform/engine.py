@@ -57,9 +57,9 @@ class Engine:
 
     def __init__(self, actions: list[Settings], route: Settings | None = None) -> None:
         """Raises JobError for an action that makes no sense, or needs what this worker doesn't have."""
+        compiled: list[Action] = [compile_action(action) for action in actions]
         for action in actions:
             check_worker(action)
-        compiled: list[Action] = [compile_action(action) for action in actions]
         first = next((at for at, action in enumerate(actions) if "unnest" in action.names()), len(actions))
         self._actions, self._of_several = compiled[:first], compiled[first:]
         self._routes = compile_routes(route) if route is not None else []
