@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gitopsd.runner.errors import JobError
-from gitopsd.runner.roles.transform import thinning
 from gitopsd.runner.roles.transform.actions import check_order
 from gitopsd.runner.roles.transform.engine import Engine
 from gitopsd.runner.settings import Settings
@@ -164,7 +163,7 @@ def test_only_so_many_values_are_remembered(monkeypatch: pytest.MonkeyPatch) -> 
     dedupe = {"dedupe": {"by": "k", "events": 2}}
     assert [json.loads(line)["k"] for line in _kept(data, dedupe).splitlines()] == [1, 2, 3, 1]
     now = [100.0]
-    monkeypatch.setattr(thinning.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("gitopsd.runner.roles.transform.thinning.time.monotonic", lambda: now[0])
     timed = Engine(_settings({"dedupe": {"by": "k", "seconds": 10}}))
     assert timed.apply(b'{"k":1}\n{"k":1}\n').kept == b'{"k":1}\n'
     now[0] = 110.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from gitopsd.runner.flow import Batch
+    from gitopsd.runner.flow import Assembly, Batch
     from tests.runner.conftest import Transports
     from tests.runner.station import Station
 
@@ -58,7 +58,7 @@ class _Waiting:
         return self.receipts[-1]
 
 
-def _job(tmp_path: Path, settings: dict[str, Any], output: _Waiting) -> transform.Assembly:
+def _job(tmp_path: Path, settings: dict[str, Any], output: _Waiting) -> Assembly:
     job = Job("o.shape.0", "transform", Settings(settings, "with"), {}, {}, tmp_path, tmp_path)
     context = Context(job, lambda work: work.close(), Reporter(job.name))
     return transform.assemble(context, Ports({"default": [_Nothing()]}, {"default": [output]}), Counts())
