@@ -63,13 +63,16 @@ class Hop:
 def measure(first: dict[str, Any], last: dict[str, Any], source: Path, events: int, rate: float = 0) -> Hop:
     """Bring `events` from the producer's end of a channel to its consumer's end."""
     with tempfile.TemporaryDirectory(prefix="gb-") as run:
-        common = {"run": run, "source": str(source), "events": events, "rate": rate}
-        taker = start("take", Task(end=last, state=f"{run}/take", **common))
+
+        def task(end: dict[str, Any], side: str) -> Task:
+            return Task(end=end, run=run, state=f"{run}/{side}", source=str(source), events=events, rate=rate)
+
+        taker = start("take", task(last, "take"))
         giver = None
         try:
             assert taker.stdout is not None
             assert taker.stdout.readline() == b"ready\n"
-            giver = start("give", Task(end=first, state=f"{run}/give", **common))
+            giver = start("give", task(first, "give"))
             assert giver.stdout is not None
             given = json.loads(giver.stdout.readline())
             taken = json.loads(taker.stdout.readline())
@@ -105,7 +108,7 @@ def _context(name: str, task: Task) -> Context:
     running: set[asyncio.Task[None]] = set()
 
     def spawn(work: Coroutine[Any, Any, None]) -> None:
-        running.add(asyncio.ensure_future(work))  # type: ignore[arg-type]
+        running.add(asyncio.ensure_future(work))
 
     job = Job(name, "bench", Settings({}, "with"), {}, {}, Path(task.state), sockets)
     return Context(job, spawn, Reporter(name))
