@@ -39,6 +39,8 @@ def when_all(receipts: list[Receipt[None]], receipt: Receipt[None] | None = None
         if not missing:
             settle(whole)
 
+    if not receipts:
+        settle(whole)
     for one in receipts:
         one.add_done_callback(given)
     return whole

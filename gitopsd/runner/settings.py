@@ -23,6 +23,9 @@ class Settings:
     def is_text(self, key: str) -> bool:
         return isinstance(self._values.get(key), str)
 
+    def is_list(self, key: str) -> bool:
+        return isinstance(self._values.get(key), list)
+
     def is_number(self, key: str) -> bool:
         value = self._values.get(key)
         return isinstance(value, (int, float)) and not isinstance(value, bool)

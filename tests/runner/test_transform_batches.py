@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gitopsd.runner.flow import Counts, Receipt, settle, when_all
 from gitopsd.runner.job import Context, Job
 from gitopsd.runner.report import Reporter
@@ -29,6 +31,9 @@ class _Nothing:
         return
 
     def stop(self) -> None:
+        return
+
+    async def backlog(self) -> None:
         return
 
     async def close(self) -> None:
@@ -176,3 +181,81 @@ def test_events_go_where_their_routes_say(every_python: Station, worker: Transpo
     until(lambda: station.written("o.last.0") == lines(range(999, 1000)), *running)
     until(lambda: b"not a JSON object" in station.written("o.error.0"), *running)
     assert [process.stop() for process in running] == [0] * 5
+
+
+TWICE = """
+import json, sys
+for line in sys.stdin:
+    event = json.loads(line)
+    event["n"] *= 2
+    print(json.dumps(event) if event["n"] % 6 else "", flush=True)
+"""
+
+
+def test_a_program_between_actions_answers_each_event_in_order(every_python: Station, worker: Transports) -> None:
+    station = every_python
+    station.put("a", events(30_000, filler=200))
+    actions = [
+        {"filter": "n < `20000`"},
+        {"exec": ["python3", "-c", TWICE]},
+        {"remove": ["text"]},
+        {"exec": ["python3", "-c", TWICE]},
+    ]
+    job = station.runner(
+        "o.shape.0",
+        "transform",
+        {"actions": actions},
+        inputs=[worker.input("shape")],
+        outputs=[worker.output({"deliver": 1})],
+    )
+    running = [station.start(job), station.start(station.writes([worker.input("deliver")]))]
+    producer = station.start(station.reads([worker.output({"shape": 1})]))
+    assert producer.finish() == 0, producer.said()
+    until(lambda: station.written() == b"".join(b'{"n": %d}\n' % (n * 4) for n in range(20_000) if n % 3), *running)
+    assert [process.stop() for process in running] == [0, 0]
+    assert "hasn't ended in time" not in running[0].said()
+
+
+def test_events_come_again_when_a_program_dies(station: Station, worker: Transports) -> None:
+    station.put("a", events(5))
+    fails_once = "import os, sys; os.path.exists('was') or (open('was', 'w'), sys.exit(3))\n" + TWICE
+    job = station.runner(
+        "o.shape.0",
+        "transform",
+        {"actions": [{"remove": ["text"]}, {"exec": ["python3", "-c", fails_once]}]},
+        inputs=[worker.input("shape")],
+        outputs=[worker.output({"deliver": 1})],
+    )
+    consumer = station.start(station.writes([worker.input("deliver")]))
+    producer = station.start(station.reads([worker.output({"shape": 1})]))
+    shape = station.start(job)
+    assert shape.finish() == 3
+    assert "python3 failed with exit code 3" in shape.said()
+    shape = station.start(job)
+    assert producer.finish() == 0, producer.said()
+    until(lambda: station.written() == b"".join(b'{"n": %d}\n' % (n * 2) for n in range(5) if n % 3), consumer, shape)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import sys\nfor line in sys.stdin: print(line)", "wrote more than one line for a line"),
+        ("import sys\nfor line in sys.stdin: pass", "didn't answer 5 events within 0.5 s"),
+        ("input()", "ended by itself"),
+    ],
+)
+def test_a_program_that_does_not_answer_line_by_line_fails_the_job(
+    station: Station, worker: Transports, program: str, said: str
+) -> None:
+    station.put("a", events(5))
+    job = station.runner(
+        "o.shape.0",
+        "transform",
+        {"actions": [{"exec": {"command": ["python3", "-uc", program], "seconds": 0.5}}]},
+        inputs=[worker.input("shape")],
+        outputs=[worker.output({"deliver": 1})],
+    )
+    station.start(station.reads([worker.output({"shape": 1})]))
+    shape = station.start(job)
+    assert shape.finish() == 1
+    assert said in shape.said()

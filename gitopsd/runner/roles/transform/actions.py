@@ -202,6 +202,14 @@ def _batch(action: Settings) -> Action:
     return lambda event: event
 
 
+def _exec(action: Settings) -> Action:
+    """A program is asked about all events of a batch at once, between the actions before it and those behind it."""
+    from gitopsd.runner.roles.transform.program import exec_settings  # noqa: PLC0415
+
+    exec_settings(action)
+    return lambda event: event
+
+
 _ACTIONS: Mapping[str, Callable[[Settings], Action]] = {
     "parse": _parse,
     "filter": _filter,
@@ -213,5 +221,6 @@ _ACTIONS: Mapping[str, Callable[[Settings], Action]] = {
     "sample": _sample,
     "dedupe": _dedupe,
     "batch": _batch,
+    "exec": _exec,
 }
 ACTIONS = tuple(_ACTIONS)
