@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from gitopsd.runner.bundle import runtime_files
 
 if TYPE_CHECKING:
     import resource
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SEED = 20240501
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
@@ -120,37 +121,53 @@ def pipe(command: list[str], source: Path, directory: Path, *, sync: bool = Fals
     return Cost(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_bytes=usage.ru_maxrss * 1024)
 
 
-def jobs(kind: str, transform: dict[str, object] | None, source: Path, directory: Path) -> Cost:
-    """From files over channels of a kind to files, in two or three processes."""
+def jobs(
+    kind: str, transform: dict[str, object] | None, source: Path, directory: Path, *, expected: Path | None = None
+) -> Cost:
+    """From files over channels of a kind to files, in two or three processes; `expected` is what a transform makes."""
     root = directory / "worker"
-    for name in ("out", "mnt"):
-        (root / name).mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix="gb-") as run:
-        names = release(root / "releases" / "1", kind, transform, source, root)
+    expected = expected or source
+    with running(kind, transform, source, root) as started:
         began = time.perf_counter()
-        environment = {**os.environ, "GITOPSD_RUN": run}
-        launcher = root / "releases" / "1" / "runtime" / "launch.py"
-        started = [
-            subprocess.Popen([sys.executable, "-IB", str(launcher), name], stderr=subprocess.DEVNULL, env=environment)
-            for name in names
-        ]
-        try:
-            wait_for(lambda: written(root) >= source.stat().st_size)
-            usages = [ended(started[0])]  # which it does when everything was acknowledged, so fsynced
-            seconds = time.perf_counter() - began
-            for process in started[1:]:
-                process.send_signal(signal.SIGTERM)
-            usages += [ended(process) for process in started[1:]]
-        finally:
-            for process in started:
-                process.kill()
-    check(source, sorted((root / "out").iterdir()))
+        reader, *others = started.values()
+        wait_for(lambda: written(root) >= expected.stat().st_size)
+        usages = [ended(reader)]  # which it does when everything was acknowledged, so fsynced
+        seconds = time.perf_counter() - began
+        for process in others:
+            process.send_signal(signal.SIGTERM)
+        usages += [ended(process) for process in others]
+    check(expected, sorted((root / "out").iterdir()))
     shutil.rmtree(root)
     return Cost(
         seconds=seconds,
         cpu_seconds=sum(usage.ru_utime + usage.ru_stime for usage in usages),
         peak_bytes=sum(usage.ru_maxrss for usage in usages) * 1024,
     )
+
+
+@contextmanager
+def running(
+    kind: str, transform: dict[str, object] | None, source: Path, root: Path
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The jobs of a release by name, the reader first, until the end of the block."""
+    for name in ("out", "mnt"):
+        (root / name).mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="gb-") as run:
+        names = release(root / "releases" / "1", kind, transform, source, root)
+        environment = {**os.environ, "GITOPSD_RUN": run}
+        launcher = root / "releases" / "1" / "runtime" / "launch.py"
+        started = {
+            name: subprocess.Popen(
+                [sys.executable, "-IB", str(launcher), name], stderr=subprocess.DEVNULL, env=environment
+            )
+            for name in names
+        }
+        try:
+            yield started
+        finally:
+            for process in started.values():
+                process.kill()
+                process.wait()
 
 
 def release(path: Path, kind: str, transform: dict[str, object] | None, source: Path, root: Path) -> list[str]:

@@ -196,8 +196,17 @@ class _Expansion:
             channels=frame.declared.value.channels,
         )
         for side, binding, ports in (("in", step.in_, value.in_), ("out", step.out, value.out)):
-            optional = {port: not isinstance(declared, str) and declared.optional for port, declared in ports.items()}
-            binder = PortBinder(owner, step=key, use=step.use, side=side, binding=binding, optional=optional)
+            fixed = {port: one for port, one in ports.items() if isinstance(one, str) or one.named_by is UNSET}
+            optional = {port: not isinstance(declared, str) and declared.optional for port, declared in fixed.items()}
+            binder = PortBinder(
+                owner,
+                step=key,
+                use=step.use,
+                side=side,
+                binding=binding,
+                optional=optional,
+                any_name=len(fixed) < len(ports),
+            )
             self._tell(frame, binder.mistakes)
             sides.append(binder.bound)
         return sides[0], sides[1]

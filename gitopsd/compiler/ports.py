@@ -28,7 +28,8 @@ class PortBinder:
     """The `in` or the `out` of one step.
 
     `optional` has every port that the step's blueprint or module declares on this side, and whether it may be left
-    open. `bound` is port -> channel, without those ports that `mistakes` are about.
+    open; with `any_name` a parameter names others, which is looked at when its value is known
+    (`render/named_ports.py`). `bound` is port -> channel, without those ports that `mistakes` are about.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class PortBinder:
         side: str,
         binding: PortBinding | UnsetType,
         optional: Mapping[str, bool],
+        any_name: bool = False,
     ) -> None:
         self._owner = owner
         self._step = step
         self._use = use
         self._side = side
         self._ports = optional
+        self._any_name = any_name
         self._binding = binding
         self.bound: dict[str, str] = {}
         mistakes = list(islice(self._bind(), MAX_MISTAKES + 1))
@@ -59,7 +62,7 @@ class PortBinder:
     def _bind(self) -> Iterator[Diagnostic]:
         ports_by_channel: dict[str, str] = {}
         for port, channel in sorted(self._given().items()):
-            if port not in self._ports:
+            if port not in self._ports and not self._any_name:
                 yield self._unknown_port(port)
             elif channel not in self._owner.channels:
                 known = self._owner.channels

@@ -93,7 +93,7 @@ def _route_replica(
 
 def _speaks(step: BoundStep, side: str, port: str, channel: BoundChannel) -> bool:
     """Whether the port handles the channel's transport by itself; the runner lends `worker` to a plain filter."""
-    declared = (step.blueprint.in_ if side == "in" else step.blueprint.out)[port].speaks
+    declared = step.blueprint.port(side, port).speaks
     return channel.transport in declared or (channel.transport == "worker" and "stdio" in declared)
 
 

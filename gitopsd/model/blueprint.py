@@ -23,6 +23,12 @@ class Port(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ]
     optional: Annotated[bool, Meta(description="whether the port may be left open")] = False
+    named_by: Annotated[
+        ParameterName | UnsetType,
+        Meta(
+            description="a parameter of the type map: there is such a port for each of its keys, and none of this name"
+        ),
+    ] = UNSET
 
 
 class Requires(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,3 +108,10 @@ class Blueprint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )
     out: Annotated[dict[Name, Port], Meta(description="the ports that give events")] = field(default_factory=dict)
     job: Annotated[Job, Meta(description="what runs")]
+
+    def port(self, side: str, name: str) -> Port:
+        """The port of a side, `in` or `out`; what isn't declared by its name is one that a parameter names."""
+        ports = self.in_ if side == "in" else self.out
+        if name in ports and ports[name].named_by is UNSET:
+            return ports[name]
+        return next(port for port in ports.values() if port.named_by is not UNSET)

@@ -28,6 +28,24 @@ def settle(receipt: Receipt[None]) -> None:
         receipt.set_result(None)
 
 
+def when_all(receipts: list[Receipt[None]], receipt: Receipt[None] | None = None) -> Receipt[None]:
+    """`receipt`, else a new one, which is given once all of `receipts` are."""
+    whole: Receipt[None] = receipt if receipt is not None else asyncio.get_running_loop().create_future()
+    missing = len(receipts)
+
+    def given(one: Receipt[None]) -> None:
+        nonlocal missing
+        missing -= 0 if one.cancelled() else 1
+        if not missing:
+            settle(whole)
+
+    if not receipts:
+        settle(whole)
+    for one in receipts:
+        one.add_done_callback(given)
+    return whole
+
+
 class Batch(NamedTuple):
     data: bytes
     """Whole lines, each ending in a newline; never empty."""
@@ -97,6 +115,8 @@ class Pump(NamedTuple):
 
     source: Input
     deliver: Deliver
+    finish: Callable[[], Awaitable[None]] | None = None
+    """Sends on what `deliver` held back; called when the source has ended, before the last acknowledgements."""
 
     async def run(self, counts: Counts) -> None:
         """Move every batch downstream and acknowledge each in its turn; returns when the last one is."""
@@ -115,6 +135,8 @@ class Pump(NamedTuple):
             receipts = await self.deliver(batch.data)
             await pending.put((batch.acknowledge, events, receipts))
             await asyncio.sleep(0)  # a source that never has to wait would keep everyone else from running
+        if self.finish is not None:
+            await self.finish()
         await pending.put(None)
 
 

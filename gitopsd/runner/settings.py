@@ -20,8 +20,24 @@ class Settings:
     def text(self, key: str, default: str | None = None) -> str:
         return cast("str", self._get(key, (str,), "a text", default))
 
+    def is_text(self, key: str) -> bool:
+        return isinstance(self._values.get(key), str)
+
+    def is_list(self, key: str) -> bool:
+        return isinstance(self._values.get(key), list)
+
+    def is_number(self, key: str) -> bool:
+        value = self._values.get(key)
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+    def only(self, *known: str) -> None:
+        """Raises JobError for a key that isn't one of `known`."""
+        unknown = [name for name in self.names() if name not in known]
+        if unknown:
+            raise JobError(f"{self.where} has no {unknown[0]}, only {', '.join(known)}; correct it in the workflow")
+
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        """One of `choices`, the first by default."""
+        """One of `choices`, the first by default. Raises JobError, as all of these do."""
         value = self.text(key, choices[0])
         if value not in choices:
             raise self.wrong(key, " or ".join(choices))

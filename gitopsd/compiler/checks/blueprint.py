@@ -61,6 +61,20 @@ def _check_ports(declared: Declared[Blueprint]) -> Iterator[Diagnostic]:
                     location=declared.document.locate_key(side, name),
                     hint="only the port `default` of a blueprint with `exec` can: it is the program's stdin or stdout",
                 )
+            if isinstance(port.named_by, str):
+                yield from _check_naming(declared, side, name, port.named_by)
+
+
+def _check_naming(declared: Declared[Blueprint], side: str, name: str, parameter: str) -> Iterator[Diagnostic]:
+    params = declared.value.params
+    if parameter not in params or params[parameter].type != "map":
+        maps = [key for key, known in params.items() if known.type == "map"]
+        yield Diagnostic(
+            code="bad-port",
+            message=f"`{parameter}` can't name ports: it isn't a parameter of the type map",
+            location=declared.document.locate(side, name, "named_by"),
+            hint=did_you_mean(parameter, maps) or f"declare it: `params: {{{parameter}: {{type: map}}}}`",
+        )
 
 
 def _check_program(job: Job, document: Document) -> Iterator[Diagnostic]:

@@ -15,6 +15,7 @@ from gitopsd.compiler.parse import Library
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
 from gitopsd.compiler.render.actions import check_actions
 from gitopsd.compiler.render.job_error import JobError
+from gitopsd.compiler.render.named_ports import check_named_ports
 from gitopsd.compiler.render.schedule import check_scheduled, schedule_of
 from gitopsd.compiler.render.unit import timer_name, timer_text, unit_name, unit_text
 from gitopsd.compiler.render.unit_settings import UnitValueError, setting_text
@@ -108,6 +109,7 @@ class JobRenderer:
 
     def _evaluate(self, step: BoundStep, scope: _Names) -> _Evaluated:
         job = step.blueprint.job
+        check_named_ports(step, scope.names["params"])
         kind = _text(job.kind, scope, "kind")
         if kind not in KINDS:
             hint = "write `service`, `once` or `schedule`"
@@ -117,7 +119,7 @@ class JobRenderer:
         role = str(job.runner) if argv is None else "exec" if _is_filter(step.blueprint) else ""
         with_ = _evaluated(job.with_, scope, "with") if argv is None else {"command": argv}
         if role == "transform":
-            check_actions(with_.get("actions"))
+            check_actions(with_.get("actions"), with_.get("route"))
         if role == "read-files":
             _check_glob(with_.get("glob"))
         return _Evaluated(

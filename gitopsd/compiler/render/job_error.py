@@ -6,9 +6,9 @@ from gitopsd.model.system import Origin
 class JobError(ValueError):
     """A blueprint that can't become this job.
 
-    `at` is the way to the cause below `job:` in the blueprint, `parameter` the step's parameter that is the cause,
-    `origin` the place in a declaration that is; with none of these it is the step itself. `within` are the offsets of
-    what is wrong in the text that is there.
+    `at` is the way to the cause below `job:` in the blueprint, `parameter` the step's parameter that is the cause and
+    `way` what in its value is, `origin` the place in a declaration that is; with none of these it is the step itself.
+    `within` are the offsets of what is wrong in the text that is there.
     """
 
     def __init__(
@@ -19,6 +19,7 @@ class JobError(ValueError):
         hint: str = "",
         *,
         parameter: str = "",
+        way: tuple[str | int, ...] = (),
         origin: Origin | None = None,
         within: tuple[int, int] = (0, 0),
     ) -> None:
@@ -27,5 +28,6 @@ class JobError(ValueError):
         self.at = at
         self.hint = hint
         self.parameter = parameter
+        self.way = way
         self.origin = origin
         self.within = within

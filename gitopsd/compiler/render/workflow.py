@@ -189,7 +189,7 @@ def _location(linked: Linked, job: RoutedJob, error: JobError) -> Location:
         return linked.documents[error.origin.path].document.locate_within(way, *error.within)
     parameter = error.parameter or (_parameter_behind(blueprint.document.value, error.at) if error.at else "")
     if parameter:
-        return linked.locate(origin, "with", parameter) if parameter in declared.with_ else step
+        return linked.locate(origin, "with", parameter, *error.way) if parameter in declared.with_ else step
     own = error.at and not job.step.use.startswith("std/")
     return blueprint.document.locate_within(("job", *error.at), *error.within) if own else step
 

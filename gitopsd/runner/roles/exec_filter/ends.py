@@ -58,7 +58,7 @@ class FilterSink:
                 if taken is None:
                     return receipt  # never given: the filter has gone, and its other end says why
                 if taken == 0:
-                    await _writable(self._process.stdin)
+                    await self._process.writable()
                 self._written += taken
                 rest = rest[taken:]
             self._waiting.append((self._written, receipt))
@@ -149,13 +149,3 @@ def _unread(fd: int) -> int:
         return 0
     (unread,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))
     return int(unread)
-
-
-async def _writable(fd: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(fd, settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(fd)

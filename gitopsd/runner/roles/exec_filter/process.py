@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gitopsd.runner.errors import JobError, failed
+from gitopsd.runner.flow import settle
 from gitopsd.runner.lines import BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ class FilterProcess:
     @property
     def stdout(self) -> asyncio.StreamReader | None:
         return self._running().stdout
+
+    async def writable(self) -> None:
+        """Wait until the pipe to it takes something again."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        fd = self._stdin
+        loop.add_writer(fd, settle, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_writer(fd)
 
     async def start(self) -> None:
         """Raises JobError."""

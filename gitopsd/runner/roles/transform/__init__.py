@@ -2,34 +2,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitopsd.runner.flow import Assembly, Counts, Pump, Receipt
-from gitopsd.runner.roles.transform.engine import Engine
+from gitopsd.runner.flow import Assembly, Counts, Deliver, Output, Pump
+from gitopsd.runner.roles.transform.actions import check_order
+from gitopsd.runner.roles.transform.batching import BatchingOutput, batch_settings
+from gitopsd.runner.roles.transform.engine import DEFAULT, Engine
+from gitopsd.runner.roles.transform.stage import Failures, Stage
 
 if TYPE_CHECKING:
     from gitopsd.runner.job import Context
     from gitopsd.runner.roles.ports import Ports
+    from gitopsd.runner.settings import Settings
 
 
 def assemble(context: Context, ports: Ports, counts: Counts) -> Assembly:
-    """Events to events: `actions`, done in order. What fails goes to the port `error`. Raises JobError.
+    """Events to events: `actions`, done in order; `route`, port -> condition. What fails goes to the port `error`.
 
-    Where nothing is bound to `error`, failures are counted and said.
+    Where nothing is bound to `error`, failures are counted and said. Raises JobError.
     """
-    engine = Engine(context.job.settings.sections("actions"))
-    kept, failed = ports.outputs_of("default"), ports.outputs.get("error", [])
+    actions, route = context.job.settings.sections("actions"), context.job.settings.section("route")
+    check_order(actions)
+    failures = Failures(ports.outputs.get("error", []), counts, context.reporter)
+    outputs = {port: ports.outputs_of(port) for port in (DEFAULT, *route.names())}
+    every = [*failures.outputs]
+    batching: list[BatchingOutput] = []
+    if actions and "batch" in actions[-1].names():
+        wanted = batch_settings(actions[-1])
+        batches = {port: BatchingOutput(ends, wanted, context.spawn) for port, ends in outputs.items()}
+        batching = list(batches.values())
+        outputs = {port: [one] for port, one in batches.items()}
+    every += [output for ends in outputs.values() for output in ends]
 
-    async def deliver(data: bytes) -> list[Receipt[None]]:
-        result = engine.apply(data)
-        counts.failed += result.failures
-        if result.failures and not failed:
-            context.reporter.say_rarely(
-                "failures",
-                f"{result.failures} events dropped, the first since: {result.first_reason};"
-                f" {counts.failed} in all so far; bind the port error to keep them",
-            )
-        return [
-            *[await output.write(result.kept) for output in kept if result.kept],
-            *[await output.write(result.failed) for output in failed if result.failed],
-        ]
+    *before, last = _between_programs(actions)
+    deliver: Deliver = Stage(Engine(last, route), outputs, failures).deliver
+    for part in reversed(before):
+        program = _program(part[-1], context, deliver)
+        every.append(program)
+        deliver = Stage(Engine(part[:-1]), {DEFAULT: [program]}, failures).deliver
 
-    return Assembly([*kept, *failed], [[Pump(source, deliver) for source in ports.inputs_of("default")]])
+    async def flush() -> None:
+        for output in batching:
+            await output.flush()
+
+    return Assembly(every, [[Pump(source, deliver, flush) for source in ports.inputs_of("default")]])
+
+
+def _between_programs(actions: list[Settings]) -> list[list[Settings]]:
+    """The actions cut behind each `exec`."""
+    parts: list[list[Settings]] = [[]]
+    for action in actions:
+        parts[-1].append(action)
+        if "exec" in action.names():
+            parts.append([])
+    return parts
+
+
+def _program(action: Settings, context: Context, onward: Deliver) -> Output:
+    from gitopsd.runner.roles.transform.program import Program, exec_settings  # noqa: PLC0415 -- only where there is one
+
+    return Program(exec_settings(action), context, onward)

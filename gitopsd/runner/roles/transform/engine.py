@@ -2,91 +2,185 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 from gitopsd.runner.lines import EVENT_BYTES
-from gitopsd.runner.roles.transform.actions import DROPPED, REWRITING, Action, ActionError, compile_action
+from gitopsd.runner.roles.transform.actions import (
+    DROPPED,
+    Action,
+    ActionError,
+    Several,
+    check_worker,
+    compile_action,
+    fields_set_by,
+)
+from gitopsd.runner.roles.transform.expressions import is_false
+from gitopsd.runner.roles.transform.json_text import decode, encode, encode_text, scan
+from gitopsd.runner.roles.transform.routes import compile_routes
 
 if TYPE_CHECKING:
     from gitopsd.runner.settings import Settings
 
+DEFAULT = "default"
+
 # ValueError is everything JMESPath raises on purpose, bad JSON and bad UTF-8; the others leak out of its functions.
-_REASONS = (ActionError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_REASONS = (
+    ActionError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    StopIteration,
+)
 
 _KEPT_OF_A_LONG_EVENT = 1024 * 1024
 
 
 class Transformed(NamedTuple):
-    """What became of a batch: lines for `default`, lines for `error`, and why the first of those failed."""
+    """What became of a batch: lines by port, lines for `error`, and why the first of those failed."""
 
-    kept: bytes
+    ports: dict[str, bytes]
+    """Has every port but `error`, those that get nothing too."""
     failed: bytes
     failures: int
     first_reason: str
 
+    @property
+    def kept(self) -> bytes:
+        return self.ports[DEFAULT]
+
 
 class Engine:
-    """Applies actions to every event of a batch. Where no action rewrites events, their bytes stay as they are."""
+    """Applies actions to every event of a batch. Where no action rewrites an event, its bytes stay as they are."""
 
-    def __init__(self, actions: list[Settings]) -> None:
-        """Raises JobError for an action that makes no sense."""
-        self._actions: list[Action] = [compile_action(action) for action in actions]
-        self._rewrites = any(name in REWRITING for action in actions for name in action.names())
-        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-        # Events come out of the decoder and no action makes a cycle, so there is none to look for.
-        self._encode = json.JSONEncoder(
-            ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-        ).encode
+    def __init__(self, actions: list[Settings], route: Settings | None = None) -> None:
+        """Raises JobError for an action that makes no sense, or needs what this worker doesn't have."""
+        compiled: list[Action] = [compile_action(action) for action in actions]
+        for action in actions:
+            check_worker(action)
+        first = next((at for at, action in enumerate(actions) if "unnest" in action.names()), len(actions))
+        self._actions, self._of_several = compiled[:first], compiled[first:]
+        self._routes = compile_routes(route) if route is not None else []
+        self.dedupes = any("dedupe" in action.names() for action in actions)
+        added = fields_set_by(actions)
+        self._added = None if added is None else [(name, f",{encode_text(name)}:") for name in added]
 
     def apply(self, data: bytes) -> Transformed:
         try:
             lines = data.decode()[:-1].split("\n")
         except UnicodeDecodeError:
             return self._apply_each(data)
-        kept: list[str] = []
-        failed: list[str] = []
-        first_reason = ""
+        results = _Results([DEFAULT, *(port for port, _ in self._routes)])
+        keep = results.ports[DEFAULT].append
+        actions, simple = self._actions, not (self._routes or self._of_several)
         for line in lines:
             try:
-                event = self._apply_actions(self._decode(line))
-                if event is not DROPPED:
-                    kept.append(self._written(event) if self._rewrites else line)
-            except _REASONS as error:  # noqa: PERF203 -- one bad event mustn't take its batch along
-                reason = str(error) or type(error).__name__
-                first_reason = first_reason or reason
-                failed.append(_error_event(reason, "event", line))
-        return Transformed(_joined(kept), _joined(failed), len(failed), first_reason)
+                original, end = scan(line, 0 if line[:1] == "{" else _blanks_before(line))
+                if end != len(line):
+                    original = decode(line)  # which allows for blanks behind it
+                event = original
+                for action in actions:
+                    event = action(event)
+                    if event is DROPPED:
+                        break
+                else:
+                    if not simple:
+                        self._leave(results, line, original, event)
+                    else:
+                        keep(line if event is original else self._written(line, original, event))
+            except _REASONS as error:
+                results.fail(error, line)
+        return results.transformed()
 
-    def _apply_actions(self, event: object) -> object:
-        for action in self._actions:
-            event = action(event)
+    def _leave(self, results: _Results, line: str, original: object, event: object) -> None:
+        if self._of_several:
+            self._spread(results, event, 0)
+        else:
+            self._route(results, event, line if event is original else self._written(line, original, event))
+
+    def _spread(self, results: _Results, event: object, done: int) -> None:
+        """The actions from the first `unnest` on; what can't be done to one of several events fails that one alone."""
+        for at in range(done, len(self._of_several)):
+            event = self._of_several[at](event)
             if event is DROPPED:
-                break
-        return event
+                return
+            if type(event) is Several:
+                for one in event.events:
+                    try:
+                        self._spread(results, one, at + 1)
+                    except _REASONS as error:  # noqa: PERF203
+                        results.fail(error, encode(one))
+                return
+        self._route(results, event, _checked(encode(event)))
 
-    def _decode(self, line: str) -> object:
-        try:
-            event, end = self._decoder.raw_decode(line)
-        except json.JSONDecodeError:
-            end = -1
-        return event if end == len(line) else self._decoder.decode(line)  # which allows for blanks around it
+    def _route(self, results: _Results, event: object, text: str) -> None:
+        """To each port whose condition holds, else to the default one."""
+        ports = [port for port, condition in self._routes if not is_false(condition(event))]
+        for port in ports or (DEFAULT,):
+            results.ports[port].append(text)
 
-    def _written(self, event: object) -> str:
-        text = self._encode(event)
-        if len(text) * 4 >= EVENT_BYTES and len(text.encode("utf-8", "surrogatepass")) >= EVENT_BYTES:
-            raise ActionError(f"the event grew beyond {EVENT_BYTES >> 20} MiB")
-        return text
+    def _written(self, line: str, original: object, event: object) -> str:
+        """An event that was rewritten. New fields are put behind the others, which stay as they are, byte for byte."""
+        added = self._added
+        if added is None or type(original) is not dict or type(event) is not dict or line[-1] != "}":
+            return _checked(encode(event))
+        if not original or len(event) != len(original) + len(added):  # some were there before
+            return _checked(encode(event))
+        parts = [line[:-1]]
+        for name, before in added:
+            value = event[name]
+            parts += before, encode_text(value) if type(value) is str else encode(value)
+        parts.append("}")
+        return _checked("".join(parts))
 
     def _apply_each(self, data: bytes) -> Transformed:
         """Line by line, for a batch that isn't UTF-8 throughout."""
         lines = [line + b"\n" for line in data[:-1].split(b"\n")]
-        parts = [self.apply(line) if _is_utf8(line) else _not_utf8(line) for line in lines]
+        parts = [self.apply(line) if _is_utf8(line) else self._not_utf8(line) for line in lines]
         return Transformed(
-            b"".join(part.kept for part in parts),
+            {port: b"".join(part.ports[port] for part in parts) for port in parts[0].ports},
             b"".join(part.failed for part in parts),
             sum(part.failures for part in parts),
             next((part.first_reason for part in parts if part.first_reason), ""),
         )
+
+    def _not_utf8(self, line: bytes) -> Transformed:
+        reason = "the event is not UTF-8"
+        original = base64.b64encode(line[:-1]).decode()
+        failed = _error_event(reason, "event_base64", original).encode() + b"\n"
+        return Transformed(dict.fromkeys([DEFAULT, *(port for port, _ in self._routes)], b""), failed, 1, reason)
+
+
+class _Results:
+    """What came of a batch so far."""
+
+    def __init__(self, ports: list[str]) -> None:
+        self.ports: dict[str, list[str]] = {port: [] for port in ports}
+        self._failed: list[str] = []
+        self._first_reason = ""
+
+    def fail(self, error: Exception, text: str) -> None:
+        if isinstance(error, StopIteration):
+            error = json.JSONDecodeError("Expecting value", text, error.value)
+        reason = str(error) or type(error).__name__
+        self._first_reason = self._first_reason or reason
+        self._failed.append(_error_event(reason, "event", text))
+
+    def transformed(self) -> Transformed:
+        ports = {port: _joined(lines) for port, lines in self.ports.items()}
+        return Transformed(ports, _joined(self._failed), len(self._failed), self._first_reason)
+
+
+def _blanks_before(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t\r"))
+
+
+def _checked(text: str) -> str:
+    if len(text) * 4 >= EVENT_BYTES and len(text.encode("utf-8", "surrogatepass")) >= EVENT_BYTES:
+        raise ActionError(f"the event grew beyond {EVENT_BYTES >> 20} MiB")
+    return text
 
 
 def _joined(lines: list[str]) -> bytes:
@@ -111,7 +205,7 @@ def _error_event(reason: str, key: str, original: str) -> str:
     event: dict[str, object] = {"error": reason, key: original}
     if len(original) > _KEPT_OF_A_LONG_EVENT:  # with its escapes it could be longer than a channel carries
         event = {"error": reason, key: original[:_KEPT_OF_A_LONG_EVENT], "truncated": True}
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return encode(event)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -120,13 +214,3 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _not_utf8(line: bytes) -> Transformed:
-    reason = "the event is not UTF-8"
-    original = base64.b64encode(line[:-1]).decode()
-    return Transformed(b"", _error_event(reason, "event_base64", original).encode() + b"\n", 1, reason)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
