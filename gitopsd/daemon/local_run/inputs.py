@@ -1,0 +1,162 @@
+"""The files that events are taken from, and where in the run they go."""
+
+import glob
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitopsd.compiler.local.subject import Subject
+from gitopsd.compiler.local.wiring import Wishes, is_reader
+from gitopsd.daemon.errors import ControllerError
+from gitopsd.model.names import did_you_mean
+from gitopsd.runner.lines import EVENT_BYTES
+
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """`given`: channel -> file of events; `files`: reading step -> the file that it reads itself.
+
+    `notes` are for people: what in the files looks like a slip.
+    """
+
+    given: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def wishes(self, asked: Sequence[str]) -> Wishes:
+        return Wishes(
+            files={step: glob.escape(str(path)) for step, path in self.files.items()}, given=[*self.given], asked=asked
+        )
+
+
+def find_inputs(subject: Subject, asked: Sequence[str]) -> Inputs:
+    """`asked` are `FILE` or `PORT=FILE`, where a workflow has channels and reading steps for ports.
+
+    Raises ControllerError.
+    """
+    given: dict[str, Path] = {}
+    files: dict[str, Path] = {}
+    notes: list[str] = []
+    places = _places(subject)
+    for text in asked:
+        port, equals, rest = text.partition("=")
+        named = bool(equals) and not Path(text).exists()
+        place = _named(subject, places, port) if named else _only(subject, places)
+        path = Path(rest if named else text)
+        kind, name = place
+        if name in given or name in files:
+            raise ControllerError(f"two files were given for {name}", "give one: `cat A B` makes one of two")
+        _check_events(path)
+        whole = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays the name that was given
+        if kind == "reads":
+            files[name] = whole
+            converts = subject.system.steps[name].params.get("format") != "jsonl"
+            notes += [] if converts else _look_at(path)
+        else:
+            given[name] = whole
+            notes += _look_at(path)
+    return Inputs(given=given, files=files, notes=tuple(notes))
+
+
+_Places = Mapping[str, tuple[str, str]]
+"""What people may name -> ("reads", step) or ("given", channel)."""
+
+
+def _places(subject: Subject) -> _Places:
+    channels = {label: ("given", channel) for label, channel in subject.inputs.items()}
+    readers = {name: ("reads", name) for name in subject.steps if is_reader(subject.system.steps[name])}
+    return {**channels, **readers}
+
+
+def _named(subject: Subject, places: _Places, port: str) -> tuple[str, str]:
+    if port not in places:
+        raise ControllerError(f"{subject.name} takes no events at `{port[:80]}`", did_you_mean(port, places))
+    return places[port]
+
+
+def _only(subject: Subject, places: _Places) -> tuple[str, str]:
+    """Where events come in by themselves: a step's or module's port, the channels and readers that begin a workflow."""
+    begin = dict(places) if subject.name.step or subject.name.module else _beginnings(subject)
+    if len(begin) == 1:
+        return next(iter(begin.values()))
+    if not begin:
+        raise ControllerError(f"{subject.name} takes no events", "run a step that reads a channel, or the workflow")
+    shown = ", ".join(f"`{name}`" for name in sorted(begin))
+    raise ControllerError(
+        f"{subject.name} takes events at several places: {shown}", f"say where: --input {min(begin)}=FILE"
+    )
+
+
+def _beginnings(subject: Subject) -> dict[str, tuple[str, str]]:
+    begin: dict[str, tuple[str, str]] = {}
+    for name in subject.steps:
+        step = subject.system.steps[name]
+        if is_reader(step):
+            begin[name] = ("reads", name)
+        elif not step.inputs:
+            begin |= {channel: ("given", channel) for channel in step.outputs.values()}
+    return begin
+
+
+def _check_events(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            is_empty = not any(line.strip() for line in file)
+    except OSError as error:
+        raise ControllerError(f"{path} can't be read: {error.strerror or error}", "name a file of events") from None
+    if is_empty:
+        raise ControllerError(f"{path} holds no events", 'an event is a line: one JSON value, such as {"id": 1}')
+
+
+def _look_at(path: Path) -> list[str]:
+    """A note where lines aren't JSON. Raises ControllerError for what no channel carries."""
+    wrong = 0
+    first = ""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if len(line) >= EVENT_BYTES:
+                hint = "an event is a line; is this one file of JSON over several lines? `jq -c .` makes lines of it"
+                raise ControllerError(f"{path}:{number}: the line is longer than {EVENT_BYTES >> 20} MiB", hint)
+            problem = _problem(line)
+            if problem:
+                wrong += 1
+                first = first or f"{path}:{number}: {problem}"
+    if not wrong:
+        return []
+    more = f", nor {wrong - 1:,} more line{'s' if wrong > 2 else ''}" if wrong > 1 else ""
+    return [f"{first}{more}; what isn't JSON goes in as it is, as it would in a deployment"]
+
+
+def _problem(line: bytes) -> str:
+    if not line.strip():
+        return ""
+    try:
+        json.loads(line)
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    except json.JSONDecodeError as error:
+        return f"not JSON ({error.msg} at column {error.colno})"
+    except RecursionError:
+        return "not JSON that can be read: it is nested too deeply"
+    return ""
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file, blank ones left out, each with its end."""
+    block: list[bytes] = []
+    size = 0
+    with path.open("rb") as file:
+        for line in file:
+            event = line.rstrip(b"\r\n")
+            if event:
+                block.append(event + b"\n")
+                size += len(event)
+            if size > _BLOCK:
+                yield b"".join(block)
+                block, size = [], 0
+    if block:
+        yield b"".join(block)
