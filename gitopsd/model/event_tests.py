@@ -10,6 +10,9 @@ TESTS_FOLDER = "tests"
 MAX_EVENTS = 10_000
 """Of one port: more is a measurement, not an example."""
 
+MAX_CONTAINED = 500
+"""Each is compared with each that came."""
+
 TestName = Annotated[str, Meta(min_length=1, max_length=120)]
 PortOrChannel = Annotated[str, Meta(min_length=1, max_length=400)]
 Events = Annotated[list[Any], Meta(max_length=MAX_EVENTS)]
@@ -30,7 +33,7 @@ class Expected(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     exactly: Annotated[Events | UnsetType, Meta(description="these events and no others")] = UNSET
     contains: Annotated[
-        Events | UnsetType,
+        Annotated[list[Any], Meta(max_length=MAX_CONTAINED)] | UnsetType,
         Meta(description="each matches another event; an object matches one that has its keys, and maybe more"),
     ] = UNSET
     count: Annotated[Annotated[int, Meta(ge=0)] | UnsetType, Meta(description="so many events, whatever they are")] = (

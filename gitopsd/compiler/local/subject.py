@@ -26,11 +26,16 @@ from gitopsd.model.workflow import Module, Parameter, Workflow, bound_ports
 
 
 class NoSubject(Exception):  # noqa: N818 - an answer: there is no such thing to run
-    """Nothing has that name; `hint` names what does."""
+    """Nothing has that name, or it can't be run with these parameters; `hint` says what can.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    `code` is that of a diagnostic, and `at` what it is about: `workflow`, `step`, `module`, or the name of a parameter.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "", *, at: str = "") -> None:
         super().__init__(message)
+        self.code = code
         self.hint = hint
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +81,9 @@ def find_name(linked: Linked, text: str) -> Name:
     if len(users) == 1:
         return Name(workflow=users[0], step=text)
     if users:
-        raise NoSubject(f"several workflows have a step `{text}`", f"say which: {_listed(users, text)}")
+        raise NoSubject("unknown-step", f"several workflows have a step `{text}`", f"say which: {_listed(users, text)}")
     known = [*linked.workflows, *_steps(linked), *(f"modules/{name}" for name in modules)]
-    raise NoSubject(f"there is no workflow, step or module `{text}`", did_you_mean(text, known))
+    raise NoSubject("unknown-step", f"there is no workflow, step or module `{text}`", did_you_mean(text, known))
 
 
 def _listed(workflows: list[str], step: str) -> str:
@@ -105,7 +110,8 @@ _WRITTEN_HERE = "(the module by itself)"
 
 def _workflow(linked: Linked, name: Name, params: Mapping[str, Any]) -> tuple[Subject | None, list[Diagnostic]]:
     if name.workflow not in linked.workflows:
-        raise NoSubject(f"there is no workflow `{name.workflow}`", did_you_mean(name.workflow, linked.workflows))
+        hint = did_you_mean(name.workflow, linked.workflows)
+        raise NoSubject("unknown-workflow", f"there is no workflow `{name.workflow}`", hint, at="workflow")
     declared = linked.workflows[name.workflow]
     _check_params(f"the workflow `{name.workflow}`", params, declared.value.params)
     if params:
@@ -128,7 +134,8 @@ def _step(linked: Linked, name: Name, system: System) -> Subject:
     inside = [step for step in _in_order(system) if step == name.step or step.startswith(f"{name.step}.")]
     if not inside:
         known = [*linked.workflows[name.workflow].value.steps, *system.steps]
-        raise NoSubject(f"the workflow `{name.workflow}` has no step `{name.step}`", did_you_mean(name.step, known))
+        message = f"the workflow `{name.workflow}` has no step `{name.step}`"
+        raise NoSubject("unknown-step", message, did_you_mean(name.step, known), at="step")
     if inside == [name.step]:
         step = system.steps[name.step]
         ports = (step.inputs, step.outputs)
@@ -136,8 +143,10 @@ def _step(linked: Linked, name: Name, system: System) -> Subject:
         declared = linked.workflows[name.workflow].value.steps.get(name.step)
         if declared is None:
             raise NoSubject(
+                "unknown-step",
                 f"`{name.step}` is a module inside a module, which can't be run by itself here",
                 f"run one of its steps, such as `{name.workflow}.{inside[0]}`, or the module",
+                at="step",
             )
         ports = (bound_ports(declared.in_), bound_ports(declared.out))
     return Subject(name=name, linked=linked, system=system, steps=tuple(inside), inputs=ports[0], outputs=ports[1])
@@ -147,13 +156,15 @@ def _module(linked: Linked, name: Name, params: Mapping[str, Any]) -> tuple[Subj
     """The module as the only step of a workflow that is written here, each of its ports a channel of that name."""
     modules = linked.libraries[OWN].modules
     if name.module not in modules:
-        raise NoSubject(f"there is no module `{name.module}`", did_you_mean(name.module, modules))
+        hint = did_you_mean(name.module, modules)
+        raise NoSubject("unknown-module", f"there is no module `{name.module}`", hint, at="module")
     module = modules[name.module].value
     owner = f"the module `{name.module}`"
     _check_params(owner, params, module.params)
     for parameter, one in module.params.items():
         if is_required(one) and parameter not in params:
-            raise NoSubject(f"{owner} needs a value for `{parameter}`", one.description)
+            message = f"{owner} needs a value for `{parameter}`"
+            raise NoSubject("missing-parameter", message, one.description, at="module")
     declared = Declared(_WRITTEN_HERE, _text(_user_of(module, params, linked.groups)), Workflow, Forgetful())
     linked = replace(
         linked,
@@ -202,13 +213,12 @@ def _text(value: Mapping[str, Any]) -> Text:
 def _check_params(owner: str, params: Mapping[str, Any], declared: Mapping[str, Parameter]) -> None:
     for name, value in params.items():
         if name not in declared:
-            raise NoSubject(
-                f"{owner} has no parameter `{name[:80]}`", did_you_mean(name, declared) or "remove it: there are none"
-            )
+            hint = did_you_mean(name, declared) or "remove it: there are none"
+            raise NoSubject("unknown-parameter", f"{owner} has no parameter `{name[:80]}`", hint, at=name)
         try:
             checked(declared[name], value)
         except ParameterError as error:
-            raise NoSubject(f"the parameter `{name}` of {owner} {error}") from error
+            raise NoSubject("wrong-type", f"the parameter `{name}` of {owner} {error}", at=name) from error
 
 
 def _bound(linked: Linked, declared: Declared[Workflow]) -> tuple[System | None, list[Diagnostic]]:

@@ -23,6 +23,9 @@ from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.system import BoundStep, job_name
 from gitopsd.model.trees import TreeFile, build_tree
 
+_CONTENT = "given"
+"""The file of a reading step that is given contents; its job runs in the directory where this lies."""
+
 MAX_BYTES = 64 << 20
 """Of all files of the jobs that are run."""
 
@@ -76,12 +79,14 @@ class LocalRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """`files`: reading step -> the file (a path that the runner's `glob` reads as it is) that it is to read.
+    """`files`: reading step -> the file that it is to read, as a pattern that matches just this.
 
-    `given`: the channels that are given events. `asked`: steps that run although they change something outside.
+    `contents`: reading step -> what is to be in a file that it reads. `given`: the channels that are given events.
+    `asked`: steps that run although they change something outside.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     given: Collection[str] = ()
     asked: Collection[str] = ()
 
@@ -114,7 +119,7 @@ Rule = Callable[[BoundStep], str]
 
 def _way(step: BoundStep, wishes: Wishes, reached: Collection[str]) -> tuple[Way, str]:
     """The first rule that applies decides."""
-    if step.name in wishes.files:
+    if step.name in wishes.files or step.name in wishes.contents:
         return "reads", ""
     if not step.inputs:
         given = [channel for channel in step.outputs.values() if channel in wishes.given]
@@ -242,11 +247,13 @@ def _local(
     if files:
         path = f"jobs/{job}/job.json"
         document = json.loads(files[path].data)
-        if name in wishes.files:
+        if way[0] == "reads":
             settings = document["runner"]["with"]
-            document["runner"]["with"] = {**settings, "glob": wishes.files[name], "mode": "once"}
+            document["runner"]["with"] = {**settings, "glob": wishes.files.get(name, _CONTENT), "mode": "once"}
         document["kind"] = "service"  # the launcher becomes the job, and is told to stop as such
-        files = {path: json_file(document), **{other: file for other, file in files.items() if other != path}}
+        files = {**files, path: json_file(document)}
+        if name in wishes.contents:
+            files[f"jobs/{job}/{_CONTENT}"] = TreeFile(wishes.contents[name])
     open_ports = {port: f"{name}:{port}" for port in _open_ports(step)} if files else {}
     return LocalStep(
         name=name,

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitopsd.compiler.local.entrances import Entrance, beginnings, entrances
 from gitopsd.compiler.local.subject import Subject
-from gitopsd.compiler.local.wiring import Wishes, is_reader
+from gitopsd.compiler.local.wiring import Wishes
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.model.names import did_you_mean
 from gitopsd.runner.lines import EVENT_BYTES
@@ -41,46 +42,31 @@ def find_inputs(subject: Subject, asked: Sequence[str]) -> Inputs:
     given: dict[str, Path] = {}
     files: dict[str, Path] = {}
     notes: list[str] = []
-    places = _places(subject)
     for text in asked:
         port, equals, rest = text.partition("=")
-        named = bool(equals) and not Path(text).exists()
-        place = _named(subject, places, port) if named else _only(subject, places)
-        path = Path(rest if named else text)
-        kind, name = place
+        is_named = bool(equals) and not Path(text).exists()
+        entrance = _named(subject, port) if is_named else _only(subject)
+        name = entrance.reader or entrance.channel
         if name in given or name in files:
             raise ControllerError(f"two files were given for {name}", "give one: `cat A B` makes one of two")
+        path = Path(rest if is_named else text)
         _check_events(path)
         whole = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays the name that was given
-        if kind == "reads":
-            files[name] = whole
-            converts = subject.system.steps[name].params.get("format") != "jsonl"
-            notes += [] if converts else _look_at(path)
-        else:
-            given[name] = whole
+        (files if entrance.reader else given)[name] = whole
+        if not entrance.reader or subject.system.steps[name].params.get("format") == "jsonl":
             notes += _look_at(path)
     return Inputs(given=given, files=files, notes=tuple(notes))
 
 
-_Places = Mapping[str, tuple[str, str]]
-"""What people may name -> ("reads", step) or ("given", channel)."""
+def _named(subject: Subject, port: str) -> Entrance:
+    known = entrances(subject)
+    if port not in known:
+        raise ControllerError(f"{subject.name} takes no events at `{port[:80]}`", did_you_mean(port, known))
+    return known[port]
 
 
-def _places(subject: Subject) -> _Places:
-    channels = {label: ("given", channel) for label, channel in subject.inputs.items()}
-    readers = {name: ("reads", name) for name in subject.steps if is_reader(subject.system.steps[name])}
-    return {**channels, **readers}
-
-
-def _named(subject: Subject, places: _Places, port: str) -> tuple[str, str]:
-    if port not in places:
-        raise ControllerError(f"{subject.name} takes no events at `{port[:80]}`", did_you_mean(port, places))
-    return places[port]
-
-
-def _only(subject: Subject, places: _Places) -> tuple[str, str]:
-    """Where events come in by themselves: a step's or module's port, the channels and readers that begin a workflow."""
-    begin = dict(places) if subject.name.step or subject.name.module else _beginnings(subject)
+def _only(subject: Subject) -> Entrance:
+    begin = beginnings(subject)
     if len(begin) == 1:
         return next(iter(begin.values()))
     if not begin:
@@ -89,17 +75,6 @@ def _only(subject: Subject, places: _Places) -> tuple[str, str]:
     raise ControllerError(
         f"{subject.name} takes events at several places: {shown}", f"say where: --input {min(begin)}=FILE"
     )
-
-
-def _beginnings(subject: Subject) -> dict[str, tuple[str, str]]:
-    begin: dict[str, tuple[str, str]] = {}
-    for name in subject.steps:
-        step = subject.system.steps[name]
-        if is_reader(step):
-            begin[name] = ("reads", name)
-        elif not step.inputs:
-            begin |= {channel: ("given", channel) for channel in step.outputs.values()}
-    return begin
 
 
 def _check_events(path: Path) -> None:
