@@ -194,7 +194,8 @@ class _Preparing:
     def _file(self, port: str, name: str, *, is_file: bool) -> bytes | None:
         path = f"{TESTS_FOLDER}/{name}"
         if path not in self._files:
-            below = [known.removeprefix(f"{TESTS_FOLDER}/") for known in self._files]
+            others = (known.removeprefix(f"{TESTS_FOLDER}/") for known in self._files)
+            below = [other for other in others if "/" in other or not other.endswith(".yaml")]
             place = self._declared.document.locate(*self._declared.way, "in", port, "file")
             self.diagnostics.append(missing_path("the file of events, below tests/,", name, place, below))
             return None
