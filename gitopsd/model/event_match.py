@@ -29,13 +29,18 @@ def differences(expected: Expected, came: Sequence[bytes]) -> list[str]:
     return []
 
 
-def _difference(wanted: list[str], found: list[str]) -> list[str]:
+def changes(before: Sequence[bytes], after: Sequence[bytes], names: tuple[str, str]) -> list[str]:
+    """Lines of a unified difference of two lists of events; none where they are the same."""
+    return _difference([_line(event) for event in before], [_line(event) for event in after], names)
+
+
+def _difference(wanted: list[str], found: list[str], names: tuple[str, str] = ("expected", "came")) -> list[str]:
     if wanted == found:
         return []
     start = next((at for at, pair in enumerate(zip(wanted, found, strict=False)) if pair[0] != pair[1]), 0)
     if max(len(wanted), len(found)) > MAX_LINES:  # from the first one that differs
         wanted, found = wanted[start : start + MAX_LINES], found[start : start + MAX_LINES]
-    lines = list(difflib.unified_diff(wanted, found, "expected", "came", n=_CONTEXT, lineterm=""))
+    lines = list(difflib.unified_diff(wanted, found, *names, n=_CONTEXT, lineterm=""))
     return lines or [f"{len(wanted)} expected, and {len(found)} came"]
 
 

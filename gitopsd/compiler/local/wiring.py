@@ -21,7 +21,7 @@ from gitopsd.compiler.transports.worker import worker_input, worker_output
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.system import BoundStep, job_name
-from gitopsd.model.trees import TreeFile, build_tree
+from gitopsd.model.trees import BuiltTree, TreeFile, build_tree
 
 _CONTENT = "given"
 """The file of a reading step that is given contents; its job runs in the directory where this lies."""
@@ -64,6 +64,12 @@ class LocalStep:
     """Of a step that runs, by path in its release; `job.json` is among them."""
 
     @property
+    def content(self) -> bytes | None:
+        """Of a reading step that was given contents: what it reads."""
+        given = self.files.get(f"jobs/{self.job}/{_CONTENT}")
+        return given.data if given else None
+
+    @property
     def is_run(self) -> bool:
         return self.way in {"runs", "reads"}
 
@@ -104,13 +110,23 @@ def wire(subject: Subject, wishes: Wishes) -> tuple[LocalRun | None, list[Diagno
     channels = _channels(subject, running)
     routed = [_routed(subject, step, channels) for step in running]
     text, diagnostics = render_workflow(
-        subject.linked, routed, compiled="", runtime=build_tree({}), policy=None, max_bytes=MAX_BYTES
+        subject.linked,
+        routed,
+        compiled="",
+        runtime=build_tree({}),
+        library=_no_library,
+        policy=None,
+        max_bytes=MAX_BYTES,
     )
     if diagnostics:
         return None, diagnostics
     files = {name: text.files.get(_job(subject, name), {}) for name in subject.steps}
     steps = [_local(subject, name, ways[name], files[name], wishes) for name in subject.steps]
     return LocalRun(name=str(subject.name), steps=tuple(steps), channels=channels), []
+
+
+def _no_library(name: str) -> BuiltTree:
+    raise LookupError(f"sockets need no library, and {name} was asked for")
 
 
 Rule = Callable[[BoundStep], str]
