@@ -1,12 +1,10 @@
 """Which events of tests come out differently in another version."""
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 
 from gitopsd.compiler.event_tests import EventCase
 from gitopsd.model.event_match import changes
-from gitopsd.planner.events.flow import come_of, is_transform
+from gitopsd.planner.events.flow import come_of, has_transforms, is_transform
 
 NAMES = ("deployed", "this version")
 
@@ -32,24 +30,21 @@ class EventChanges(Struct, frozen=True, kw_only=True):
 NOTHING = EventChanges()
 
 
-def event_differences(before: EventCase, after: EventCase) -> Iterator[EventDifference]:
-    """One test, bound to two versions; nothing where no transform of it differs. Raises the runner's JobError."""
+def event_differences(before: EventCase, after: EventCase) -> tuple[EventDifference, ...] | None:
+    """One test, bound to two versions; None where nothing that both have can be told. Raises the runner's JobError."""
+    names = {channel.label: channel.name for channel in before.run.channels.values()}
     if _transforms(before) == _transforms(after):
-        return
+        return () if has_transforms(after) else None
     old, new = come_of(before), come_of(after)
-    labels = {channel.label: channel.name for channel in before.run.channels.values()}
-    for channel in after.run.channels.values():
-        earlier = labels.get(channel.label)
-        if earlier is not None and earlier in old and channel.name in new:
-            lines = changes(old[earlier], new[channel.name], NAMES)
-            if lines:
-                yield EventDifference(
-                    test=after.name,
-                    place=str(after.place),
-                    of=after.run.name,
-                    port=channel.label,
-                    lines=tuple(lines),
-                )
+    known = [one for one in after.run.channels.values() if one.name in new and names.get(one.label) in old]
+    found = [(one.label, changes(old[names[one.label]], new[one.name], NAMES)) for one in known]
+    if not found:
+        return None
+    return tuple(
+        EventDifference(test=after.name, place=str(after.place), of=after.run.name, port=label, lines=tuple(lines))
+        for label, lines in found
+        if lines
+    )
 
 
 def _transforms(case: EventCase) -> list[object]:

@@ -39,6 +39,11 @@ def come_of(case: EventCase) -> Channels:
     return {channel: events for channel, events in written.items() if channel not in unknown}
 
 
+def has_transforms(case: EventCase) -> bool:
+    """Whether anything of it can be told."""
+    return any(is_transform(step) for step in case.run.steps)
+
+
 def is_transform(step: LocalStep) -> bool:
     return step.is_run and step.document.get("runner", {}).get("role") == "transform"
 
@@ -51,7 +56,7 @@ def _transformed(step: LocalStep, events: list[bytes]) -> dict[str, tuple[bytes,
     settings: dict[str, Any] = step.document["runner"]["with"]
     engine = Engine(Settings(settings, step.name).sections("actions"))
     if not events:
-        return {}
+        return dict.fromkeys(step.outputs, ())
     result = engine.apply(b"".join(event + b"\n" for event in events))
     return {"default": _lines(result.kept), "error": _lines(result.failed)}
 
