@@ -16,7 +16,7 @@ from gitopsd.model.excerpt import printable
 @click.argument("what", metavar="WORKFLOW|STEP|MODULE")
 @click.option(
     "--input", "inputs", metavar="[PORT=]FILE", multiple=True, required=True,
-    help="Events, one a line. PORT: of the step or module; of a workflow a channel, or a step that reads files.",
+    help="Events, one a line; - is stdin. PORT: of a step or module; of a workflow a channel or a step that reads.",
 )  # fmt: skip
 @click.option("--trace", is_flag=True, help="Show each event before and after each action of std/transform.")
 @click.option("--param", "given", metavar="NAME=VALUE", multiple=True, help="A parameter of the workflow or module.")
@@ -57,11 +57,11 @@ def run(
     if unknown:
         known = ", ".join(f"`{step}`" for step in subject.steps)
         raise ControllerError(f"{subject.name} has no step `{unknown[0]}`", f"its steps: {known}")
-    found = find_inputs(subject, inputs)
-    for note in found.notes:
-        click.echo(f"note: {printable(note)}", err=True)
-    jobs = wired(subject, source, found.wishes(asked))
     with local_folder() as folder:
+        found = find_inputs(subject, inputs, folder.root)
+        for note in found.notes:
+            click.echo(f"note: {printable(note)}", err=True)
+        jobs = wired(subject, source, found.wishes(asked))
         blocks = {channel: blocks_of(path) for channel, path in found.given.items()}
         outcome = run_jobs(jobs, folder, blocks, timeout)
         report = JsonReport() if as_json else TextReport()

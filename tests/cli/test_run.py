@@ -40,11 +40,10 @@ def test_a_workflow_runs_from_its_reader_to_its_ends_which_are_left_out(operator
 
 
 def test_a_step_that_writes_outside_runs_where_it_is_asked_for(operator: Operator, tmp_path: Path) -> None:
-    out = tmp_path / "written"
-    out.mkdir()
+    out = tmp_path / "written" / "here"  # made if missing, as on a worker
     options = ["--param", f"out={out}", "--input", "events.csv"]
     with_orders(operator).run("run", "orders", *options)
-    assert list(out.iterdir()) == []
+    assert not out.exists()
     operator.run("run", "orders", *options, "--with", "deliver")
     assert [path.read_text() for path in out.iterdir()] == ['{"ID":"1","QTY":"7","WORKER":"LOCAL-1"}\n']
 
@@ -93,6 +92,15 @@ def test_a_port_that_is_left_open_is_shown_with_what_a_deployment_would_drop(ope
     assert [(one["port"], one["event"]["event"]) for one in dropped] == [("plain.filter.error", "not json")]
 
 
+def test_events_may_come_from_a_pipe(operator: Operator) -> None:
+    with_orders(operator)
+    command = [sys.executable, "-m", "gitopsd", "run", "cleanse", "--input", "-", "--json"]
+    done = subprocess.run(
+        command, input='{"qty":2}\n', cwd=operator.folder, capture_output=True, text=True, timeout=60, check=True
+    )  # fmt: skip
+    assert '"event":{"qty":2,"worker":"local-1"}' in done.stdout
+
+
 SLIPS = [
     (["ordrs", "--input", "events.jsonl"], "did you mean `orders`?"),
     (["orders.clense", "--input", "events.jsonl"], "did you mean `cleanse`?"),
@@ -101,6 +109,7 @@ SLIPS = [
     (["loud", "--input", "none.jsonl"], "none.jsonl can't be read: No such file or directory"),
     (["loud", "--input", "empty.jsonl"], "empty.jsonl holds no events"),
     (["loud", "--input", "."], "can't be read: Is a directory"),
+    (["orders.deliver", "--input", "events.jsonl"], "nothing of orders.deliver would run over these events"),
     (["loud", "--with", "lod", "--input", "events.jsonl"], "orders.loud has no step `lod`"),
 ]
 

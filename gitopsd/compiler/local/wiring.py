@@ -5,7 +5,7 @@ So no network is reached and no store written. Each channel has one more consume
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -62,6 +62,8 @@ class LocalStep:
     """`job.json` of a step that runs."""
     files: Mapping[str, TreeFile] = field(default_factory=dict)
     """Of a step that runs, by path in its release; `job.json` is among them."""
+    directories: tuple[str, ...] = ()
+    """What a worker would make for the job to write to."""
 
     @property
     def content(self) -> bytes | None:
@@ -121,7 +123,13 @@ def wire(subject: Subject, wishes: Wishes) -> tuple[LocalRun | None, list[Diagno
     if diagnostics:
         return None, diagnostics
     files = {name: text.files.get(_job(subject, name), {}) for name in subject.steps}
-    steps = [_local(subject, name, ways[name], files[name], wishes) for name in subject.steps]
+    directories = {job.name: tuple(job.record["directories"]) for job in text.rendered.jobs}
+    steps = [
+        replace(
+            _local(subject, name, ways[name], files[name], wishes), directories=directories.get(_job(subject, name), ())
+        )
+        for name in subject.steps
+    ]
     return LocalRun(name=str(subject.name), steps=tuple(steps), channels=channels), []
 
 
@@ -161,7 +169,7 @@ def _needs_secrets(step: BoundStep) -> str:
 def _speaks_otherwise(step: BoundStep) -> str:
     for ports, bound in ((step.blueprint.in_, step.inputs), (step.blueprint.out, step.outputs)):
         for port in bound:
-            speaks = ports[port].speaks
+            speaks = ports[port].speaks if port in ports else ("worker",)  # else a parameter names it
             if not {"worker", "stdio"} & set(speaks):
                 return f"its port `{port}` speaks nothing but {', '.join(speaks)}"
     return ""
@@ -182,7 +190,9 @@ def is_reader(step: BoundStep) -> bool:
 
 def _open_ports(step: BoundStep) -> list[str]:
     """Of a transform the ports that are left open: what would be dropped there is shown."""
-    return [port for port in step.blueprint.out if port not in step.outputs] if _role(step) == "transform" else []
+    if _role(step) != "transform":
+        return []
+    return [port for port, declared in step.blueprint.out.items() if declared.optional and port not in step.outputs]
 
 
 def _channels(subject: Subject, running: list[BoundStep]) -> dict[str, LocalChannel]:

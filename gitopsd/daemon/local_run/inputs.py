@@ -3,9 +3,11 @@
 import glob
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
 from gitopsd.compiler.local.entrances import Entrance, beginnings, entrances
 from gitopsd.compiler.local.subject import Subject
@@ -34,10 +36,10 @@ class Inputs:
         )
 
 
-def find_inputs(subject: Subject, asked: Sequence[str]) -> Inputs:
+def find_inputs(subject: Subject, asked: Sequence[str], aside: Path) -> Inputs:
     """`asked` are `FILE` or `PORT=FILE`, where a workflow has channels and reading steps for ports.
 
-    Raises ControllerError.
+    What can be read only once, such as `-` for stdin, is copied to the directory `aside`. Raises ControllerError.
     """
     given: dict[str, Path] = {}
     files: dict[str, Path] = {}
@@ -49,12 +51,11 @@ def find_inputs(subject: Subject, asked: Sequence[str]) -> Inputs:
         name = entrance.reader or entrance.channel
         if name in given or name in files:
             raise ControllerError(f"two files were given for {name}", "give one: `cat A B` makes one of two")
-        path = Path(rest if is_named else text)
-        _check_events(path)
-        whole = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays the name that was given
-        (files if entrance.reader else given)[name] = whole
+        file = _opened(rest if is_named else text, aside / f"input-{len(given) + len(files)}")
+        _check_events(file)
+        (files if entrance.reader else given)[name] = file.path
         if not entrance.reader or subject.system.steps[name].params.get("format") == "jsonl":
-            notes += _look_at(path)
+            notes += _look_at(file)
     return Inputs(given=given, files=files, notes=tuple(notes))
 
 
@@ -77,26 +78,47 @@ def _only(subject: Subject) -> Entrance:
     )
 
 
-def _check_events(path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """`shown` is what people call it."""
+
+    shown: str
+    path: Path
+
+
+def _opened(name: str, copy: Path) -> _File:
+    """A file that can be read again and again. Raises ControllerError."""
+    path = Path("/dev/stdin" if name == "-" else name)
+    shown = "stdin" if name == "-" else name
     try:
         with path.open("rb") as file:
-            is_empty = not any(line.strip() for line in file)
+            if S_ISREG(os.fstat(file.fileno()).st_mode) and name != "-":
+                return _File(shown=shown, path=Path(os.path.abspath(path)))  # noqa: PTH100 - a link keeps its name
+            with copy.open("wb") as target:
+                shutil.copyfileobj(file, target)
     except OSError as error:
-        raise ControllerError(f"{path} can't be read: {error.strerror or error}", "name a file of events") from None
-    if is_empty:
-        raise ControllerError(f"{path} holds no events", 'an event is a line: one JSON value, such as {"id": 1}')
+        raise ControllerError(f"{shown} can't be read: {error.strerror or error}", "name a file of events") from None
+    return _File(shown=shown, path=copy)
 
 
-def _look_at(path: Path) -> list[str]:
+def _check_events(file: _File) -> None:
+    with file.path.open("rb") as lines:
+        if not any(line.strip() for line in lines):
+            hint = 'an event is a line: one JSON value, such as {"id": 1}'
+            raise ControllerError(f"{file.shown} holds no events", hint)
+
+
+def _look_at(given: _File) -> list[str]:
     """A note where lines aren't JSON. Raises ControllerError for what no channel carries."""
+    path = given.shown
     wrong = 0
     first = ""
-    with path.open("rb") as file:
+    with given.path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if len(line) >= EVENT_BYTES:
                 hint = "an event is a line; is this one file of JSON over several lines? `jq -c .` makes lines of it"
                 raise ControllerError(f"{path}:{number}: the line is longer than {EVENT_BYTES >> 20} MiB", hint)
-            problem = _problem(line)
+            problem = _problem(line.rstrip())
             if problem:
                 wrong += 1
                 first = first or f"{path}:{number}: {problem}"

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gitopsd.compiler.local.wiring import LocalRun, LocalStep
@@ -52,10 +53,19 @@ def run_jobs(run: LocalRun, folder: LocalFolder, given: Mapping[str, Blocks], se
     folder.clear()
     for step in run.steps:
         folder.put(step.files)
+        _make(step.directories)
     try:
         return asyncio.run(_Run(run, folder, seconds).outcome(given))
     except JobError as error:
         raise ControllerError(f"the channels can't be opened: {error.message}") from error
+
+
+def _make(directories: Iterable[str]) -> None:
+    for directory in directories:
+        try:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue  # the job says so itself, with what to do about it
 
 
 class _Failed(Exception):  # noqa: N818 - carries a value

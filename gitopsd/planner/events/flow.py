@@ -27,7 +27,7 @@ def come_of(case: EventCase) -> Channels:
             lines = tuple(line for line in content.split(b"\n") if line.strip(b"\r"))
             known |= dict.fromkeys(step.outputs.values(), lines)
             continue
-        if not is_transform(step) or unknown.intersection(step.inputs.values()):
+        if not is_transform(step) or _routes(step) or unknown.intersection(step.inputs.values()):
             unknown.update(step.outputs.values())
             continue
         events = [event for channel in step.inputs.values() for event in known.get(channel, ())]
@@ -46,6 +46,11 @@ def has_transforms(case: EventCase) -> bool:
 
 def is_transform(step: LocalStep) -> bool:
     return step.is_run and step.document.get("runner", {}).get("role") == "transform"
+
+
+def _routes(step: LocalStep) -> bool:
+    """Whether conditions choose its ports, which isn't told here."""
+    return bool(step.document["runner"]["with"].get("route"))
 
 
 def _transformed(step: LocalStep, events: list[bytes]) -> dict[str, tuple[bytes, ...]]:
