@@ -92,9 +92,10 @@ class _Run:
         except _Failed as failed:
             failure = failed.failure
         finally:
+            # before they are ended by force: what they say of that is about nothing but us
+            said = {process.step.name: tuple(process.said()) for process in self._processes}
             await end_all(self._processes)
             await self._ends.drop()
-        said = {process.step.name: tuple(process.said()) for process in self._processes}
         return Outcome(run=self._run, folder=self._folder, said=said, failure=failure)
 
     async def _to_the_end(self, given: Mapping[str, Blocks]) -> None:
