@@ -144,6 +144,8 @@ def _became(action: TracedAction) -> Iterable[str]:
             return ["as it was"]
         case "dropped":
             return ["dropped"]
+        case "program":
+            return ["a program: what came of it is below, with what the other actions did"]
         case "failed":
             return [f"failed: {_text(event)}" for event in action.after]
         case "changed":

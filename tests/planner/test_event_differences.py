@@ -1,10 +1,15 @@
 """Which events come out differently: through transforms alone, and only where these differ."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.event_tests import EventCase, prepare_test, read_tests
 from gitopsd.planner.events.differences import EventDifference, event_differences
+from gitopsd.planner.events.flow import is_transform
 from tests.contents import in_memory
 
 FLEET = "groups: {local: {workers: {local-1: {connection: local, service_manager: supervisor}}}}\n"
@@ -109,3 +114,19 @@ def test_a_reader_of_lines_of_json_gives_them_as_they_are_and_another_one_is_not
 def test_what_fails_now_shows_at_the_port_of_errors() -> None:
     found = differences(case(workflow(KEEP, KEEP)), case(workflow("[{set: {twice: 'sum([qty, name])'}}]", KEEP)))
     assert sorted(found) == ["bad", "done", "ok"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"actions": [{"filter": "qty"}, {"exec": ["touch", "/nowhere/ran"]}]},
+        {"actions": [{"what a later version adds": 1}]},
+        {"actions": [], "route": {"large": "qty > `2`"}},
+    ],
+)
+def test_a_transform_that_does_more_than_make_events_of_events_is_not_told(settings: dict[str, Any]) -> None:
+    """An action that runs a program, above all: nothing of a pull request is run."""
+    prepared = case(workflow(KEEP, KEEP))
+    first = next(step for step in prepared.run.steps if step.name == "first")
+    assert is_transform(first)
+    assert not is_transform(replace(first, document={"runner": {"role": "transform", "with": settings}}))

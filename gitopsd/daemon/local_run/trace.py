@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gitopsd.daemon.errors import ControllerError
+from gitopsd.runner.errors import JobError
 from gitopsd.runner.roles.transform.engine import Engine
 from gitopsd.runner.settings import Settings
 
-Result = Literal["kept", "changed", "dropped", "failed"]
+Result = Literal["kept", "changed", "dropped", "failed", "program"]
+"""`program`: an action that runs one. It ran in the job; here it isn't asked again, and what follows isn't traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,11 @@ class TracedEvent:
 
 
 def trace_events(actions: list[Any], events: Iterable[bytes]) -> Iterator[TracedEvent]:
-    """`events` are lines without their ends, in the order in which the job had them. Raises the runner's JobError."""
-    engines = [Engine(_settings(actions[: count + 1])) for count in range(len(actions))]
+    """`events` are lines without their ends, in the order in which the job had them. Raises ControllerError."""
+    try:
+        engines = [Engine(_settings(actions[: count + 1])) for count in range(len(actions))]
+    except JobError as error:  # something that this machine doesn't have
+        raise ControllerError(f"the actions can't be traced: {error.message}") from error
     for number, event in enumerate(events, start=1):
         yield TracedEvent(number=number, event=event, actions=tuple(_trace(actions, engines, event)))
 
@@ -51,6 +57,10 @@ def _trace(actions: list[Any], engines: list[Engine], event: bytes) -> Iterator[
     for index, engine in enumerate(engines):
         result = engine.apply(event + b"\n")  # also once it is over: an engine may count what it has seen
         if is_over:
+            continue
+        if "exec" in actions[index]:
+            yield TracedAction(number=index, action=actions[index], result="program", before=before, after=())
+            is_over = True
             continue
         after = _lines(result.failed or result.kept)
         outcome = _outcome(before, after, failed=bool(result.failed))

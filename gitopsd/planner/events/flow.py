@@ -27,7 +27,7 @@ def come_of(case: EventCase) -> Channels:
             lines = tuple(line for line in content.split(b"\n") if line.strip(b"\r"))
             known |= dict.fromkeys(step.outputs.values(), lines)
             continue
-        if not is_transform(step) or _routes(step) or unknown.intersection(step.inputs.values()):
+        if not is_transform(step) or unknown.intersection(step.inputs.values()):
             unknown.update(step.outputs.values())
             continue
         events = [event for channel in step.inputs.values() for event in known.get(channel, ())]
@@ -39,18 +39,23 @@ def come_of(case: EventCase) -> Channels:
     return {channel: events for channel, events in written.items() if channel not in unknown}
 
 
+PURE = frozenset(
+    {"parse", "filter", "set", "rename", "remove", "flatten", "unnest", "sample", "dedupe", "batch"}
+)  # fmt: skip
+"""The actions that do nothing but make events of events. What isn't listed, such as running a program, is not told."""
+
+
 def has_transforms(case: EventCase) -> bool:
     """Whether anything of it can be told."""
     return any(is_transform(step) for step in case.run.steps)
 
 
 def is_transform(step: LocalStep) -> bool:
-    return step.is_run and step.document.get("runner", {}).get("role") == "transform"
-
-
-def _routes(step: LocalStep) -> bool:
-    """Whether conditions choose its ports, which isn't told here."""
-    return bool(step.document["runner"]["with"].get("route"))
+    """Whether what it does can be told: a transform of pure actions, whose ports no conditions choose."""
+    runner = step.document.get("runner", {})
+    if not step.is_run or runner.get("role") != "transform" or runner["with"].get("route"):
+        return False
+    return all(PURE.issuperset(action) for action in runner["with"]["actions"])
 
 
 def _transformed(step: LocalStep, events: list[bytes]) -> dict[str, tuple[bytes, ...]]:
