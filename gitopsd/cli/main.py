@@ -41,6 +41,7 @@ COMMANDS = {
     "reconcile": ("gitopsd.cli.reconcile:reconcile", "Put right what differs on workers from what is deployed."),
     "resume": ("gitopsd.cli.pause:resume", "End the environment's pause, or its hold at a version."),
     "rollback": ("gitopsd.cli.rollback:rollback", "Return to an earlier deployment, as one more commit of the source."),
+    "run": ("gitopsd.cli.run:run", "Run a workflow or step over a file of events here, without deploying it."),
     "schema": ("gitopsd.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."),
     "service": ("gitopsd.cli.service:service", "Run the controller as a service of systemd's on this machine."),
     "show": ("gitopsd.cli.show:show", "Show a deployment: who, why, what became of it, and what it changed."),

@@ -14,6 +14,7 @@ from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
 from gitopsd.daemon.control import control_of, expired_parts
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.event_changes import event_changes
 from gitopsd.daemon.holds import Hold, hold_lines, holds_of
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
@@ -22,6 +23,8 @@ from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.version_hold import head_of_source
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
+from gitopsd.planner.events.differences import EventChanges
+from gitopsd.planner.events.text import event_lines
 from gitopsd.repo.source import FileContents, SourceTree
 
 
@@ -47,17 +50,21 @@ def plan(
     if out is not None:
         write_aside(out, encode_plan(planned.plan))
     holds = holds_of(workspace, planned.head, datetime.now(UTC), planned)
+    events = event_changes(workspace, planned, workspace.tests(revision, source))
     refusal = _refusal(workspace, source, planned) if source.commit else ""
     if refusal and (as_json or style != "text"):
         click.echo(refusal, err=True)
     if as_json or style == "json":
-        print_json({**msgspec.to_builtins(planned.plan), "holds": msgspec.to_builtins(holds)})
+        beside = {"holds": msgspec.to_builtins(holds), "events": msgspec.to_builtins(events)}
+        print_json({**msgspec.to_builtins(planned.plan), **beside})
     elif style == "markdown":
-        click.echo(_markdown(planned, holds), nl=False)
+        click.echo(_markdown(planned, holds, events), nl=False)
     else:
         if planned.diagnostics:
             show_diagnostics(planned.diagnostics, FileContents(planned.source.files))
         click.echo(format_plan(planned.plan))
+        for line in event_lines(events):
+            click.echo(printable(line))
         for expired in expired_parts(control_of(workspace.repository, planned.head)):
             click.echo(f"{expired} and counts until a commit ends it: `gitopsd apply` does that first.")
         for line in hold_lines(holds):
@@ -77,14 +84,14 @@ def _stays(workspace: Workspace, commit: str) -> bool:
     return head_of_source(workspace) in {None, commit}
 
 
-def _markdown(planned: Planned, holds: Collection[Hold]) -> str:
+def _markdown(planned: Planned, holds: Collection[Hold], events: EventChanges) -> str:
     """The comment of a pull request, of this version by itself."""
     from gitopsd.daemon.plan_comment import comment_of  # noqa: PLC0415 - only for those who ask for it
     from gitopsd.planner.comment.comment import comment_text  # noqa: PLC0415
     from gitopsd.planner.comment.content import Versions  # noqa: PLC0415
 
     versions = Versions(head=planned.plan.inputs.source_commit)
-    return comment_text(comment_of(planned, versions=versions, holds=hold_lines(holds)))
+    return comment_text(comment_of(planned, versions=versions, holds=hold_lines(holds), events=events))
 
 
 def _refusal(workspace: Workspace, source: SourceTree, planned: Planned) -> str:

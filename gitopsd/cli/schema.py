@@ -17,7 +17,7 @@ from gitopsd.daemon.schemas import KINDS, schema_text, write_schemas
 def schema(kind: str | None, repository: Path | None) -> int:
     """Print the JSON Schema of one kind of file, with which editors complete and check as one types.
 
-    KIND: blueprint, configuration, environments (gitopsd.yaml), fleet, module or workflow.
+    KIND: blueprint, configuration, environments (gitopsd.yaml), fleet, module, tests or workflow.
     """
     if (kind is None) == (repository is None):
         raise click.UsageError("name a kind, or a repository with --write DIR")

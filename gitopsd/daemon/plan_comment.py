@@ -7,6 +7,7 @@ from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.planning import Planned
 from gitopsd.daemon.runnable import refuse_what_cannot_run
 from gitopsd.planner.comment.content import Content, Rest, Shown, Versions
+from gitopsd.planner.events.differences import NOTHING, EventChanges
 from gitopsd.planner.graph.changed import changed_parts, changed_workflows
 from gitopsd.planner.graph.draw import Graph, draw_graph
 from gitopsd.planner.plan.effects import effects_digest
@@ -22,9 +23,10 @@ def comment_of(
     holds: Sequence[str] = (),
     rest: Rest = _NOWHERE,
     drift: Mapping[str, tuple[str, ...]] | None = None,
+    events: EventChanges = NOTHING,
 ) -> Content:
     """`holds` say why nothing is deployed for now, but for what the plan says itself. `drift` is what was last found on
-    the workers, a sentence for each difference; None where nobody looks.
+    the workers, a sentence for each difference; None where nobody looks. `events` are those of the version's tests.
     """
     plan = planned.plan
     return Content(
@@ -35,6 +37,7 @@ def comment_of(
             holds=(*holds, *_cannot_run(planned)),
             drift=drift,
             graph=changes_graph(planned),
+            events=events,
         ),
         renderer=__version__,
         versions=versions,

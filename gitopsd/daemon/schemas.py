@@ -8,6 +8,7 @@ import msgspec
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.environments import Environments
+from gitopsd.model.event_tests import EventTests
 from gitopsd.model.fleet import Fleet
 from gitopsd.model.schemas import schema_of
 from gitopsd.model.workflow import Module, Workflow
@@ -18,6 +19,7 @@ KINDS: Mapping[str, type[msgspec.Struct]] = {
     "environments": Environments,
     "fleet": Fleet,
     "module": Module,
+    "tests": EventTests,
     "workflow": Workflow,
 }
 """`environments` is gitopsd.yaml, `configuration` the operator's, which is in no repository."""

@@ -17,6 +17,7 @@ from gitopsd.repo.remote import Remote, find_remote
 from gitopsd.repo.repository import Repository, discover, open_repository
 from gitopsd.repo.revision import default_branch, resolve_commit
 from gitopsd.repo.source import SourceTree
+from gitopsd.repo.source_rules import is_tests
 from gitopsd.repo.worktree_source import read_work_tree
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ class Workspace:
         """The version named by the revision; without one the source branch's head."""
         name = revision or self.configuration.source_branch or default_branch(self.repository)
         return read_commit(self.repository, resolve_commit(self.repository, name))
+
+    def tests(self, revision: str | None, source: SourceTree) -> SourceTree:
+        """The folder `tests/` beside what `source(revision)` gave: of that commit, or of the work tree as it is."""
+        if source.commit and (revision is not None or self.repository.work_tree is None):
+            return read_commit(self.repository, source.commit, is_tests)
+        return read_work_tree(self.repository, is_tests)
 
     def close(self) -> None:
         """Writes down what was worked out, for the next command."""

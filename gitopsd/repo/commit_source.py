@@ -10,17 +10,17 @@ from typing import Literal
 from gitopsd.model.trees import object_id
 from gitopsd.repo.repository import Repository, TreeEntries
 from gitopsd.repo.source import SourceCollector, SourceFile, SourceTree
-from gitopsd.repo.source_rules import is_source, refused_kind
+from gitopsd.repo.source_rules import Belongs, is_source, refused_kind
 
 
-def read_commit(repository: Repository, commit: str) -> SourceTree:
-    """The source tree of `commit` (a full id).
+def read_commit(repository: Repository, commit: str, belongs: Belongs = is_source) -> SourceTree:
+    """The source tree of `commit` (a full id), or what else `belongs` says of its root.
 
     Whatever a hostile tree holds comes back as problems; RepositoryError only when objects are missing or damaged.
     """
     root = repository.tree(commit_tree(repository, commit))
     collector = SourceCollector()
-    pending = [("", _ours(root), [name for _, name, _ in root])]
+    pending = [("", _ours(root, belongs), [name for _, name, _ in root])]
     while pending and not collector.full:
         folder, entries, siblings = pending.pop()
         by_name = {name: (mode, entry) for mode, name, entry in entries}
@@ -34,7 +34,7 @@ def read_commit(repository: Repository, commit: str) -> SourceTree:
             elif collector.has_room(path, size := repository.blob_size(entry)):
                 file = committed_file(repository, entry, executable=bool(mode & 0o100))
                 collector.add(path, file, size=size)
-    return collector.finish(tree=_source_id(root), commit=commit)
+    return collector.finish(tree=_source_id(root, belongs), commit=commit)
 
 
 def committed_file(repository: Repository, blob: str, *, executable: bool) -> SourceFile:
@@ -53,12 +53,12 @@ def commit_tree(repository: Repository, commit: str) -> str:
     return first_line.removeprefix(b"tree ").decode("ascii", "replace")
 
 
-def _ours(root: TreeEntries) -> list[tuple[int, bytes, str]]:
-    return [entry for entry in root if is_source(entry[1], folder=S_ISDIR(entry[0]))]
+def _ours(root: TreeEntries, belongs: Belongs) -> list[tuple[int, bytes, str]]:
+    return [entry for entry in root if belongs(entry[1], folder=S_ISDIR(entry[0]))]
 
 
-def _source_id(root: TreeEntries) -> str:
-    lines = b"".join(b"%o %s\0%s" % (mode, name, bytes.fromhex(entry)) for mode, name, entry in _ours(root))
+def _source_id(root: TreeEntries, belongs: Belongs = is_source) -> str:
+    lines = b"".join(b"%o %s\0%s" % (mode, name, bytes.fromhex(entry)) for mode, name, entry in _ours(root, belongs))
     return object_id("tree", lines)
 
 

@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from gitopsd.model.event_tests import TESTS_FOLDER
 
 TOP_FILE = "gitopsd.yaml"
 TOP_FOLDERS = frozenset({"workflows", "modules", "blueprints", "files", "fleets"})
@@ -25,6 +27,9 @@ _GIT_FOLDER = re.compile(r"(\.git|git~1)[. ]*([:\\].*)?", re.IGNORECASE | re.DOT
 
 _LARGE_FILE_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _POINTER_BYTES = 1024  # a pointer is smaller: docs/spec.md of Git LFS
+
+Belongs = Callable[..., bool]
+"""Which entries of the root are read: `is_source` or `is_tests`."""
 
 ProblemCode = Literal[
     "symlink", "submodule", "special-file", "unsafe-name", "non-utf8-name", "unprintable-name", "name-collision",
@@ -49,6 +54,12 @@ def is_source(name: bytes, *, folder: bool) -> bool:
     """
     text = name.decode("utf-8", "replace")
     return text in TOP_FOLDERS or (not folder and text == TOP_FILE)
+
+
+def is_tests(name: bytes, *, folder: bool) -> bool:
+    """Whether an entry of the root holds the repository's tests, which are no part of what is deployed."""
+    del folder  # whatever has the name: a link is refused then
+    return name == TESTS_FOLDER.encode()
 
 
 def size_limit(path: str) -> int:

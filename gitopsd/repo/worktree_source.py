@@ -12,6 +12,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 import pygit2
 
+from gitopsd.model.event_tests import TESTS_FOLDER
 from gitopsd.model.trees import EXECUTABLE, FILE, SUBMODULE, Graft, build_tree, object_id
 from gitopsd.repo.commit_source import committed_file
 from gitopsd.repo.errors import RepositoryError
@@ -22,6 +23,7 @@ from gitopsd.repo.source_rules import (
     MAX_RULES_BYTES,
     TOP_FILE,
     TOP_FOLDERS,
+    Belongs,
     SourceProblem,
     is_source,
     refused_kind,
@@ -33,8 +35,10 @@ _RULES = (".gitignore", ".gitattributes")
 """What libgit2 reads of the root, and of each folder on the way to a file."""
 
 
-def read_work_tree(repository: Repository) -> SourceTree:
+def read_work_tree(repository: Repository, belongs: Belongs = is_source) -> SourceTree:
     """The source tree as it lies in the work tree: tracked files, and untracked ones that are not ignored.
+
+    With another `belongs` it is other entries of the root that are read.
 
     No symbolic link is followed, not even one that is put in place while reading. Raises RepositoryError for a bare
     repository or an unreadable index.
@@ -47,6 +51,7 @@ def read_work_tree(repository: Repository) -> SourceTree:
         index=read_index_stat(Path(repository.git.path) / "index"),  # a linked work tree has its own
         modes_count=repository.config("core.filemode") != "false",
         collector=SourceCollector(),
+        belongs=belongs,
     )
     with _opened(os.fsencode(repository.work_tree), None, os.O_DIRECTORY) as root:
         reader.read_folder("", root)
@@ -70,10 +75,11 @@ class _Reader:
     index: IndexStat
     modes_count: bool
     collector: SourceCollector
+    belongs: Belongs
 
     def read_folder(self, folder: str, descriptor: int) -> None:
         found = {os.fsencode(name): name for name in os.listdir(descriptor)}
-        names = [name for name in found if folder or is_source(name, folder=self._is_folder(descriptor, name))]
+        names = [name for name in found if folder or self.belongs(name, folder=self._is_folder(descriptor, name))]
         if folder and b".git" in found:
             self.collector.refuse(refused_kind(folder.rstrip("/"), "submodule"))
             return
@@ -185,7 +191,7 @@ def _tracked(repository: Repository) -> _Tracked:
         modes = {
             str(entry.path): int(entry.mode)
             for entry in index
-            if str(entry.path).partition("/")[0] in TOP_FOLDERS | {TOP_FILE}
+            if str(entry.path).partition("/")[0] in TOP_FOLDERS | {TOP_FILE, TESTS_FOLDER}
         }
     except (OSError, ValueError, pygit2.GitError) as error:
         raise RepositoryError(

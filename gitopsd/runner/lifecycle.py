@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 DRAIN_SECONDS = 5.0
-"""How long a stopped job waits for what it took in to be acknowledged; the rest is delivered again next time."""
+"""How long a stopped job waits for what it took in to be acknowledged; the rest is delivered again next time.
+
+GITOPSD_STOP_SECONDS says otherwise, for a run that nobody delivers anything again to.
+"""
 
 STATUS_SECONDS = 5.0
 
@@ -85,7 +89,7 @@ async def _until(ended: asyncio.Future[None], background: _Background, stopping:
         while not ended.done() and not stop.done():
             await asyncio.wait({stop, *background.tasks}, return_when=asyncio.FIRST_COMPLETED)
             background.check()
-        deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        deadline = asyncio.get_running_loop().time() + float(os.environ.get("GITOPSD_STOP_SECONDS", DRAIN_SECONDS))
         while not ended.done() and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait({ended, *background.tasks}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             background.check()

@@ -61,5 +61,5 @@ def test_schemas_are_written_to_a_repository_and_are_no_part_of_its_source(opera
     assert operator.run("schema", "--write", ".").stdout == ".gitopsd/schemas/workflow.json\n"
     assert path.read_text() == operator.run("schema", "workflow").stdout
     path.write_text("not even JSON")
-    assert operator.run("check").stdout == "no errors in 3 files\n"
+    assert operator.run("check").stdout.startswith("no errors in 3 files")
     operator.run("schema", expect=64)

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from gitopsd.compiler.compile import MAX_RENDERED_BYTES, Compiled, compile_back, compile_front
+from gitopsd.compiler.compile import MAX_RENDERED_BYTES, Compiled, Front, compile_back, compile_front
+from gitopsd.compiler.event_tests import prepare_test, read_tests
 from gitopsd.compiler.pins import find_pin, pin_is_a_branch, unknown_pin
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
-from gitopsd.model.diagnostic import Diagnostic
+from gitopsd.model.diagnostic import Diagnostic, in_order
 from gitopsd.model.excerpt import format_diagnostics
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import BuiltTree, build_tree
@@ -75,6 +76,9 @@ def pin_mistake(files: dict[str, bytes], *, tags: Sequence[str] = (), branch: st
 def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None) -> Compiled:
     given = settings or {}
     front = compile_front(in_memory(files), given.get("environment"))
+    mistakes = mistakes_in_tests(front, files)
+    if mistakes:
+        return Compiled(diagnostics=mistakes)
     state = ArtifactState(
         placement=given.get("placement", {}),
         cordoned=frozenset(given.get("cordoned", ())),
@@ -87,6 +91,16 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
     return compile_back(
         front, state, RUNTIME, {}, library=library, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES)
     )
+
+
+def mistakes_in_tests(front: Front, files: dict[str, bytes]) -> tuple[Diagnostic, ...]:
+    """What `check` says of a version's tests beside what compiling says."""
+    tests = in_memory({path: data for path, data in files.items() if path.startswith("tests/")})
+    declared, found = read_tests(tests)
+    for one in declared if front.linked else ():
+        assert front.linked is not None
+        found += prepare_test(front.linked, one, tests)[1]
+    return in_order(found)
 
 
 def cases() -> list[Case]:

@@ -28,7 +28,7 @@ SECTION = re.compile(
     r"^## `([a-z0-9-]+)`\n\n(?P<meaning>.+?)\n\n```text\n(?P<example>.*?)```\n\n(?P<way>.+?)\n",
     re.MULTILINE | re.DOTALL,
 )
-CODE_POSITION = {"JobError": 0, "_report": 0, "_refusal": 1}
+CODE_POSITION = {"JobError": 0, "NoSubject": 0, "_report": 0, "_refusal": 1}
 """Where the code stands among the arguments of what makes a diagnostic; `Diagnostic` itself has a keyword for it."""
 
 

@@ -13,7 +13,9 @@ from gitopsd.model.schemas import DIALECT
 from gitopsd.repo.initialise import template_folder
 from tests.compiler.cases import GOLDEN
 
-_KIND_OF_FOLDER = {"workflows": "workflow", "modules": "module", "blueprints": "blueprint", "fleets": "fleet"}
+_KIND_OF_FOLDER = {
+    "workflows": "workflow", "modules": "module", "blueprints": "blueprint", "fleets": "fleet", "tests": "tests",
+}  # fmt: skip
 _REFUSED = ["unknown-key", "wrong-type", "missing-key", "wrong-value", "bad-name"]
 
 _ROOTS = [template_folder(), *sorted(GOLDEN.glob("*/source"))]

@@ -18,6 +18,7 @@ from gitopsd.daemon.configuration import Configuration, read_configuration
 from gitopsd.daemon.policy import published_policy
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.environments import Environments
+from gitopsd.model.event_tests import EventTests
 from gitopsd.model.fleet import Fleet
 from gitopsd.model.plan import Plan
 from gitopsd.model.workflow import Module, Workflow
@@ -27,7 +28,7 @@ from tests.docs.markdown import DOCS, fences, sections, table
 REFERENCE = DOCS / "reference"
 STD = sorted(Path(gitopsd.compiler.__file__).with_name("std").glob("*.yaml"))
 PAGES = {
-    "files.md": (Environments, Workflow, Module, Blueprint, Fleet),
+    "files.md": (Environments, Workflow, Module, Blueprint, Fleet, EventTests),
     "configuration.md": (Configuration,),
     "plan.md": (Plan,),
 }

@@ -13,6 +13,7 @@ from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.daemon.artifact_state import committed_policy
 from gitopsd.daemon.configuration import Configuration
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.event_changes import event_changes
 from gitopsd.daemon.holds import hold_lines, holds_of
 from gitopsd.daemon.plan_comment import comment_of
 from gitopsd.daemon.planning import Planned
@@ -31,6 +32,7 @@ from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.merged import Conflicting, Merged, beside, merge
 from gitopsd.repo.repository import Repository, open_at
 from gitopsd.repo.source import SourceTree
+from gitopsd.repo.source_rules import is_tests
 
 _MOST_NEW = 3
 """So many environments that only the pull request has: each makes a comment."""
@@ -64,6 +66,7 @@ class _Planning:
         self._question = question
         self._merged = merged
         self._source = source
+        self._tests = read_commit(repository, merged.commit, is_tests)
         self._base = read_commit(repository, question.base).files.get(ENVIRONMENTS_FILE)
         self._versions = Versions(
             head=question.head,
@@ -94,6 +97,7 @@ class _Planning:
             holds=holds,
             rest=self._rest(name, planned),
             drift=self._question.drift.get(name),
+            events=event_changes(workspace, planned, self._tests),
         )
         return self._planned(planned, content)
 

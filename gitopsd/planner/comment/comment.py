@@ -11,6 +11,7 @@ from typing import assert_never
 from gitopsd.planner.comment.budget import Section, fitted
 from gitopsd.planner.comment.content import Content, Refused, Rest, Shown
 from gitopsd.planner.comment.diffs import diffs
+from gitopsd.planner.comment.events import events
 from gitopsd.planner.comment.mistakes import mistakes
 from gitopsd.planner.comment.neutral import code, link, neutral
 from gitopsd.planner.comment.summary import holds, summary, title
@@ -59,6 +60,7 @@ def _sections(content: Content, limit: int | None) -> tuple[Section, ...]:
                 data_in_flight(about),
                 overwritten(about),
                 workers(about),
+                *events(about),
                 diffs(about, limit),
             )
         case Refused():

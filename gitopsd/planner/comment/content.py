@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.plan import Plan
+from gitopsd.planner.events.differences import NOTHING, EventChanges
 from gitopsd.planner.graph.draw import Graph
 
 FileLink = Callable[[str, int], str]
@@ -58,7 +59,7 @@ class Shown:
 
     `effects` is its digest of effects. `holds` say why nothing is deployed for now, a sentence each, beside what the
     plan itself says of that. `drift` is what was last found on each worker that its release doesn't say, by worker;
-    None where nobody looks. `graph` is of what changes; None where there is none.
+    None where nobody looks. `graph` is of what changes; None where there is none. `events` are those of the tests.
     """
 
     plan: Plan
@@ -66,6 +67,7 @@ class Shown:
     holds: tuple[str, ...] = ()
     drift: Mapping[str, tuple[str, ...]] | None = None
     graph: Graph | None = None
+    events: EventChanges = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
