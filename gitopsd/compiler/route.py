@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from gitopsd.compiler.expand import LONGEST_JOB, name_too_long
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.place import Placement
-from gitopsd.compiler.transports import stored_as, wired_as
+from gitopsd.compiler.transports import stays_on_its_worker, stored_as, wired_as
 from gitopsd.compiler.transports.kind import Attachment, WireEnd, socket_name
-from gitopsd.compiler.transports.message_store import MESSAGES
 from gitopsd.compiler.transports.worker import worker_input, worker_output
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Related
@@ -78,7 +77,7 @@ def _route_replica(
             ends = joined.inputs if side == "in" else joined.outputs
             if _speaks(step, side, port, channel):
                 ends[port] = [_direct_end(attachment, side)]
-                joined.directories += _directories(channel, worker)
+                joined.directories += _directories(channel, ends[port][0], worker)
                 joined.secrets += channel.secrets
             else:
                 inner, adapter = _adapt(attachment, side, port, worker)
@@ -107,10 +106,12 @@ def _speaks(step: BoundStep, side: str, port: str, channel: BoundChannel) -> boo
     return transport in declared or (transport == "worker" and "stdio" in declared)
 
 
-def _directories(channel: BoundChannel, worker: PlacedWorker) -> tuple[str, ...]:
-    """Where gitopsd's own directory is somewhere else, its jobs can make theirs in it by themselves."""
-    found = wired_as(channel).directories(channel)
-    return tuple(path for path in found if worker.service_manager == "systemd" or not path.startswith(MESSAGES))
+def _directories(channel: BoundChannel, end: WireEnd, worker: PlacedWorker) -> tuple[str, ...]:
+    """Those that the job writes to for this end of the channel."""
+    if not stays_on_its_worker(channel):
+        return wired_as(channel).directories(channel)
+    # where gitopsd's own directory is somewhere else, its jobs can make theirs in it by themselves
+    return (end["path"],) if worker.service_manager == "systemd" else ()
 
 
 def _direct_end(attachment: Attachment, side: str) -> WireEnd:
@@ -133,7 +134,7 @@ def _adapt(attachment: Attachment, side: str, port: str, worker: PlacedWorker) -
         step=None,
         inputs={"default": [outer if reader else worker_input(inner_name, socket)]},
         outputs={"default": [worker_output(inner_name, [socket]) if reader else outer]},
-        directories=_directories(channel, worker),
+        directories=_directories(channel, outer, worker),
         secrets=channel.secrets,
         reason=(
             f"`{step.name}` doesn't speak {stored_as(channel)} {_ON_ITS.get(port, f'on its port `{port}`')}, "

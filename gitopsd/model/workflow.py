@@ -193,7 +193,8 @@ class Module(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="those of the module; a port's transport is that of the channel outside"),
     ] = field(default_factory=dict)
     messages: Annotated[
-        dict[ChannelName, Channel], Meta(description="those of the module; a port may be one of them, as of its channels")
+        dict[ChannelName, Channel],
+        Meta(description="those of the module; a port may be one of them, as of its channels"),
     ] = field(default_factory=dict)
 
 

@@ -35,8 +35,7 @@ def _check_interface(declared: Declared[Module]) -> Iterator[Diagnostic]:
                     code="unknown-channel",
                     message=f"there is no channel `{channel}` in the module `{module.module}`",
                     location=document.locate(side, port),
-                    hint=did_you_mean(channel, channels)
-                    or f"add it: `channels: {{{channel}: {{transport: worker}}}}`",
+                    hint=did_you_mean(channel, channels) or f"add it: `channels: {{{channel}: {{transport: worker}}}}`",
                 )
             elif channel in ports:
                 yield Diagnostic(

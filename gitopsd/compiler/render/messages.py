@@ -1,6 +1,5 @@
 """What a job is told of messages: what starts its runs, and what it signals once one has ended well."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from gitopsd.compiler.render.job_error import JobError
@@ -25,7 +24,7 @@ def kind_with_messages(routed: RoutedJob, kind: str) -> str:
         raise JobError("message-reads", message, hint=hint, origin=_written(routed, "on"))
     if SIGNALS in routed.outputs and kind == "service":
         message = "`signals` is for a job that ends, and this one's kind is `service`"
-        hint = "let its events be the messages: `out: MESSAGE`, behind a `filter` of std/transform where not all of them are"
+        hint = "let its events be the messages: `out: MESSAGE`, behind a `filter` of std/transform if not all are"
         raise JobError("wrong-kind", message, hint=hint, origin=_written(routed, "signals"))
     return MESSAGE if waits else kind
 
@@ -52,8 +51,9 @@ def without_messages(ports: Ports) -> Ports:
 
 def _channel(routed: RoutedJob, port: str) -> str:
     """The message's name as the workflow has it."""
-    step: Mapping[str, str] = {**routed.step.inputs, **routed.step.outputs} if routed.step else {}
-    return step[port]
+    if routed.step is None:
+        raise ValueError("an adapter has no messages of its own")
+    return {**routed.step.inputs, **routed.step.outputs}[port]
 
 
 def _written(routed: RoutedJob, key: str) -> Origin | None:

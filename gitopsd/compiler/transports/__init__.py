@@ -22,13 +22,14 @@ _MESSAGES_ON_A_WORKER = MessageStore()
 
 def wired_as(channel: BoundChannel) -> Transport:
     """How a bound channel is wired up."""
-    return _MESSAGES_ON_A_WORKER if _stays_on_its_worker(channel) else TRANSPORTS[channel.transport]
+    return _MESSAGES_ON_A_WORKER if stays_on_its_worker(channel) else TRANSPORTS[channel.transport]
 
 
 def stored_as(channel: BoundChannel) -> str:
     """The transport that its ends speak."""
-    return "file-store" if _stays_on_its_worker(channel) else channel.transport
+    return "file-store" if stays_on_its_worker(channel) else channel.transport
 
 
-def _stays_on_its_worker(channel: BoundChannel) -> bool:
+def stays_on_its_worker(channel: BoundChannel) -> bool:
+    """Whether it is a message that is stored where both its ends are."""
     return channel.is_message and channel.transport == "worker"

@@ -13,7 +13,7 @@ MESSAGES = "/var/lib/gitopsd/data/messages"
 
 
 def message_store(environment: str, workflow: str, message: str) -> str:
-    """The directory of one message."""
+    """What the directories of one message begin with, one for each replica."""
     return f"{MESSAGES}/{socket_name(environment, workflow, message)}"
 
 
@@ -31,11 +31,12 @@ class MessageStore:
         return {**self._store.output_of(attachment), **_of_replica(attachment), "consumers": consumers}
 
     def directories(self, channel: BoundChannel) -> tuple[str, ...]:
-        return self._store.directories(channel)
+        del channel  # one for each replica: that of the end
+        return ()
 
     def needs_shared_path(self) -> bool:
         return False
 
 
 def _of_replica(attachment: Attachment) -> WireEnd:
-    return {"path": f"{attachment.channel.path}/{attachment.replica}"}
+    return {"path": f"{attachment.channel.path}.{attachment.replica}"}

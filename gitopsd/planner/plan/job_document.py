@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gitopsd.model.not_json import NOT_JSON
+from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +66,18 @@ class _Joined(msgspec.Struct, frozen=True):
     with_: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
 
 
+class _Message(msgspec.Struct, frozen=True):
+    inputs: list[dict[str, Any]] = []
+    outputs: list[dict[str, Any]] = []
+
+
 class _Raw(msgspec.Struct, frozen=True):
     kind: str = ""
     exec: list[str] = []
     runner: _Joined | None = None
     channels: _Joined = _Joined()
+    on: _Message = _Message()
+    signals: _Message = _Message()
 
 
 _DECODER = msgspec.json.Decoder(_Raw)
@@ -87,8 +95,8 @@ def read_document(content: bytes) -> JobDocument:
         role=joined.role,
         command=() if raw.runner else tuple(raw.exec),
         settings=joined.with_,
-        inputs=tuple(_ends(joined.inputs)),
-        outputs=tuple(_ends(joined.outputs)),
+        inputs=tuple(_ends({**joined.inputs, ON_MESSAGE: raw.on.inputs})),
+        outputs=tuple(_ends({**joined.outputs, SIGNALS: raw.signals.outputs})),
     )
 
 
