@@ -101,12 +101,12 @@ def _check_width(linked: Linked, channel: BoundChannel) -> Iterator[Diagnostic]:
 
 def _ends_as_places(linked: Linked, system: System, channel: BoundChannel, side: str) -> tuple[Related, ...]:
     ends, verb = (channel.consumers, "reads from") if side == "in" else (channel.producers, "writes to")
-    own = {ON_MESSAGE: ("waits for", "on"), SIGNALS: ("signals", "signals")}
+    own = {ON_MESSAGE: ("waits for", "on", "message"), SIGNALS: ("signals", "signals")}
     return tuple(
         related
-        for step, (does, key) in ((system.steps[end.step], own.get(end.port, (verb, side))) for end in ends)
+        for step, (does, *way) in ((system.steps[end.step], own.get(end.port, (verb, side))) for end in ends)
         for related in (
-            Related(message=f"`{step.name}` {does} it", location=linked.locate(step.origin, key)),
+            Related(message=f"`{step.name}` {does} it", location=linked.locate(step.origin, *way)),
             *used_here(linked, step.chain),
         )
     )

@@ -207,7 +207,8 @@ class _Expansion:
             self._tell(frame, binder.mistakes)
             sides.append(binder.bound)
         if step.on is not UNSET or step.signals is not UNSET:
-            messages = MessageBinder(owner, frame.declared.value.messages, key, step, is_module=used.is_module)
+            known = frame.declared.value.messages
+            messages = MessageBinder(owner, known, key, step, outputs=sides[1], is_module=used.is_module)
             self._tell(frame, messages.mistakes)
             sides = [{**sides[0], **messages.waits}, {**sides[1], **messages.gives}]
         return sides[0], sides[1]

@@ -27,10 +27,20 @@ def double_names(declared: Workflow | Module, document: Callable[[], Document]) 
 
 
 class MessageBinder:
-    """The `on` and the `signals` of one step. `waits` and `gives` are port -> message, without those in `mistakes`."""
+    """The `on` and the `signals` of one step. `waits` and `gives` are port -> message, without those in `mistakes`.
+
+    `outputs` are its other ports: port -> channel.
+    """
 
     def __init__(
-        self, owner: PortOwner, messages: Mapping[str, Any], key: str, step: Step | InnerStep, *, is_module: bool
+        self,
+        owner: PortOwner,
+        messages: Mapping[str, Any],
+        key: str,
+        step: Step | InnerStep,
+        *,
+        outputs: Mapping[str, str],
+        is_module: bool,
     ) -> None:
         self._owner = owner
         self._messages = messages
@@ -42,6 +52,8 @@ class MessageBinder:
             self._bind(self.waits, ON_MESSAGE, step.on.message, ("on", "message"), is_module=is_module)
         if not isinstance(step.signals, UnsetType):
             self._bind(self.gives, SIGNALS, step.signals, ("signals",), is_module=is_module)
+            if not is_module and step.signals in outputs.values():
+                self.mistakes.append(self._bound_twice(step.signals))
 
     def _bind(self, bound: dict[str, str], port: str, message: str, way: tuple[str, ...], *, is_module: bool) -> None:
         if is_module:
@@ -58,6 +70,16 @@ class MessageBinder:
             message=f"`{key}` is for a step that uses a blueprint, and `{self._key}` uses a module",
             location=self._owner.document().locate_key("steps", self._key, key),
             hint=f"let the module have a port for it, and bind that: `{side}: {{PORT: {message}}}`",
+        )
+
+    def _bound_twice(self, message: str) -> Diagnostic:
+        document = self._owner.document()
+        return Diagnostic(
+            code="channel-bound-twice",
+            message=f"the step `{self._key}` signals `{message}`, and gives it events",
+            location=document.locate("steps", self._key, "signals"),
+            related=(Related(message="it is bound here", location=document.locate_key("steps", self._key, "out")),),
+            hint="keep one of the two",
         )
 
     def _unknown(self, message: str, way: tuple[str, ...]) -> Diagnostic:

@@ -17,11 +17,11 @@ def kind_with_messages(routed: RoutedJob, kind: str) -> str:
     if waits and kind != "once":
         message = f"`on` starts runs that come to an end, of kind `once`, and this job's kind is `{kind}`"
         hint = "write `kind: once` in the blueprint, or let the step read the message as events: `in: MESSAGE`"
-        raise JobError("wrong-kind", message, hint=hint, origin=_written(routed, "on"))
+        raise JobError("wrong-kind", message, hint=hint, origin=_written(routed, "on", "message"))
     if waits and len(routed.inputs) > 1:
         message = "a job whose runs a message starts can't read a channel as well"
         hint = "let a service read the channel: events never end, and a run must"
-        raise JobError("message-reads", message, hint=hint, origin=_written(routed, "on"))
+        raise JobError("message-reads", message, hint=hint, origin=_written(routed, "on", "message"))
     if SIGNALS in routed.outputs and kind == "service":
         message = "`signals` is for a job that ends, and this one's kind is `service`"
         hint = "let its events be the messages: `out: MESSAGE`, behind a `filter` of std/transform if not all are"
@@ -56,5 +56,5 @@ def _channel(routed: RoutedJob, port: str) -> str:
     return {**routed.step.inputs, **routed.step.outputs}[port]
 
 
-def _written(routed: RoutedJob, key: str) -> Origin | None:
-    return Origin(routed.step.origin.path, (*routed.step.origin.pointer, key)) if routed.step else None
+def _written(routed: RoutedJob, *way: str) -> Origin | None:
+    return Origin(routed.step.origin.path, (*routed.step.origin.pointer, *way)) if routed.step else None
