@@ -12,12 +12,13 @@ from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """One end of a channel. `channel` is the name on the wire.
+    """One end of a channel, at a port of the job. `channel` is the name on the wire.
 
     Only of a `file-store` more is known: its `path`; the `consumer` that reads with so many `replicas`; and the steps
     that a writer knows as `consumers`. `told` is all that the job is told of the end, as sorted JSON.
     """
 
+    port: str
     transport: str
     channel: str
     path: str = ""
@@ -101,15 +102,16 @@ def read_document(content: bytes) -> JobDocument:
 
 
 def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
-    for ends in ports.values():
+    for port, ends in ports.items():
         for end in ends:
             transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
             told = msgspec.json.encode(end, order="sorted")
             if transport != "file-store":
-                yield End(transport=transport, channel=channel, told=told)
+                yield End(port=port, transport=transport, channel=channel, told=told)
                 continue
             replicas, consumers = end.get("replicas"), end.get("consumers")
             yield End(
+                port=port,
                 transport=transport,
                 channel=channel,
                 path=str(end.get("path", "")),
