@@ -18,9 +18,9 @@ class End:
     that a writer knows as `consumers`. `told` is all that the job is told of the end, as sorted JSON.
     """
 
-    port: str
     transport: str
     channel: str
+    port: str = ""
     path: str = ""
     consumer: str = ""
     replicas: int = 0
