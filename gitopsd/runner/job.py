@@ -29,6 +29,13 @@ class Job(NamedTuple):
     sockets: Path
     """Where the sockets of `worker` channels lie."""
 
+    @property
+    def is_told_of(self) -> bool:
+        """Whether this process is the one whose traffic is the job's: not a run that another one waits for, nor the
+        one that signals.
+        """
+        return self.role != "signal" and "GITOPSD_MESSAGE" not in os.environ
+
 
 class Context(NamedTuple):
     """What an endpoint needs of the job around it."""

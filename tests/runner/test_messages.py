@@ -224,6 +224,9 @@ def test_a_run_signals_in_its_turn(edge: Edge) -> None:
     stored: Callable[[], list[Path]] = lambda: list(path.glob("segments/o.report.0/*.jsonl"))  # noqa: E731
     until(lambda: bool(stored()), waiting)
     assert json.loads(stored()[0].read_text())["job"] == "o.report.0"
+    told = edge.station.run / "s/o.report.0.json"
+    until(lambda: json.loads(told.read_text())["done"] == 1, waiting)
+    assert json.loads(told.read_text())["pid"] == waiting.pid  # its runs and their signals don't speak for it
 
 
 def test_what_was_taken_in_is_removed_by_the_signals_that_follow(edge: Edge) -> None:
