@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,8 @@ name = f"{time.monotonic_ns()}"
 (root / f"began.{name}").write_text(json.dumps({**told, "pid": os.getpid()}))
 while (root / "hold").exists():
     time.sleep(0.02)
+if (root / "slow").exists():
+    time.sleep(0.4)
 if (root / "fail").exists():
     sys.exit(3)
 (root / f"ended.{name}").write_text("")
@@ -68,6 +73,12 @@ class Edge:
     @property
     def ended(self) -> int:
         return len(list(self.runs.glob("ended.*")))
+
+    @property
+    def done_for(self) -> list[object]:
+        """The newest payloads that runs which ended well were told of."""
+        names = [path.name.replace("ended", "began") for path in self.runs.glob("ended.*")]
+        return [json.loads((self.runs / name).read_text())["newest"]["payload"] for name in names]
 
     def hold(self) -> None:
         (self.runs / "hold").touch()
@@ -237,3 +248,29 @@ def test_what_was_taken_in_is_removed_by_the_signals_that_follow(edge: Edge) -> 
         until(lambda count=count: f"{count}\n        ]".encode() in edge.cursor(), waiting)  # type: ignore[misc]
     stored = list((edge.station.root / "data").rglob("*.jsonl"))
     assert len(stored) == 2  # the newest of before, which says where the signaller goes on, and its own
+
+
+def test_no_signal_is_lost_whoever_is_killed_and_whenever(edge: Edge) -> None:
+    """A signal was given when its signaller ended well."""
+    chance = random.Random(7)  # noqa: S311 -- the same kills each time, as far as processes let it
+    (edge.runs / "slow").touch()
+    given = 0
+    waiting = edge.waits()
+    for number in range(12):
+        signaller = edge.signals(f"import os; open(os.environ['GITOPSD_PAYLOAD'], 'w').write('{number}')")
+        time.sleep(chance.uniform(0.1, 1.1))
+        victim = chance.choice(["signaller", "who waits", "the run", "both", "both", "nobody"])
+        if victim == "signaller":
+            signaller.kill()
+        if victim in {"who waits", "both"}:
+            waiting.kill()
+            waiting.finish()
+        if victim in {"the run", "both"} and edge.began:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(edge.began[-1]["pid"], signal.SIGKILL)
+        if victim in {"who waits", "both"}:
+            waiting = edge.waits()
+        if signaller.finish() == 0:
+            given += 1
+            until(lambda number=number: number in edge.done_for, waiting)  # type: ignore[misc]
+    assert given >= 8
