@@ -43,6 +43,10 @@ def copied_job(original: Any, place: CopyPlace) -> CopiedJob:
         channels["inputs"] = _ends(channels.get("inputs"), place, parted, _own_input)
         channels["outputs"] = _ends(channels.get("outputs"), place, parted, _own_output)
         document["channels"] = channels
+    for key, side, make in (("on", "inputs", _runner_input), ("signals", "outputs", _runner_output)):
+        if isinstance(original.get(key), dict):
+            ends = _ends({key: original[key].get(side)}, place, parted, make)
+            document[key] = {**original[key], side: ends.get(key, [])}
     return CopiedJob(document, frozenset(parted))
 
 
@@ -56,6 +60,11 @@ def inputs_of(document: Any) -> dict[str, Mapping[str, Any]]:
             for end in ends if isinstance(ends, list) else ():
                 if isinstance(end, dict) and end.get("transport") == "worker":
                     found.setdefault(port, end)
+    on = document.get("on") if isinstance(document, dict) else None
+    ends = on.get("inputs") if isinstance(on, dict) else None
+    for end in ends if isinstance(ends, list) else ():
+        if isinstance(end, dict) and end.get("transport") == "worker":
+            found.setdefault("on", end)
     return found
 
 

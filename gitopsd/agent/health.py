@@ -63,7 +63,7 @@ def judge(job: Job, units: Mapping[str, Unit], min_healthy_time: float) -> Verdi
     unit = units.get(job.unit, NOT_THERE)
     if job.kind == "schedule":  # its timer: how a run ends is no matter of the deployment
         return HEALTHY if unit.is_up else Verdict("failed", ended(unit))
-    if job.kind != "service":
+    if job.kind == "once":
         return Verdict("failed", ended(unit)) if unit.active == "failed" else HEALTHY
     up = float("inf") if unit.since is None else time.time() - unit.since
     rules = (

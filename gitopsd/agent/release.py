@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
-KINDS = ("service", "once", "schedule")
+KINDS = ("service", "once", "schedule", "message")
 CHANGES = ("restart", "reload", "none")
 
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX of systemd

@@ -123,7 +123,7 @@ def _copy(place: CopyPlace, record: CopyRecord) -> str:
     if record.secrets:
         variables["CREDENTIALS_DIRECTORY"] = place.credentials
     launch = [str(place.directory / "runtime/launch.py"), place.name]
-    service = record.kind == "service"
+    service = record.kind != "once"
     return _program(
         place.layout, place.service, launch, variables, once=not service, by_itself=service and record.started
     )

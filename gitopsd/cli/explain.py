@@ -38,6 +38,10 @@ def explain_command(session: Session, step: str, revision: str | None, *, as_jso
     click.echo()
     for when in sorted(set(found.schedules.values())):
         click.echo(f"Scheduled: {printable(when)}, by the clock of its worker unless it names a time zone")
+    if found.waits_for:
+        click.echo(f"Runs for each burst of the message {found.waits_for}")
+    if found.signals:
+        click.echo(f"Signals {found.signals} when a run has ended well")
     click.echo(_wishes(found))
     print_table(["JOB", "WORKER", "WHY"], [[one.job, one.worker, one.reason] for one in found.replicas])
     click.echo()

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitopsd.compiler.channels import ChannelBinder
-from gitopsd.compiler.expand import Expanded, ExpandedStep, Frame
+from gitopsd.compiler.expand import Expanded, ExpandedChannel, ExpandedStep, Frame
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
 from gitopsd.compiler.expressions.values import Spending, TooMuchEvaluated, size_of
 from gitopsd.compiler.link import Linked, unknown_parameter
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
 from gitopsd.compiler.placement.constraints import parse_constraint
+from gitopsd.compiler.transports.message_store import message_store
 from gitopsd.compiler.yaml.places import Pointer
 from gitopsd.compiler.yaml.reader import Document
 from gitopsd.model.diagnostic import Diagnostic
@@ -256,11 +257,17 @@ class _Binding:
                 producers=tuple(producers.get(name, ())),
                 consumers=tuple(consumers.get(name, ())),
                 origin=channel.origin,
-                path=settings.path,
+                path=settings.path or self._kept_at(name, channel),
                 options=settings.options,
                 secrets=settings.secrets,
             )
         return channels
+
+    def _kept_at(self, name: str, channel: ExpandedChannel) -> str:
+        """Messages are stored, also those that stay on their worker; empty for what isn't."""
+        if not channel.is_message or transport_of(channel.channel) != "worker":
+            return ""
+        return message_store(self._linked.name, self._workflow, name)
 
     def _report(
         self, code: str, document: Document, message: str, way: Pointer, hint: str = "", *, at_key: bool = False

@@ -8,6 +8,7 @@ from gitopsd.compiler.loops import first_loop
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.system import BoundChannel, Store, System, WorkflowSummary
+from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
 MAX_JOINED = 250_000
 """Producing times consuming steps of one channel: each producer is told of each consumer."""
@@ -50,6 +51,9 @@ def _check_ends(linked: Linked, system: System, channel: BoundChannel) -> Iterat
     if channel.producers and channel.consumers:
         yield from _check_width(linked, channel)
         return
+    if channel.is_message:
+        yield _lonely_message(linked, system, channel)
+        return
     if not channel.producers:
         nobody = "no step writes to" if channel.consumers else "no step writes to or reads from"
         message = f"{nobody} the channel `{channel.name}`"
@@ -63,6 +67,22 @@ def _check_ends(linked: Linked, system: System, channel: BoundChannel) -> Iterat
         location=linked.locate_key(channel.origin),
         related=_ends_as_places(linked, system, channel, side),
         hint=f"bind a step's {bound} {channel.origin.pointer[-1]}`, or remove the channel",
+    )
+
+
+def _lonely_message(linked: Linked, system: System, channel: BoundChannel) -> Diagnostic:
+    name = channel.origin.pointer[-1]
+    if channel.producers:
+        message, hint = "no step waits for", f"let a step wait for it: `on: {{message: {name}}}`, or remove it"
+    else:
+        nobody = "no step signals" if channel.consumers else "no step signals or waits for"
+        message, hint = nobody, f"let a step signal it: `signals: {name}`, or give it events: `out: {name}`"
+    return Diagnostic(
+        code="channel-without-consumer" if channel.producers else "channel-without-producer",
+        message=f"{message} the message `{channel.name}`",
+        location=linked.locate_key(channel.origin),
+        related=_ends_as_places(linked, system, channel, "out" if channel.producers else "in"),
+        hint=hint,
     )
 
 
@@ -81,12 +101,12 @@ def _check_width(linked: Linked, channel: BoundChannel) -> Iterator[Diagnostic]:
 
 def _ends_as_places(linked: Linked, system: System, channel: BoundChannel, side: str) -> tuple[Related, ...]:
     ends, verb = (channel.consumers, "reads from") if side == "in" else (channel.producers, "writes to")
-    steps = [system.steps[end.step] for end in ends]
+    own = {ON_MESSAGE: ("waits for", "on", "message"), SIGNALS: ("signals", "signals")}
     return tuple(
         related
-        for step in steps
+        for step, (does, *way) in ((system.steps[end.step], own.get(end.port, (verb, side))) for end in ends)
         for related in (
-            Related(message=f"`{step.name}` {verb} it", location=linked.locate(step.origin, side)),
+            Related(message=f"`{step.name}` {does} it", location=linked.locate(step.origin, *way)),
             *used_here(linked, step.chain),
         )
     )
@@ -128,14 +148,19 @@ def _check_loops(linked: Linked, system: System) -> Iterator[Diagnostic]:
     }
     for channel in system.channels.values():
         onward[_NODE + channel.name] = sorted({end.step for end in channel.consumers})
-    loop = [name for name in first_loop(onward) if not name.startswith(_NODE)]
+    circle = first_loop(onward)
+    loop = [name for name in circle if not name.startswith(_NODE)]
     if loop:
+        by_message = any(
+            system.channels[name.removeprefix(_NODE)].is_message for name in circle if name.startswith(_NODE)
+        )
         loop = loop if loop[0] == loop[-1] and len(loop) > 1 else [*loop, loop[0]]  # it may have begun at a channel
         first = system.steps[loop[0]]
         yield Diagnostic(
             code="channel-loop",
-            message=f"events would go round in a circle: {' → '.join(loop)}",
+            message=f"{'steps would start each other' if by_message else 'events would go round'} in a circle: "
+            f"{' → '.join(loop)}",
             location=linked.locate_key(first.origin),
             related=tuple(used_here(linked, first.chain)),
-            hint="break the circle: write to another channel",
+            hint=f"break the circle: {'signal another message' if by_message else 'write to another channel'}",
         )

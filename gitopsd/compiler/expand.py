@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from gitopsd.compiler.declarations.mistakes import MAX_MISTAKES, first_mistakes
 from gitopsd.compiler.link import Linked, Used
 from gitopsd.compiler.load import OWN
+from gitopsd.compiler.messages import MessageBinder, double_names
 from gitopsd.compiler.parse import Declared
 from gitopsd.compiler.ports import PortBinder, PortOwner
 from gitopsd.compiler.words import counted
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.diagnostic import Diagnostic, Location, Related
 from gitopsd.model.system import Origin
-from gitopsd.model.workflow import Channel, InnerStep, Module, Place, Step, Workflow
+from gitopsd.model.workflow import Channel, InnerStep, Module, Place, Step, Workflow, channels_of
 
 MAX_STEPS = 100_000
 """Of one workflow with its modules expanded: modules that use modules multiply."""
@@ -74,6 +75,10 @@ class ExpandedChannel:
     channel: Channel
     origin: Origin
 
+    @property
+    def is_message(self) -> bool:
+        return self.origin.pointer[:1] == ("messages",)
+
 
 @dataclass(slots=True, kw_only=True)
 class Expanded:
@@ -92,7 +97,7 @@ def expand(linked: Linked, declared: Declared[Workflow]) -> tuple[Expanded, list
         name="",
         declared=declared,
         library=OWN,
-        channels={name: name for name in declared.value.channels},
+        channels={name: name for name in channels_of(declared.value)},
         origin=Origin(declared.path, ()),
     )
     expansion.frame(root, None)
@@ -112,10 +117,11 @@ class _Expansion:
         """Takes in the steps and channels of one frame; `place` is that of the step that uses the module."""
         self.expanded.frames.append(frame)
         declared = frame.declared.value
-        for name, channel in declared.channels.items():
+        self._tell(frame, double_names(declared, lambda: frame.declared.document))
+        for name, channel in channels_of(declared).items():
             inner = frame.channels[name]
             if inner not in self.expanded.channels:
-                origin = Origin(frame.declared.path, ("channels", name))
+                origin = Origin(frame.declared.path, ("messages" if name in declared.messages else "channels", name))
                 self.expanded.channels[inner] = ExpandedChannel(frame=frame, channel=channel, origin=origin)
         steps: Mapping[str, Step | InnerStep] = declared.steps
         for key in sorted(steps):
@@ -165,7 +171,7 @@ class _Expansion:
         if len(name) > LONGEST_JOB and not self._has_room(frame, key, name, place):
             return
         module: Module = declared.value
-        channels = {channel: f"{name}.{channel}" for channel in module.channels}
+        channels = {channel: f"{name}.{channel}" for channel in channels_of(module)}
         for ports, given in zip((module.in_, module.out), bound, strict=True):
             for port, channel in ports.items():
                 if port in given:
@@ -193,7 +199,7 @@ class _Expansion:
         owner = PortOwner(
             document=lambda: frame.declared.document,
             name=f"{kind} `{_name(frame.declared.value)}`",
-            channels=frame.declared.value.channels,
+            channels=channels_of(frame.declared.value),
         )
         for side, binding, ports in (("in", step.in_, value.in_), ("out", step.out, value.out)):
             fixed = {port: one for port, one in ports.items() if isinstance(one, str) or one.named_by is UNSET}
@@ -209,6 +215,11 @@ class _Expansion:
             )
             self._tell(frame, binder.mistakes)
             sides.append(binder.bound)
+        if step.on is not UNSET or step.signals is not UNSET:
+            known = frame.declared.value.messages
+            messages = MessageBinder(owner, known, key, step, outputs=sides[1], is_module=used.is_module)
+            self._tell(frame, messages.mistakes)
+            sides = [{**sides[0], **messages.waits}, {**sides[1], **messages.gives}]
         return sides[0], sides[1]
 
     def _tell(self, frame: Frame, mistakes: Iterable[Diagnostic]) -> None:

@@ -11,7 +11,7 @@ from gitopsd.compiler.place import Placement
 from gitopsd.compiler.placement.eligible import Eligibility
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.system import BoundStep, Company, Origin, Scope, System, WorkflowSummary
-from gitopsd.model.workflow import Parameter
+from gitopsd.model.workflow import ON_MESSAGE, SIGNALS, Parameter
 
 Layer = Literal["with", "environment", "default"]
 Verdict = Literal["chosen", "eligible", "refused"]
@@ -53,7 +53,8 @@ class ExplainedReplica(Struct, frozen=True, kw_only=True):
 class StepExplanation(Struct, frozen=True, kw_only=True):
     """Everything about one step. `kept_with` are steps that `worker` channels keep on the same workers.
 
-    `schedules` says when its jobs run, where they are scheduled.
+    `schedules` says when its jobs run, where they are scheduled. `waits_for` is the message that starts its runs, and
+    `signals` the one that they give; empty where there is none.
     """
 
     step: str
@@ -70,6 +71,8 @@ class StepExplanation(Struct, frozen=True, kw_only=True):
     workers: tuple[ExplainedWorker, ...]
     other_groups: int
     schedules: Mapping[str, str] = {}
+    waits_for: str = ""
+    signals: str = ""
 
 
 def explain_step(
@@ -106,6 +109,8 @@ def explain_step(
         workers=workers,
         other_groups=len(placement.workers) - len(workers),
         schedules={replica.job: schedules[replica.job] for replica in replicas if replica.job in schedules},
+        waits_for=step.inputs.get(ON_MESSAGE, ""),
+        signals=step.outputs.get(SIGNALS, ""),
     )
 
 

@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 from gitopsd.compiler.expand import LONGEST_JOB, name_too_long
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.place import Placement
-from gitopsd.compiler.transports import TRANSPORTS
+from gitopsd.compiler.transports import stays_on_its_worker, stored_as, wired_as
 from gitopsd.compiler.transports.kind import Attachment, WireEnd, socket_name
 from gitopsd.compiler.transports.worker import worker_input, worker_output
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.system import BoundChannel, BoundStep, System, job_name
+from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
 Ports = dict[str, list[WireEnd]]
+
+RUNNER_SPEAKS = frozenset({"worker", "file-store"})
+"""How the runner takes and gives messages by itself, for every job."""
+
+_ON_ITS = {ON_MESSAGE: "where it waits", SIGNALS: "where it signals"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ def _route_replica(
             ends = joined.inputs if side == "in" else joined.outputs
             if _speaks(step, side, port, channel):
                 ends[port] = [_direct_end(attachment, side)]
-                joined.directories += TRANSPORTS[channel.transport].directories(channel)
+                joined.directories += _directories(channel, ends[port][0], worker)
                 joined.secrets += channel.secrets
             else:
                 inner, adapter = _adapt(attachment, side, port, worker)
@@ -93,12 +99,23 @@ def _route_replica(
 
 def _speaks(step: BoundStep, side: str, port: str, channel: BoundChannel) -> bool:
     """Whether the port handles the channel's transport by itself; the runner lends `worker` to a plain filter."""
+    if port in {ON_MESSAGE, SIGNALS}:
+        return channel.transport in RUNNER_SPEAKS
     declared = step.blueprint.port(side, port).speaks
-    return channel.transport in declared or (channel.transport == "worker" and "stdio" in declared)
+    transport = stored_as(channel)
+    return transport in declared or (transport == "worker" and "stdio" in declared)
+
+
+def _directories(channel: BoundChannel, end: WireEnd, worker: PlacedWorker) -> tuple[str, ...]:
+    """Those that the job writes to for this end of the channel."""
+    if not stays_on_its_worker(channel):
+        return wired_as(channel).directories(channel)
+    # where gitopsd's own directory is somewhere else, its jobs can make theirs in it by themselves
+    return (end["path"],) if worker.service_manager == "systemd" else ()
 
 
 def _direct_end(attachment: Attachment, side: str) -> WireEnd:
-    transport = TRANSPORTS[attachment.channel.transport]
+    transport = wired_as(attachment.channel)
     return transport.input_of(attachment) if side == "in" else transport.output_of(attachment)
 
 
@@ -117,10 +134,10 @@ def _adapt(attachment: Attachment, side: str, port: str, worker: PlacedWorker) -
         step=None,
         inputs={"default": [outer if reader else worker_input(inner_name, socket)]},
         outputs={"default": [worker_output(inner_name, [socket]) if reader else outer]},
-        directories=TRANSPORTS[channel.transport].directories(channel),
+        directories=_directories(channel, outer, worker),
         secrets=channel.secrets,
         reason=(
-            f"`{step.name}` doesn't speak {channel.transport} on its port `{port}`, "
+            f"`{step.name}` doesn't speak {stored_as(channel)} {_ON_ITS.get(port, f'on its port `{port}`')}, "
             f"so this {'reader' if reader else 'writer'} joins it to `{channel.name}`"
         ),
     )
@@ -169,7 +186,7 @@ def _check_adapter_names(linked: Linked, system: System) -> Iterator[Diagnostic]
 def _check_shared_paths(linked: Linked, system: System, placement: Placement) -> Iterator[Diagnostic]:
     """A channel that crosses workers needs a path which all of them see as one."""
     for channel in system.channels.values():
-        if not TRANSPORTS[channel.transport].needs_shared_path():
+        if not wired_as(channel).needs_shared_path():
             continue
         names = {
             placement.jobs[job_name(system.workflow, end.step, replica)]

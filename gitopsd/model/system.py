@@ -29,7 +29,8 @@ class Endpoint:
 class BoundChannel:
     """A channel with its ends, in the order of their steps' names.
 
-    `options` are what its transport is told beyond that, as JSON; `secrets` the names of those its ends need.
+    `options` are what its transport is told beyond that, as JSON; `secrets` the names of those its ends need. The
+    events of a message start the steps that wait for it.
     """
 
     name: str
@@ -40,6 +41,10 @@ class BoundChannel:
     path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+
+    @property
+    def is_message(self) -> bool:
+        return self.origin.pointer[:1] == ("messages",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class Deferred:
 class BoundStep:
     """A step with its parameters, its ports joined to channels.
 
+    What starts it and what it signals are at the ports `ON_MESSAGE` and `SIGNALS`, which its blueprint doesn't declare.
     A step inside a module is named `outer.inner`. `chain` are the steps that use the modules around it, outermost
     first, and `scopes` what they give these modules. `library` is the folder that its blueprint's files are in: empty
     for the repository itself.

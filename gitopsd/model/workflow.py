@@ -12,6 +12,10 @@ PortBinding = ChannelName | dict[Name, ChannelName]
 Replicas = Annotated[int, Meta(ge=1, le=10_000)]
 MAX_CONSTRAINTS = 64
 
+ON_MESSAGE = "on.message"
+SIGNALS = "signals."
+"""Ports that every step has for its messages; no port of a blueprint has a dot in its name."""
+
 
 class Parameter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a parameter may be. A parameter without a default is required."""
@@ -57,6 +61,12 @@ class NarrowedPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = ()
 
 
+class On(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What starts a step that otherwise waits."""
+
+    message: Annotated[ChannelName, Meta(description="a message of this workflow or module; each burst starts a run")]
+
+
 class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A node of a workflow, bound by `use` to a blueprint or a module."""
 
@@ -69,6 +79,10 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = field(name="in", default=UNSET)
     out: Annotated[
         PortBinding | UnsetType, Meta(description="the channel of the port `default`, or port -> channel")
+    ] = UNSET
+    on: Annotated[On | UnsetType, Meta(description="what starts the step, which else waits; of kind `once`")] = UNSET
+    signals: Annotated[
+        ChannelName | UnsetType, Meta(description="the message that a run gives once it has ended well")
     ] = UNSET
     place: Annotated[Place, Meta(description="where its replicas run")]
 
@@ -85,6 +99,10 @@ class InnerStep(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = field(name="in", default=UNSET)
     out: Annotated[
         PortBinding | UnsetType, Meta(description="the channel of the port `default`, or port -> channel")
+    ] = UNSET
+    on: Annotated[On | UnsetType, Meta(description="what starts the step, which else waits; of kind `once`")] = UNSET
+    signals: Annotated[
+        ChannelName | UnsetType, Meta(description="the message that a run gives once it has ended well")
     ] = UNSET
     place: Annotated[NarrowedPlace, Meta(description="less than the place of the step that uses the module")] = (
         NarrowedPlace()
@@ -149,6 +167,10 @@ class Workflow(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dict[ChannelName, Channel],
         Meta(description="every channel that a step is bound to; each needs a producer and a consumer"),
     ] = field(default_factory=dict)
+    messages: Annotated[
+        dict[ChannelName, Channel],
+        Meta(description="every message that a step signals or waits for, and how it gets there"),
+    ] = field(default_factory=dict)
 
 
 class Module(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -170,11 +192,32 @@ class Module(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dict[ChannelName, Channel],
         Meta(description="those of the module; a port's transport is that of the channel outside"),
     ] = field(default_factory=dict)
+    messages: Annotated[
+        dict[ChannelName, Channel],
+        Meta(description="those of the module; a port may be one of them, as of its channels"),
+    ] = field(default_factory=dict)
 
 
 def transport_of(channel: Channel) -> str:
     """The name of the channel's transport as it is written in YAML."""
     return str(type(channel).__struct_config__.tag)
+
+
+def channels_of(declared: Workflow | Module) -> dict[str, Channel]:
+    """All that a port may be bound to: its channels, and its messages, which are channels too."""
+    return {**declared.channels, **declared.messages} if declared.messages else declared.channels
+
+
+def inputs_of(step: Step | InnerStep) -> dict[str, str]:
+    """Port -> what it takes events from; what starts the step is at `ON_MESSAGE`."""
+    waits = {} if isinstance(step.on, msgspec.UnsetType) else {ON_MESSAGE: step.on.message}
+    return {**bound_ports(step.in_), **waits}
+
+
+def outputs_of(step: Step | InnerStep) -> dict[str, str]:
+    """Port -> what it gives events to; what its runs signal is at `SIGNALS`."""
+    gives = {} if isinstance(step.signals, msgspec.UnsetType) else {SIGNALS: step.signals}
+    return {**bound_ports(step.out), **gives}
 
 
 def bound_ports(binding: PortBinding | UnsetType) -> dict[str, str]:

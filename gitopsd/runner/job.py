@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gitopsd.runner.report import Reporter
 
 
+_SECTIONS = {"runner": "runner", "wait": "on", "signal": "signals"}
+
+
 class Job(NamedTuple):
     """What job.json says about a job that this runtime runs, and where its things lie on this worker."""
 
@@ -26,6 +29,13 @@ class Job(NamedTuple):
     sockets: Path
     """Where the sockets of `worker` channels lie."""
 
+    @property
+    def is_told_of(self) -> bool:
+        """Whether this process is the one whose traffic is the job's: not a run that another one waits for, nor the
+        one that signals.
+        """
+        return self.role != "signal" and "GITOPSD_MESSAGE" not in os.environ
+
 
 class Context(NamedTuple):
     """What an endpoint needs of the job around it."""
@@ -35,8 +45,12 @@ class Context(NamedTuple):
     reporter: Reporter
 
 
-def load(directory: Path) -> Job:
-    """Read `directory`/job.json and the environment. Raises JobError."""
+def load(directory: Path, part: str = "runner") -> Job:
+    """Read `directory`/job.json and the environment. Raises JobError.
+
+    `part` is what of the job this process does: its `runner` role, to `wait` for the message that starts its runs, or
+    to `signal` that one has ended well.
+    """
     path = directory / "job.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -47,19 +61,23 @@ def load(directory: Path) -> Job:
     document = Settings(content, "job.json")
     if document.integer("format") != 1:
         raise JobError(f"{path.absolute()} has a format that this runtime doesn't know; apply the release again")
-    runner = document.section("runner")
+    runner = document.section(_SECTIONS[part])
     return Job(
         name=document.text("job"),
-        role=runner.text("role"),
-        settings=runner.section("with"),
-        inputs=_endpoints(runner.section("inputs")),
-        outputs=_endpoints(runner.section("outputs")),
+        role=runner.text("role") if part == "runner" else part,
+        settings=runner.section("with") if part == "runner" else runner,
+        inputs=_endpoints(runner, "inputs"),
+        outputs=_endpoints(runner, "outputs"),
         state=Path(_environment("STATE_DIRECTORY")),
         sockets=Path(os.environ.get("GITOPSD_RUN", "/run/gitopsd")) / "s",
     )
 
 
-def _endpoints(ports: Settings) -> dict[str, list[Settings]]:
+def _endpoints(part: Settings, side: str) -> dict[str, list[Settings]]:
+    """By port; what a message is joined to has no ports, and is there as `default`."""
+    if part.has_list(side):
+        return {"default": part.sections(side)}
+    ports = part.section(side)
     return {port: ports.sections(port) for port in ports.names()}
 
 

@@ -1,7 +1,9 @@
 """The launcher of every job: `launch.py JOB`. It ships as runtime/launch.py, and units name it through `current`.
 
 It resolves the release once, so a job never sees two releases; sets GITOPSD_JOB, GITOPSD_FILES, GITOPSD_RUN and
-STATE_DIRECTORY; and becomes the job. Jobs of kind `once` it runs as a child, to mark them completed when they are.
+STATE_DIRECTORY; and becomes the job. Jobs of kind `once`, and those that signal, it runs as a child: to mark them
+completed, and to signal, when they ended well. A job of kind `message` becomes the runner that waits for its message,
+which starts each run by `launch.py JOB run`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9_][a-z0-9._-]*")
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FORWARDED_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
+RUNNER = ["python3", "-IB", "../../runtime/runner"]
+
+
+class Ending(NamedTuple):
+    """What is done when the job's program has ended well."""
+
+    once: bool
+    signals: bool
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or not NAME.fullmatch(sys.argv[1]):
-        sys.stderr.write("usage: launch.py JOB\n")
+    if len(sys.argv) < 2 or not NAME.fullmatch(sys.argv[1]) or sys.argv[2:] not in ([], ["run"]):
+        sys.stderr.write("usage: launch.py JOB [run]\n")
         return 64
     job = sys.argv[1]
     release = Path(__file__).resolve().parent.parent
@@ -34,13 +44,14 @@ def main() -> int:
     try:
         description = json.loads((directory / "job.json").read_text(encoding="utf-8"))
         command = [str(argument) for argument in description["exec"]]
-        once = description["kind"] == "once"
+        waits = description["kind"] == "message" and sys.argv[2:] != ["run"]
+        ending = Ending(once=description["kind"] == "once", signals="signals" in description)
         os.chdir(directory)
     except OSError as error:
         return _fail(job, f"cannot read {error.filename}: {error.strerror}; apply the release again")
     except (ValueError, KeyError, TypeError):
         return _fail(job, f"{directory / 'job.json'} is damaged; apply the release again")
-    program = _program(command)
+    program = _program([*RUNNER, "wait"] if waits else command)
     if program is None:
         return _fail(job, f"{command[0] if command else 'an empty command'} was not found; install it on this worker")
     state = Path(os.environ.get("STATE_DIRECTORY") or release.parent.parent / "state" / job)
@@ -48,8 +59,10 @@ def main() -> int:
     os.environ.setdefault("GITOPSD_RUN", "/run/gitopsd")
     try:
         state.mkdir(parents=True, exist_ok=True)
-        if once:
-            return _run_once(job, program, command, state)
+        if waits:
+            _become(program, [*RUNNER, "wait"])
+        if any(ending):
+            return _run(job, program, command, state, ending)
         _become(program, command)
     except OSError as error:
         return _fail(job, f"cannot start {error.filename or program}: {error.strerror}")
@@ -67,32 +80,50 @@ def _become(program: str, command: list[str]) -> NoReturn:
     os.execv(program, [program, *command[1:]])  # noqa: S606 -- an argument list; no shell is wanted
 
 
-def _run_once(job: str, program: str, command: list[str], state: Path) -> int:
+def _run(job: str, program: str, command: list[str], state: Path, ending: Ending) -> int:
     """Run the job as a child and pass its exit code on; 128 + N where signal N ended it.
 
     A job that was told to end isn't completed, even if it then ended well: what it left undone is for the next start.
+    Nor is one whose signal hasn't been taken in: it runs again.
     """
-    told_to_end = False
-    child: subprocess.Popen[bytes] | None = None
-    pending: list[int] = []
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        nonlocal told_to_end
-        told_to_end = told_to_end or number in ENDING_SIGNALS
-        if child is None:
-            pending.append(number)  # between two lines of this function; the child gets it once it is there
-        else:
-            child.send_signal(number)
-
-    for number in FORWARDED_SIGNALS:
-        signal.signal(number, forward)
-    child = subprocess.Popen([program, *command[1:]])
-    for early in pending:
-        child.send_signal(early)
-    code = child.wait()
-    if code == 0 and not told_to_end:
+    child = _Child()
+    if ending.signals:
+        payload = state / "payload.json"
+        payload.unlink(missing_ok=True)
+        os.environ["GITOPSD_PAYLOAD"] = str(payload)
+    code = child.run([program, *command[1:]])
+    if code == 0 and not child.told_to_end and ending.signals:
+        code = child.run([sys.executable, *RUNNER[1:], "signal"])
+    if code == 0 and not child.told_to_end and ending.once:
         _mark_completed(job, state)
-    return code if code >= 0 else 128 - code
+    return code
+
+
+class _Child:
+    """One process after the other; the signals that this one is sent go to whichever runs."""
+
+    def __init__(self) -> None:
+        self.told_to_end = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pending: list[int] = []
+        for number in FORWARDED_SIGNALS:
+            signal.signal(number, self._forward)
+
+    def run(self, command: list[str]) -> int:
+        self._process = subprocess.Popen(command)
+        for early in self._pending:
+            self._process.send_signal(early)
+        self._pending.clear()
+        code = self._process.wait()
+        self._process = None
+        return code if code >= 0 else 128 - code
+
+    def _forward(self, number: int, _frame: FrameType | None) -> None:
+        self.told_to_end = self.told_to_end or number in ENDING_SIGNALS
+        if self._process is None:
+            self._pending.append(number)  # between two lines of this class; the child gets it once it is there
+        else:
+            self._process.send_signal(number)
 
 
 def _mark_completed(job: str, state: Path) -> None:

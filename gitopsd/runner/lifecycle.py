@@ -45,15 +45,17 @@ async def run(job: Job) -> None:
             await source.open()
         notify("READY=1")
         background.spawn(_status(counts))
-        background.spawn(traffic.run(lambda message: reporter.say_rarely("traffic", message)))
+        if job.is_told_of:
+            background.spawn(traffic.run(lambda message: reporter.say_rarely("traffic", message)))
         ended = asyncio.ensure_future(_run_stages(assembly.stages, counts, stopping))
         background.tasks.add(ended)
         await _until(ended, background, stopping)
     finally:
         notify("STOPPING=1")
         await background.cancel()
-        with suppress(JobError):  # it has been told, if it didn't work before
-            await traffic.write(ended=True)
+        if job.is_told_of:
+            with suppress(JobError):  # it has been told, if it didn't work before
+                await traffic.write(ended=True)
         await assembly.close()
     left = counts.read - counts.acknowledged
     reporter.say(

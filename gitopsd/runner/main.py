@@ -11,10 +11,13 @@ from gitopsd.runner.errors import JobError
 
 
 def main() -> int:
-    """Run the job whose directory is the current one; the exit code is 0 when it ended or was stopped."""
+    """Run the job whose directory is the current one; the exit code is 0 when it ended or was stopped.
+
+    An argument, `wait` or `signal`, names the part of it that this process does.
+    """
     name = os.environ.get("GITOPSD_JOB", Path.cwd().name)
     try:
-        asyncio.run(lifecycle.run(job.load(Path())))
+        asyncio.run(lifecycle.run(job.load(Path(), *sys.argv[1:2])))
     except JobError as error:
         _explain(f"{name}: {error.message}")
         return error.exit_code

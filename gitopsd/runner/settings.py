@@ -64,6 +64,9 @@ class Settings:
     def sections(self, key: str) -> list[Settings]:
         return [Settings(value, f"{self.where}.{key}[{index}]") for index, value in enumerate(self.items(key))]
 
+    def has_list(self, key: str) -> bool:
+        return isinstance(self._values.get(key), list)
+
     def names(self) -> list[str]:
         return sorted(self._values)
 

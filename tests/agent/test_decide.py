@@ -41,6 +41,7 @@ def action(unit: Unit, facts: dict[str, bool], *, kind: str = "service", on_chan
 )
 def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
     assert action(unit, facts) == expected
+    assert action(unit, facts, kind="message") == expected
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ def job(kind: str = "service") -> Job:
         (unit("failed", sub="failed", result="start-limit-hit"), "service", "failed"),
         (unit("inactive", sub="dead"), "service", "failed"),
         (NOT_THERE, "service", "failed"),
+        (unit("activating", sub="start"), "message", "pending"),
+        (unit("inactive", sub="dead"), "message", "failed"),
         (unit("inactive", sub="dead"), "once", "healthy"),
         (unit("activating", sub="start"), "once", "healthy"),
         (unit("failed", sub="failed", result="exit-code", exit_status=2), "once", "failed"),

@@ -13,6 +13,7 @@ def source(
     workers: Mapping[str, Any] | None = None,
     *,
     mounts: Mapping[str, str] | None = None,
+    messages: Mapping[str, Any] | None = None,
     **files: Any,
 ) -> dict[str, bytes]:
     """The workflow `orders` on the group `edge`. Workers are local, and each a machine of its own by its name."""
@@ -20,7 +21,12 @@ def source(
     content = {
         "gitopsd.yaml": {"environments": {"production": {"fleet": "fleets/production.yaml"}}},
         "fleets/production.yaml": {"groups": {"edge": group}},
-        "workflows/orders.yaml": {"workflow": "orders", "steps": steps, "channels": channels},
+        "workflows/orders.yaml": {
+            "workflow": "orders",
+            "steps": steps,
+            "channels": channels,
+            "messages": messages or {},
+        },
         **{f"blueprints/{name}.yaml": blueprint for name, blueprint in files.items()},
     }
     return {path: json.dumps(value).encode() for path, value in content.items()}

@@ -53,6 +53,28 @@ def test_a_consumer_that_goes_while_others_read_on() -> None:
     }
 
 
+def test_messages_are_stored_so_a_filter_that_is_restarted_between_them_loses_none() -> None:
+    def flow(argument: str, workers: Any = None) -> dict[str, bytes]:
+        filters = {"out": {"default": {"speaks": ["stdio"]}}, "job": {"kind": "once", "exec": ["/bin/a", argument]}}
+        steps = {
+            "begin": step("std/read-files", with_={"glob": "/srv/in/*"}, out="rows", signals="go"),
+            "write": writes(),
+            "run": step("blueprints/run", on={"message": "go"}, out="more", signals="done"),
+            "keep": writes("more", "/srv/keep"),
+            "end": step("blueprints/end", on={"message": "done"}),
+        }
+        ends = {"blueprint": "end", "job": {"kind": "once", "exec": ["/bin/b"]}}
+        channels, messages = {"rows": WORKER, "more": WORKER}, {"go": WORKER, "done": WORKER}
+        return source(
+            steps, channels, workers, messages=messages, run={"blueprint": "run", **filters}, end=ends
+        )  # fmt: skip
+
+    assert effects(flow("1"), flow("2")) == {}
+    said = effects(flow("1", {"edge-1": machine(1)}), flow("1", {"edge-2": machine(2)}))
+    store = r"/var/lib/gitopsd/data/messages/[0-9a-f]{12}\.0"
+    assert re.match(rf"what `end` has not read in {store} on `edge-1` stays there", said["end.0"])
+
+
 def test_a_channel_that_goes_leaves_what_was_not_read() -> None:
     before = {**BASE, "more": reads("others"), "keep": writes("others", "/srv/keep")}
     channels = {**ROWS, "others": store("/srv/others")}

@@ -82,6 +82,22 @@ def test_a_change_of_channels_names_them() -> None:
     assert more["read.0"] == "changed: how it is joined to `rows`"
 
 
+def test_another_message_is_named() -> None:
+    def waiting_for(message: str) -> dict[str, bytes]:
+        once = {"blueprint": "one", "job": {"kind": "once", "exec": ["/bin/a"]}}
+        starts = {name: step("blueprints/one", signals=name) for name in ("first", "second")}
+        others = {f"after-{name}": step("blueprints/one", on={"message": name}) for name in starts}
+        steps = {**starts, **others, "job": step("blueprints/one", on={"message": message})}
+        return source(steps, {}, messages=dict.fromkeys(starts, WORKER), one=once)
+
+    found = reasons(waiting_for("first"), waiting_for("second"))
+    assert found.pop("job.0").startswith("changed: how it is joined to `first`, `second`")
+    assert found == {
+        "first.0": "changed: how it is joined to `first`",
+        "second.0": "changed: how it is joined to `second`",
+    }
+
+
 def test_an_argument_of_a_std_blueprint_is_named() -> None:
     assert between(BASE, {"read": reads(glob="/srv/x/*"), "write": writes()}) == {
         "read.0": "changed: its argument `glob`"

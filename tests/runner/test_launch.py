@@ -104,7 +104,7 @@ def test_a_name_that_is_no_job_is_refused(station: Station, name: str) -> None:
     launcher = station.release / "runtime" / "launch.py"
     ended = subprocess.run([station.interpreter, "-IB", launcher, name], capture_output=True, check=False)
     assert ended.returncode == 64
-    assert ended.stderr == b"usage: launch.py JOB\n"
+    assert ended.stderr == b"usage: launch.py JOB [run]\n"
 
 
 def test_an_unknown_job_is_named(station: Station) -> None:

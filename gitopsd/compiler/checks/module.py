@@ -6,7 +6,15 @@ from gitopsd.compiler.parameters import parameter_mistakes
 from gitopsd.compiler.parse import Declared
 from gitopsd.model.diagnostic import Diagnostic, Related
 from gitopsd.model.names import did_you_mean
-from gitopsd.model.workflow import Module, bound_ports
+from gitopsd.model.workflow import (
+    ON_MESSAGE,
+    SIGNALS,
+    InnerStep,
+    Module,
+    channels_of,
+    inputs_of,
+    outputs_of,
+)
 
 
 def check_module(declared: Declared[Module]) -> Iterator[Diagnostic]:
@@ -18,16 +26,16 @@ def check_module(declared: Declared[Module]) -> Iterator[Diagnostic]:
 def _check_interface(declared: Declared[Module]) -> Iterator[Diagnostic]:
     """Each port is a channel of its own."""
     module, document = declared.value, declared.document
+    channels = channels_of(module)
     ports: dict[str, tuple[str, str]] = {}
     for side, bindings in (("in", module.in_), ("out", module.out)):
         for port, channel in bindings.items():
-            if channel not in module.channels:
+            if channel not in channels:
                 yield Diagnostic(
                     code="unknown-channel",
                     message=f"there is no channel `{channel}` in the module `{module.module}`",
                     location=document.locate(side, port),
-                    hint=did_you_mean(channel, module.channels)
-                    or f"add it: `channels: {{{channel}: {{transport: worker}}}}`",
+                    hint=did_you_mean(channel, channels) or f"add it: `channels: {{{channel}: {{transport: worker}}}}`",
                 )
             elif channel in ports:
                 yield Diagnostic(
@@ -44,14 +52,15 @@ def _check_interface(declared: Declared[Module]) -> Iterator[Diagnostic]:
 def _check_sides(declared: Declared[Module]) -> Iterator[Diagnostic]:
     """Events come in through `in` and leave through `out`; the other way round a module would reach into its user."""
     module, document = declared.value, declared.document
-    readers = {channel for step in module.steps.values() for channel in bound_ports(step.in_).values()}
-    writers = {channel for step in module.steps.values() for channel in bound_ports(step.out).values()}
+    channels = channels_of(module)
+    readers = {channel for step in module.steps.values() for channel in inputs_of(step).values()}
+    writers = {channel for step in module.steps.values() for channel in outputs_of(step).values()}
     for side, bindings, used, foreign, verb in (
         ("in", module.in_, readers, writers, "writes to"),
         ("out", module.out, writers, readers, "reads from"),
     ):
         for port, channel in bindings.items():
-            if channel in module.channels and channel not in used:
+            if channel in channels and channel not in used:
                 yield Diagnostic(
                     code="module-interface",
                     message=f"no step of the module `{module.module}` "
@@ -61,21 +70,21 @@ def _check_sides(declared: Declared[Module]) -> Iterator[Diagnostic]:
                 )
             if channel in foreign:
                 other = "out" if side == "in" else "in"
-                step = next(
-                    name for name, one in module.steps.items() if channel in _channels(getattr(one, _FIELD[other]))
+                step, key = next(
+                    (name, key) for name, one in module.steps.items() if (key := _bound_by(one, other, channel))
                 )
                 yield Diagnostic(
                     code="module-interface",
                     message=f"the step `{step}` {verb} `{channel}`, which is the module's port `{side}.{port}`",
-                    location=document.locate("steps", step, other),
+                    location=document.locate("steps", step, key),
                     related=(Related(message="the port is declared here", location=document.locate(side, port)),),
                     hint="use a channel of the module's own: its user's channel is not the module's to "
                     + ("write to" if side == "in" else "read from"),
                 )
 
 
-_FIELD = {"in": "in_", "out": "out"}
-
-
-def _channels(binding: object) -> set[str]:
-    return set(bound_ports(binding).values())  # type: ignore[arg-type] # a step's `in_` or `out`
+def _bound_by(step: InnerStep, side: str, channel: str) -> str:
+    """The key of the step that binds the channel on this side; empty where none does."""
+    ports = inputs_of(step) if side == "in" else outputs_of(step)
+    found = [port for port, bound in ports.items() if bound == channel]
+    return {ON_MESSAGE: "on", SIGNALS: "signals"}.get(found[0], side) if found else ""

@@ -70,15 +70,16 @@ def _differences(linked: Linked, system: System, channel: BoundChannel, ends: Se
             )
             for step in (first, other)
         )
+        what = "message" if channel.is_message else "channel"
         yield Diagnostic(
             code="cannot-colocate",
             message=(
-                f"the `worker` channel `{channel.name}` keeps `{first.name}` and `{other.name}` on the same workers, "
+                f"the `worker` {what} `{channel.name}` keeps `{first.name}` and `{other.name}` on the same workers, "
                 f"but {difference}"
             ),
             location=linked.locate(channel.origin, "transport"),
             related=places,
-            hint="place both alike, or let the channel cross machines: `transport: file-store` with a shared path",
+            hint=f"place both alike, or let the {what} cross machines: `transport: file-store` with a shared path",
         )
 
 

@@ -1,7 +1,7 @@
 """One job: its `job.json`, its files, its unit, and what the release says of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import UnsetType
@@ -15,6 +15,13 @@ from gitopsd.compiler.parse import Library
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
 from gitopsd.compiler.render.actions import check_actions
 from gitopsd.compiler.render.job_error import JobError
+from gitopsd.compiler.render.messages import (
+    MESSAGE,
+    is_of_messages,
+    kind_with_messages,
+    message_parts,
+    without_messages,
+)
 from gitopsd.compiler.render.named_ports import check_named_ports
 from gitopsd.compiler.render.schedule import check_scheduled, schedule_of
 from gitopsd.compiler.render.unit import timer_name, timer_text, unit_name, unit_text
@@ -90,6 +97,7 @@ class JobRenderer:
             return _content(routed, _ADAPTER, (), _Evaluated(kind="service", role="relay"))
         blueprint = routed.step.blueprint
         evaluated = self._evaluated(routed, routed.step)
+        evaluated = replace(evaluated, kind=kind_with_messages(routed, evaluated.kind))
         if evaluated.kind == "schedule":
             check_scheduled(routed)
         return _content(routed, blueprint.job, blueprint.secrets, evaluated)
@@ -159,22 +167,27 @@ class JobRenderer:
 
 def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Evaluated) -> JobContent:
     uses_runner = evaluated.role != ""
-    document: dict[str, Any] = {"format": 1, "job": routed.name, "kind": evaluated.kind}
+    document: dict[str, Any] = {"format": 1, "job": routed.name, "kind": evaluated.kind, **message_parts(routed)}
+    inputs, outputs = without_messages(routed.inputs), without_messages(routed.outputs)
+    waits = evaluated.kind == MESSAGE
     if uses_runner:
         document["exec"] = RUNNER_ARGV
         document["runner"] = {
             "role": evaluated.role,
             "with": evaluated.with_,
-            "inputs": routed.inputs,
-            "outputs": routed.outputs,
+            "inputs": inputs,
+            "outputs": outputs,
         }
     else:
         document["exec"] = evaluated.argv
-        document["channels"] = {"inputs": routed.inputs, "outputs": routed.outputs}
+        document["channels"] = {"inputs": inputs, "outputs": outputs}
     directories = sorted({*routed.directories, *evaluated.writes})
     _check_home_of_root(routed, directories)
-    libraries = _libraries(routed) if uses_runner else ()
-    ready = {"kind": "none"} if evaluated.schedule else _ready(job, by_runner=uses_runner)
+    libraries = _libraries(routed, with_ports=uses_runner)
+    ready = _ready(job, by_runner=uses_runner)
+    if evaluated.schedule or waits:
+        ready = {"kind": "notify" if waits else "none"}
+    on_change = "restart" if waits else job.on_change  # what is kept running is the runner
     needed = sorted({*secrets, *routed.secrets})
     units = {}
     units[unit_name(routed.name)] = unit_text(
@@ -183,7 +196,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         notifies=ready["kind"] == "notify",
         directories=directories,
         settings=evaluated.settings,
-        on_change=job.on_change,
+        on_change=on_change,
         secrets=needed,
     )
     if evaluated.schedule:
@@ -191,7 +204,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
     entry = {
         "kind": evaluated.kind,
         "unit": unit_name(routed.name),
-        "on_change": job.on_change,
+        "on_change": on_change,
         "ready": ready,
         "user": evaluated.settings.get("User", DEFAULT_USER),
         "directories": directories,
@@ -204,13 +217,15 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         files=evaluated.files,
         units=units,
         entry=entry,
-        uses_runner=uses_runner,
+        uses_runner=uses_runner or waits,
         libraries=libraries,
     )
 
 
-def _libraries(routed: RoutedJob) -> tuple[str, ...]:
-    ends = [end for ports in (routed.inputs, routed.outputs) for port in ports.values() for end in port]
+def _libraries(routed: RoutedJob, *, with_ports: bool) -> tuple[str, ...]:
+    """Those that the runner needs for the job: for its messages, and `with_ports` for its channels as well."""
+    ports = [*routed.inputs.items(), *routed.outputs.items()]
+    ends = [end for port, joined in ports if with_ports or is_of_messages(port) for end in joined]
     return tuple(sorted({name for end in ends for name in TRANSPORTS[end["transport"]].libraries}))
 
 

@@ -2,7 +2,7 @@
 
 Its text depends on the kind, the readiness, the unit settings and the directories only: files and arguments of a job
 can change without it, so that such a deployment needs no `daemon-reload`. A scheduled job has a timer besides, and is
-started by nothing else.
+started by nothing else. What a message starts runs below a service that waits for it (docs/reference/messages.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def unit_text(
     secrets: Sequence[str] = (),
 ) -> str:
     """The unit file. Raises UnitValueError for a setting that isn't allowed or can't be written."""
-    is_service = kind == "service"
+    is_service = kind in {"service", "message"}
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
         "Type": "notify" if is_service and notifies else "exec" if is_service else "oneshot",

@@ -72,6 +72,7 @@ class GraphChannel:
     transport: str
     producers: tuple[GraphEnd, ...]
     consumers: tuple[GraphEnd, ...]
+    is_message: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +246,7 @@ class _Drawing:
             transport=channel.transport,
             producers=tuple(self._end(channel, end, "out") for end in channel.producers),
             consumers=tuple(self._end(channel, end, "in") for end in channel.consumers),
+            is_message=channel.is_message,
         )
 
     def _end(self, channel: BoundChannel, end: Endpoint, side: str) -> GraphEnd:

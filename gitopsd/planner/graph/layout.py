@@ -28,6 +28,11 @@ def lay_out(box: Box, links: Sequence[Joined]) -> Laid:
     return _BoxLayout(box, parts, {}).laid()
 
 
+def _is_of_a_message(end: Key) -> bool:
+    """Also of a gate that such a link goes through."""
+    return "message" in {end[0], *(end[2:3] if end[0] == "gate" else ())}
+
+
 def _note_parents(box: Box, parents: dict[Key, Key]) -> None:
     for member in box.members:
         parents[member.key] = box.key
@@ -211,7 +216,7 @@ class _BoxLayout:
                 stretches[place] = (left, right, height + offset)
             target = self._links[link][1]
             arrow = "" if target[0] == "gate" else "start" if link in measured.layered.turned else "end"
-            yield Route(stretches=tuple(stretches), arrow_at=arrow)
+            yield Route(stretches=tuple(stretches), arrow_at=arrow, is_broken=any(map(_is_of_a_message, ends)))
 
     def _spread(self, measured: _Measured, middles: Mapping[Key, float]) -> dict[tuple[Link, bool], float]:
         """Links that end on one side of a leaf end below each other, in the order in which they arrive."""

@@ -33,7 +33,7 @@ def mermaid_text(graph: Graph, *, most_steps: int = MAX_STEPS, most_characters: 
         shown = bounded(graph, most)
         lines = list(_Writer().lines(shown))
         text = "\n".join(lines) + "\n"
-        links = sum("-->" in line for line in lines)
+        links = sum("-->" in line or "-.->" in line for line in lines)
         if (len(text) <= most_characters and links <= MAX_LINKS) or most == 1:
             return text
         most = max(1, most * 2 // 3)
@@ -97,17 +97,23 @@ class _Writer:
         return key
 
     def _channel(self, channel: GraphChannel, steps: Mapping[str, str]) -> None:
-        """Links with the channel's name; a node of its own where several producers meet several consumers."""
+        """Links with the channel's name, broken ones of a message.
+
+        It is a node of its own where several producers meet several consumers.
+        """
         label = _label(f"{channel.name.split('.')[-1]} · {channel.transport}")
         producers = [self._end(end, steps, "writer") for end in channel.producers]
         consumers = [self._end(end, steps, "reader") for end in channel.consumers]
+        arrow = "-.->" if channel.is_message else "-->"
         if len(producers) > 1 and len(consumers) > 1:
             hub = self._new("c")
             self._nodes.append(([], f'{hub}(["{label}"])'))
-            self._links += [f"{key} --> {hub}" for key in producers]
-            self._links += [f"{hub} --> {key}" for key in consumers]
+            self._links += [f"{key} {arrow} {hub}" for key in producers]
+            self._links += [f"{hub} {arrow} {key}" for key in consumers]
         else:
-            self._links += [f'{producer} -->|"{label}"| {consumer}' for producer in producers for consumer in consumers]
+            self._links += [
+                f'{producer} {arrow}|"{label}"| {consumer}' for producer in producers for consumer in consumers
+            ]
 
     def _end(self, end: GraphEnd, steps: Mapping[str, str], role: str) -> str:
         """What the channel's link is attached to: the step, or the adapter in between."""

@@ -46,6 +46,7 @@ class Route:
     stretches: tuple[tuple[float, float, float], ...]
     arrow_at: str = ""
     """`end`, or `start` where the link runs against the direction of the picture; empty for no arrow."""
+    is_broken: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -131,7 +131,8 @@ class _Picture:
             yield f"Workflow {graph.workflow}: {_count(len(graph.steps), 'step')}."
             for channel in graph.channels[:20]:
                 producers, consumers = _names(channel.producers), _names(channel.consumers)
-                yield f"{channel.name} over {channel.transport}: from {producers} to {consumers}."
+                what = "The message " if channel.is_message else ""
+                yield f"{what}{channel.name} over {channel.transport}: from {producers} to {consumers}."
             changed = [step for step in graph.steps if step.change.action not in {"", "unchanged"}]
             yield from (f"{step.name}: {step.change}." for step in changed[:20])
 
@@ -146,7 +147,7 @@ class _Picture:
         return self._box(graph.workflow, (), members)
 
     def _channel(self, workflow: str, channel: GraphChannel, members: dict[tuple[str, ...], list[Leaf]]) -> None:
-        key = ("channel", workflow, channel.name)
+        key = ("message" if channel.is_message else "channel", workflow, channel.name)
         self._channels[key] = channel
         ends = [("out", end) for end in channel.producers] + [("in", end) for end in channel.consumers]
         scope = _shared([_scope(end.step) for _, end in ends])
@@ -276,7 +277,8 @@ def _draw_route(root: Element, route: Route) -> None:
         turns = (right + bend, height, next_left - bend, next_height, next_left, next_height)
         way.append("C" + " ".join(_number(value) for value in turns) + f"H{_number(next_right)}")
         right, height = next_right, next_height
-    SubElement(root, "path", {"class": "link", "d": "".join(way), **_LIGHT["link"]})
+    broken = {"stroke-dasharray": "5 3"} if route.is_broken else {}
+    SubElement(root, "path", {"class": "link", "d": "".join(way), **_LIGHT["link"], **broken})
     if route.arrow_at:
         tip, away = (right, -8) if route.arrow_at == "end" else (left, 8)
         at = height if route.arrow_at == "end" else route.stretches[0][2]

@@ -8,6 +8,7 @@ finished (docs/reference/worker-channel.md).
 
 from collections.abc import Callable
 
+from gitopsd.model.workflow import SIGNALS
 from gitopsd.planner.plan.fates import Fate, Stores
 from gitopsd.planner.plan.job_document import End
 
@@ -118,7 +119,9 @@ NEW_INPUTS: tuple[EndRule, ...] = (_begins_with_what_is_stored,)
 
 
 def _filter_forgets(fate: Fate, end: End, _known: Stores) -> str | None:
-    """A filter's output can't be had from it again."""
+    """A filter's output can't be had from it again, unless a message has it run again."""
+    if end.port == SIGNALS or fate.before.kind == "message":
+        return None
     ends = fate.effect in {"restart", "stop"} or fate.action == "move"
     if fate.before.role != "exec" or not ends:
         return None

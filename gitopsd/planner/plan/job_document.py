@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from gitopsd.model.not_json import NOT_JSON
+from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """One end of a channel. `channel` is the name on the wire.
+    """One end of a channel, at a port of the job. `channel` is the name on the wire.
 
     Only of a `file-store` more is known: its `path`; the `consumer` that reads with so many `replicas`; and the steps
     that a writer knows as `consumers`. `told` is all that the job is told of the end, as sorted JSON.
@@ -19,6 +20,7 @@ class End:
 
     transport: str
     channel: str
+    port: str = ""
     path: str = ""
     consumer: str = ""
     replicas: int = 0
@@ -65,11 +67,18 @@ class _Joined(msgspec.Struct, frozen=True):
     with_: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
 
 
+class _Message(msgspec.Struct, frozen=True):
+    inputs: list[dict[str, Any]] = []
+    outputs: list[dict[str, Any]] = []
+
+
 class _Raw(msgspec.Struct, frozen=True):
     kind: str = ""
     exec: list[str] = []
     runner: _Joined | None = None
     channels: _Joined = _Joined()
+    on: _Message = _Message()
+    signals: _Message = _Message()
 
 
 _DECODER = msgspec.json.Decoder(_Raw)
@@ -87,21 +96,22 @@ def read_document(content: bytes) -> JobDocument:
         role=joined.role,
         command=() if raw.runner else tuple(raw.exec),
         settings=joined.with_,
-        inputs=tuple(_ends(joined.inputs)),
-        outputs=tuple(_ends(joined.outputs)),
+        inputs=tuple(_ends({**joined.inputs, ON_MESSAGE: raw.on.inputs})),
+        outputs=tuple(_ends({**joined.outputs, SIGNALS: raw.signals.outputs})),
     )
 
 
 def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
-    for ends in ports.values():
+    for port, ends in ports.items():
         for end in ends:
             transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
             told = msgspec.json.encode(end, order="sorted")
             if transport != "file-store":
-                yield End(transport=transport, channel=channel, told=told)
+                yield End(port=port, transport=transport, channel=channel, told=told)
                 continue
             replicas, consumers = end.get("replicas"), end.get("consumers")
             yield End(
+                port=port,
                 transport=transport,
                 channel=channel,
                 path=str(end.get("path", "")),

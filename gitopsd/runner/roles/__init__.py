@@ -23,7 +23,9 @@ _MODULES: Mapping[str, str] = {
     "exec": "gitopsd.runner.roles.exec_filter",
     "read-files": "gitopsd.runner.roles.read_files",
     "relay": "gitopsd.runner.roles.relay",
+    "signal": "gitopsd.runner.roles.signal",
     "transform": "gitopsd.runner.roles.transform",
+    "wait": "gitopsd.runner.roles.wait",
     "write-files": "gitopsd.runner.roles.write_files",
 }
 

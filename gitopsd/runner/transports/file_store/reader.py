@@ -4,7 +4,6 @@ import asyncio
 import os
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitopsd.runner.checkpoint import Checkpoint
@@ -13,10 +12,11 @@ from gitopsd.runner.flow import Batch
 from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
 from gitopsd.runner.polling import IdleWait
 from gitopsd.runner.transports.file_store import cursors, segments
-from gitopsd.runner.transports.file_store.directories import make_directory
+from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from gitopsd.runner.job import Context
     from gitopsd.runner.settings import Settings
@@ -36,7 +36,7 @@ class FileStoreInput:
     """
 
     def __init__(self, endpoint: Settings, context: Context) -> None:
-        self._channel = Path(endpoint.text("path"))
+        self._channel = channel_directory(endpoint, context)
         self._replica = endpoint.integer("replica", 0)
         self._replicas = endpoint.integer("replicas", 1)
         self._step = self._channel / "consumers" / endpoint.text("consumer")

@@ -5,7 +5,6 @@ import fcntl
 import os
 import time
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitopsd.runner.checkpoint import sync_directory
@@ -14,9 +13,11 @@ from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.lines import write_all
 from gitopsd.runner.polling import Backoff
 from gitopsd.runner.transports.file_store import cursors, segments
-from gitopsd.runner.transports.file_store.directories import make_directory
+from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gitopsd.runner.job import Context
     from gitopsd.runner.settings import Settings
 
@@ -38,7 +39,7 @@ class FileStoreOutput:
     """
 
     def __init__(self, endpoint: Settings, context: Context) -> None:
-        self._channel = Path(endpoint.text("path"))
+        self._channel = channel_directory(endpoint, context)
         self._directory = self._channel / "segments" / endpoint.text("producer")
         self._producer = endpoint.text("producer")
         self._steps = [self._channel / "consumers" / step for step in endpoint.section("consumers").names()]
@@ -63,6 +64,7 @@ class FileStoreOutput:
         async with self._turn:
             if self._lock is None:
                 self._lock = await self._own_the_producer()
+                await asyncio.get_running_loop().run_in_executor(None, self._remove)  # it may be gone again in no time
                 self._next = self._continue_from()
             if self._writing is None:
                 self._writing = _Writing(self._directory / ".writing")
