@@ -6,10 +6,12 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.runner.station import events, numbers, until
+from tests.runner.transports.file_store import FileStore
+from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
-    from tests.runner.conftest import Transports
     from tests.runner.station import Station
+    from tests.runner.transports.kind import Transports
 
 
 def test_every_event_arrives_byte_for_byte(every_python: Station, transport: Transports) -> None:
@@ -56,7 +58,7 @@ def test_the_order_of_each_producer_is_kept(station: Station, transport: Transpo
 def test_a_producer_waits_for_a_consumer_that_comes_late(station: Station, transport: Transports) -> None:
     station.put("a.jsonl", events(1000))
     producer = station.start(station.reads([transport.output({"deliver": 1})]))
-    if transport.kind == "file-store":
+    if transport.durable:
         assert producer.finish() == 0
     consumer = station.start(station.writes([transport.input("deliver")]))
     assert producer.finish() == 0
@@ -78,7 +80,7 @@ def test_a_consumer_that_was_killed_gets_the_rest_when_it_is_back(station: Stati
 
 
 def test_a_relay_moves_bytes_from_one_transport_to_another(station: Station, transport: Transports) -> None:
-    other = type(transport)("worker" if transport.kind == "file-store" else "file-store", station)
+    other = FileStore(station) if transport.kind == "worker" else Worker(station)
     content = events(50_000)
     station.put("a.jsonl", content)
     relay = station.runner(
