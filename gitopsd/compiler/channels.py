@@ -16,6 +16,7 @@ from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
 from gitopsd.compiler.transports.addresses import is_bucket, is_http_url, is_nats_url
 from gitopsd.compiler.words import short, word_for
+from gitopsd.model.amounts import seconds
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.environments import NatsServers, ObjectStore
 from gitopsd.model.workflow import FileStoreChannel, NatsChannel, ObjectStoreChannel, Parameter, WorkerChannel
@@ -23,8 +24,11 @@ from gitopsd.model.workflow import FileStoreChannel, NatsChannel, ObjectStoreCha
 LOCAL_NATS = ("nats://127.0.0.1:4222",)
 """Where neither channel nor environment says: the NATS server, or leaf node, of each worker itself."""
 
-_DURATION = Parameter(type="duration")
-_BYTES = Parameter(type="bytes")
+_NATS_LIMITS = {
+    "max_age": Parameter(type="duration", minimum="1s"),
+    "max_bytes": Parameter(type="bytes", minimum="1M"),
+    "ack_wait": Parameter(type="duration", minimum="1s", maximum="1h"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +102,24 @@ class ChannelBinder:
                 hint = "write `nats://HOST:PORT` or `tls://HOST:PORT`; credentials are secrets: `credentials: NAME`"
                 self._wrong("a NATS server", server, place, hint)
         options: dict[str, Any] = {"servers": servers}
-        for key, kind in (("max_age", _DURATION), ("max_bytes", _BYTES)):
+        for key, kind in _NATS_LIMITS.items():
             raw = getattr(channel, key)
             if not isinstance(raw, UnsetType):
                 try:
-                    options[key] = checked(kind, raw)
+                    value = checked(kind, raw)
                 except ParameterError as error:
                     self._report("wrong-value", f"`{key}` {error}", self._place(key))
+                else:
+                    options[key] = seconds(value) if kind.type == "duration" else value
         if not isinstance(channel.replicas, UnsetType):
-            options["replicas"] = channel.replicas
-        return self._with_credentials(options, channel.credentials, known.credentials)
+            options["copies"] = channel.replicas
+        secrets: list[str] = []
+        for key in ("credentials", "authority", "certificate"):
+            name = next((one for one in (getattr(channel, key), getattr(known, key)) if isinstance(one, str)), "")
+            if name:
+                options[key] = name
+                secrets.append(name)
+        return ChannelSettings(options=options, secrets=tuple(secrets))
 
     def _object_store(self, channel: ObjectStoreChannel) -> ChannelSettings:
         found = self._linked.environment.transports.object_store

@@ -11,7 +11,16 @@ class NatsServers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """What the environment's `nats` channels have where they don't say it themselves."""
 
     servers: Annotated[tuple[str, ...], Meta(min_length=1, description="addresses such as nats://10.0.0.5:4222")]
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that holds `USER:PASSWORD` or a token")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the servers' own authority")
+    ] = UNSET
+    certificate: Annotated[
+        SecretName | UnsetType,
+        Meta(description="the name of a secret: a certificate and its key that jobs show, as PEM"),
+    ] = UNSET
 
 
 class ObjectStore(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
