@@ -17,14 +17,20 @@ class NatsServer:
 
     def __init__(self, directory: Path, *, max_payload: int = 1024 * 1024, more: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
+        self.port, self.cluster_port = _free_port(), _free_port()
         self.directory = directory
+        self.log = directory / "server.log"
+        self._max_payload = max_payload
         self._configuration = directory / "nats.conf"
-        self._configuration.write_text(
-            f'listen: "127.0.0.1:{self.port}"\nmax_payload: {max_payload}\n'
-            f'jetstream {{ store_dir: "{directory / "store"}", max_file: 4G }}\n{more}\n'
-        )
         self._process: subprocess.Popen[bytes] | None = None
+        self.configure(more)
+
+    def configure(self, more: str) -> None:
+        """What it is told when it is started next, beside where to listen and to store."""
+        self._configuration.write_text(
+            f'listen: "127.0.0.1:{self.port}"\nmax_payload: {self._max_payload}\n'
+            f'jetstream {{ store_dir: "{self.directory / "store"}", max_file: 4G }}\n{more}\n'
+        )
 
     @property
     def url(self) -> str:
@@ -32,13 +38,12 @@ class NatsServer:
 
     def start(self) -> None:
         """Return when it answers and its streams are recovered."""
-        log = self.directory / "server.log"
-        with log.open("ab") as file:
+        with self.log.open("ab") as file:
             self._process = subprocess.Popen([program(), "-c", str(self._configuration)], stdout=file, stderr=file)
         deadline = time.monotonic() + DEADLINE
         while not self._answers():
-            assert self._process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
 
     def kill(self) -> None:

@@ -15,15 +15,16 @@ class Nats(Transports):
 
     kind = "nats"
 
-    def __init__(self, station: Station, **options: Any) -> None:
+    def __init__(self, station: Station, *, server: NatsServer | None = None, more: str = "") -> None:
         super().__init__(station)
-        self.options = options
+        self.options: dict[str, Any] = {}
         for path, (content, _executable) in library_files("nats").items():
             file = station.release / "libraries" / "nats" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        self.server = NatsServer(station.root / "nats", max_payload=8 * 1024 * 1024)
-        self.server.start()
+        self.server = server or NatsServer(station.root / "nats", max_payload=8 * 1024 * 1024, more=more)
+        if server is None:
+            self.server.start()
 
     def output(
         self, steps: dict[str, int], *, producer: str = "o.collect.0", replica: int = 0, channel: str = "c"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
     from gitopsd.runner.job import Context
     from gitopsd.runner.settings import Settings
@@ -60,6 +61,7 @@ class NatsInput:
         self._asked_for = 0
         self._may_ask = asyncio.Event()
         self._heard = 0.0
+        self._delivered: Subscription | None = None
 
     async def open(self) -> None:
         await self._session.open()
@@ -68,6 +70,7 @@ class NatsInput:
     def stop(self) -> None:
         self._stopped = True
         self._arrived.set()
+        self._may_ask.set()
 
     async def batches(self) -> AsyncIterator[Batch]:
         while True:
@@ -82,9 +85,8 @@ class NatsInput:
     async def close(self) -> None:
         """Acknowledge what is done, and give back at once what isn't."""
         if self._session.link is not None and not self._session.link.client.is_closed:
-            back = [(reply, b"-NAK") for reply, _ in self._held.values()]
             try:
-                await asyncio.wait_for(self._say_all(self._session.link.client, back), CLOSE_SECONDS)
+                await asyncio.wait_for(self._give_back(self._session.link.client), CLOSE_SECONDS)
             except (asyncio.TimeoutError, nats.errors.Error, OSError):
                 pass  # all of it comes again when `ack_wait` is over
         await self._session.close()
@@ -101,10 +103,10 @@ class NatsInput:
         batches = (info.num_pending or 0) + (info.num_ack_pending or 0)
         return -(-batches * self._events // self._batches) if self._batches else batches
 
-    async def _say_all(self, client: Client, back: list[tuple[str, bytes]]) -> None:
-        for reply, answer in [*self._answers, *back]:
+    async def _give_back(self, client: Client) -> None:
+        await self._end_delivery()
+        for reply, answer in [*self._answers, *((reply, b"-NAK") for reply, _ in self._held.values() if reply)]:
             await client.publish(reply, answer)
-        self._answers.clear()
         await client.flush()
 
     def _serve(self, link: Link) -> list[Coroutine[Any, Any, None]]:
@@ -135,7 +137,9 @@ class NatsInput:
                     self._may_ask.set()
 
         # what is delivered is what was asked for: nothing may be dropped here
-        await client.subscribe(inbox, cb=received, pending_msgs_limit=2 * HELD_MESSAGES, pending_bytes_limit=0)
+        self._delivered = await client.subscribe(
+            inbox, cb=received, pending_msgs_limit=2 * HELD_MESSAGES, pending_bytes_limit=0
+        )
         self._asked_for = 0
         self._heard = loop.time()
         while not self._stopped:
@@ -153,7 +157,14 @@ class NatsInput:
                     f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._step}", json.dumps(request).encode(), reply=inbox
                 )
             await self._wait(failed)
+        await self._end_delivery()
         await failed
+
+    async def _end_delivery(self) -> None:
+        """Before anything is given back, which the servers would deliver here again, to a request that stands."""
+        delivered, self._delivered = self._delivered, None
+        if delivered is not None:
+            await delivered.drain()  # type: ignore[no-untyped-call]  # it has no types
 
     async def _wait(self, failed: asyncio.Future[None]) -> None:
         """Until the request may have ended, or there may be room for one. Raises AwayError."""
