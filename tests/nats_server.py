@@ -36,6 +36,11 @@ class NatsServer:
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it isn't running"
+        return self._process.pid
+
     def start(self) -> None:
         """Return when it answers and its streams are recovered."""
         with self.log.open("ab") as file:
