@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from gitopsd.runner.job import Context
     from gitopsd.runner.settings import Settings
 
+EXTRA_BYTES = 4096
+"""What the servers count as a message beside its lines: id, subject, and where to acknowledge it."""
+
+AGAIN_SECONDS = 0.1
+"""Before asking again where a request was turned down."""
+
 HELD_BYTES = 8 * 1024 * 1024
 """How much one replica holds that it hasn't acknowledged; then it asks for nothing more."""
 
@@ -59,6 +65,7 @@ class NatsInput:
         self._arrived, self._answer = asyncio.Event(), asyncio.Event()
         self._made = ""
         self._asked_for = 0
+        self._turned_down = False
         self._may_ask = asyncio.Event()
         self._heard = 0.0
         self._delivered: Subscription | None = None
@@ -140,7 +147,7 @@ class NatsInput:
         self._delivered = await client.subscribe(
             inbox, cb=received, pending_msgs_limit=2 * HELD_MESSAGES, pending_bytes_limit=0
         )
-        self._asked_for = 0
+        self._asked_for, before = 0, self._batches
         self._heard = loop.time()
         while not self._stopped:
             self._may_ask.clear()
@@ -148,15 +155,18 @@ class NatsInput:
             if not self._asked_for and room > 0 and room_bytes > 0:
                 request = {
                     "batch": room,
-                    "max_bytes": max(room_bytes, client.max_payload),
+                    "max_bytes": max(room_bytes, client.max_payload + EXTRA_BYTES),
                     "expires": EXPIRES_SECONDS * 1_000_000_000,
                     "idle_heartbeat": HEARTBEAT_SECONDS * 1_000_000_000,
                 }
-                self._asked_for = room
+                self._asked_for, before = room, self._batches
                 await client.publish(
                     f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._step}", json.dumps(request).encode(), reply=inbox
                 )
             await self._wait(failed)
+            if self._turned_down and self._batches == before:
+                await asyncio.sleep(AGAIN_SECONDS)
+            self._turned_down = False
         await self._end_delivery()
         await failed
 
@@ -205,6 +215,7 @@ class NatsInput:
         if status == "100":  # a sign of life
             return
         self._asked_for = 0
+        self._turned_down = status == "409"
         self._may_ask.set()
         if status == "503" or (status == "409" and "deleted" in why.lower()):
             raise AwayError(f"the consumer {self._step} of the stream {self._session.stream.name} isn't there")

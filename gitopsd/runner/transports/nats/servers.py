@@ -101,8 +101,10 @@ class Servers:
                 ),
                 CONNECT_SECONDS,
             )
-        except (OSError, nats.errors.Error, asyncio.TimeoutError) as error:
+        except BaseException as error:
             await Link(client, lost).close()
+            if not isinstance(error, (OSError, nats.errors.Error, asyncio.TimeoutError)):
+                raise
             cause = said[0] if said and isinstance(error, nats.errors.NoServersError) else error
             reason = str(cause) or "no answer"
             refused = isinstance(cause, _PlainError) or any(word in reason.lower() for word in _REFUSALS)

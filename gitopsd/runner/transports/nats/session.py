@@ -50,10 +50,10 @@ class Session:
 
     async def _attempt(self) -> None:
         try:
-            self.link = await self._enter()
+            self.link = await asyncio.wait_for(self._enter(), OPEN_SECONDS)
         except RefusedError as error:
             raise JobError(f"cannot use the channel {self._channel}: {error}") from error
-        except AwayError as error:
+        except (AwayError, asyncio.TimeoutError) as error:
             self._say(error)
             await asyncio.sleep(self._backoff.next())
 
@@ -105,5 +105,6 @@ class Session:
 
     def _say(self, error: Exception) -> None:
         self._reporter.say_rarely(
-            self._channel, f"waiting for the NATS servers of {self._channel} ({self._servers}): {error}"
+            self._channel,
+            f"waiting for the NATS servers of {self._channel} ({self._servers}): {str(error) or 'no answer'}",
         )
