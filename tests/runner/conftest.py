@@ -13,6 +13,7 @@ from tests.runner.station import Station
 from tests.runner.transports import KINDS
 from tests.runner.transports.file_store import FileStore
 from tests.runner.transports.nats import Nats
+from tests.runner.transports.object_store import ObjectStore
 from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
@@ -74,3 +75,8 @@ def nats(station: Station) -> Iterator[Nats]:
     made = Nats(station)
     yield made
     made.close()
+
+
+@pytest.fixture
+def object_store(station: Station) -> ObjectStore:
+    return ObjectStore(station)

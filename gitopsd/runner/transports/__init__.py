@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MODULES: Mapping[str, str] = {
     "file-store": "gitopsd.runner.transports.file_store",
     "nats": "gitopsd.runner.transports.nats",
+    "object-store": "gitopsd.runner.transports.object_store",
     "worker": "gitopsd.runner.transports.worker",
 }
 TRANSPORTS = frozenset(_MODULES)

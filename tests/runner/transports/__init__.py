@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.runner.transports.file_store import FileStore
 from tests.runner.transports.nats import Nats
+from tests.runner.transports.object_store import ObjectStore
 from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
@@ -14,4 +15,9 @@ if TYPE_CHECKING:
     from tests.runner.station import Station
     from tests.runner.transports.kind import Transports
 
-KINDS: dict[str, Callable[[Station], Transports]] = {"worker": Worker, "file-store": FileStore, "nats": Nats}
+KINDS: dict[str, Callable[[Station], Transports]] = {
+    "worker": Worker,
+    "file-store": FileStore,
+    "nats": Nats,
+    "object-store": ObjectStore,
+}
