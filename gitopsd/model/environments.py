@@ -29,7 +29,12 @@ class ObjectStore(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
     bucket: Annotated[str | UnsetType, Meta(description="the bucket")] = UNSET
     region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that is an AWS credentials file")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the store's own authority")
+    ] = UNSET
 
 
 class Transports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):

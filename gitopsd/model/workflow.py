@@ -147,7 +147,22 @@ class ObjectStoreChannel(
     prefix: Annotated[str | UnsetType, Meta(description="what the names of its objects begin with")] = UNSET
     endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
     region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that is an AWS credentials file")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the store's own authority")
+    ] = UNSET
+    compression: Annotated[Literal["gzip", "none"] | UnsetType, Meta(description="gzip by default")] = UNSET
+    segment_bytes: Annotated[
+        str | int | UnsetType, Meta(description="size at which an object is put, before compression; 8M by default")
+    ] = UNSET
+    linger: Annotated[
+        str | UnsetType, Meta(description="an object is put at the latest so long after its first event; 1s by default")
+    ] = UNSET
+    keep: Annotated[
+        str | UnsetType, Meta(description="how long objects stay after every step has had them, such as 7d")
+    ] = UNSET
 
 
 Channel = WorkerChannel | FileStoreChannel | NatsChannel | ObjectStoreChannel
