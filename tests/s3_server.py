@@ -119,14 +119,14 @@ class S3Server:
     def said(self) -> str:
         return (self._root / "log").read_text(encoding="utf-8", errors="replace")
 
-    def client(self, *, verify: str | None = None) -> Any:
+    def client(self) -> Any:
         return Session().create_client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
             aws_access_key_id=KEY[0],
             aws_secret_access_key=KEY[1],
-            verify=verify if verify is not None else not self._tls,
+            verify=str(self._tls[0]) if self._tls else None,
             config=Config(
                 connect_timeout=2,
                 read_timeout=10,

@@ -78,5 +78,7 @@ def nats(station: Station) -> Iterator[Nats]:
 
 
 @pytest.fixture
-def object_store(station: Station) -> ObjectStore:
-    return ObjectStore(station)
+def object_store(station: Station) -> Iterator[ObjectStore]:
+    made = ObjectStore(station)
+    yield made
+    made.close()

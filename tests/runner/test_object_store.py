@@ -277,8 +277,17 @@ def own_server(tmp_path: Path) -> Iterator[S3Server]:
     server.close()
 
 
-def test_a_store_that_is_away_at_the_start_is_waited_for(station: Station, own_server: S3Server) -> None:
-    channel = ObjectStore(station, server=own_server)
+@pytest.fixture
+def own_store(station: Station, own_server: S3Server) -> Iterator[ObjectStore]:
+    made = ObjectStore(station, server=own_server)
+    yield made
+    made.close()
+
+
+def test_a_store_that_is_away_at_the_start_is_waited_for(
+    station: Station, own_server: S3Server, own_store: ObjectStore
+) -> None:
+    channel = own_store
     station.put("a", events(1000))
     producer = station.start(station.reads([channel.output({"deliver": 1})]))
     reader = station.start(station.writes([channel.input("deliver")]))
@@ -291,9 +300,9 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(station: Station, own_s
 
 
 def test_a_store_that_hangs_holds_back_its_producer_and_a_stop_by_seconds_only(
-    station: Station, own_server: S3Server
+    station: Station, own_server: S3Server, own_store: ObjectStore
 ) -> None:
-    channel = ObjectStore(station, server=own_server)
+    channel = own_store
     own_server.start()
     own_server.wait()
     log = Log(station.root / "in" / "a.log")
@@ -325,6 +334,7 @@ def test_a_store_with_a_certificate_of_ones_own_authority_is_trusted_by_that_onl
         produce(station, channel, events(1000), "a")
         reader = station.start(station.writes([channel.input("deliver")]))
         until(lambda: station.written() == events(1000), reader)
+        channel.close()
     finally:
         server.close()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,10 @@ class ObjectStore(Transports):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         self.secret("s3", credentials())
-        station.environment["CREDENTIALS_DIRECTORY"] = str(station.root / "credentials")
+        # of this process as well, for the tests that need no other
+        os.environ["CREDENTIALS_DIRECTORY"] = station.environment["CREDENTIALS_DIRECTORY"] = str(
+            station.root / "credentials"
+        )
         self.server = server or shared_server()
         self.prefix = f"{secrets.token_hex(8)}/"
 
@@ -46,6 +50,9 @@ class ObjectStore(Transports):
         self.server.kill()
         self.server.start()
         return True
+
+    def close(self) -> None:
+        os.environ.pop("CREDENTIALS_DIRECTORY", None)
 
     def _channel(self, channel: str) -> Endpoint:
         return {

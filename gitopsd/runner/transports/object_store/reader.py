@@ -49,7 +49,7 @@ class ObjectStoreInput:
 
     async def open(self) -> None:
         await self._store.open()
-        self._context.spawn(self._watch.run())
+        self._context.spawn(self._watch.run(await self._store.first(self._watch.begin())))
         self._context.spawn(self._position.run())
         self._context.spawn(self._fetch_all())
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 from gitopsd.runner.errors import JobError
 from gitopsd.runner.polling import Backoff
@@ -10,6 +10,7 @@ from gitopsd.runner.transports.object_store.client import Client, make_client
 from gitopsd.runner.transports.object_store.faults import ERRORS, Fault, fault_of
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from datetime import datetime
 
     from gitopsd.runner.report import Reporter
@@ -66,6 +67,14 @@ class Store:
             await asyncio.wait_for(self.page("", limit=1), FIRST_ANSWER_SECONDS)
         except asyncio.TimeoutError:
             self._reporter.say(f"{self._where()} doesn't answer yet; it is waited for")
+
+    async def first(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Do what a refusal of should fail the job before it is ready; where the store is away, it goes on beside it."""
+        task = asyncio.ensure_future(work)
+        await asyncio.wait({task}, timeout=FIRST_ANSWER_SECONDS)
+        if task.done():
+            task.result()
+        return task
 
     async def page(self, folder: str, *, after: str = "", limit: int = PAGE) -> Page:
         """Objects whose keys begin with `folder` and come after `after`, in the order of their keys."""

@@ -77,14 +77,20 @@ class Watch:
     def stop(self) -> None:
         self._idle.stop()
 
-    async def run(self) -> None:
-        """Look again and again, more rarely while nothing comes. Raises JobError."""
+    async def begin(self) -> None:
+        """Learn where this step is, and look for the first time. Raises JobError."""
         await self._position.learn()
+        await self._look()
+
+    async def run(self, beginning: asyncio.Future[None]) -> None:
+        """Look again and again, more rarely while nothing comes. Raises JobError."""
+        await beginning
+        self._more.set()
         while not self._idle.stopped:
+            await self._idle.wait()
             if await self._look():
                 self._idle.reset()
                 self._more.set()
-            await self._idle.wait()
 
     async def next(self) -> Found:
         """The next segment to read, of each writer in turn so that none of them starves."""

@@ -8,7 +8,7 @@ from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.transports.object_store import segments
 from gitopsd.runner.transports.object_store.identity import Identity
 from gitopsd.runner.transports.object_store.removal import Removal
-from gitopsd.runner.transports.object_store.store import FIRST_ANSWER_SECONDS, Store
+from gitopsd.runner.transports.object_store.store import Store
 
 if TYPE_CHECKING:
     from gitopsd.runner.job import Context
@@ -40,11 +40,7 @@ class ObjectStoreOutput:
 
     async def open(self) -> None:
         await self._store.open()
-        beginning = asyncio.ensure_future(self._identity.begin())
-        await asyncio.wait({beginning}, timeout=FIRST_ANSWER_SECONDS)
-        if beginning.done():
-            beginning.result()  # so that a key that may not write fails the job before it is ready
-        self._context.spawn(self._put_all(beginning))
+        self._context.spawn(self._put_all(await self._store.first(self._identity.begin())))
         self._context.spawn(self._removal.run())
 
     async def write(self, data: bytes) -> Receipt[None]:
