@@ -16,6 +16,7 @@ from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
 from gitopsd.compiler.transports.addresses import is_bucket, is_http_url, is_nats_url
 from gitopsd.compiler.words import short, word_for
+from gitopsd.model.amounts import seconds
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.environments import NatsServers, ObjectStore
 from gitopsd.model.workflow import FileStoreChannel, NatsChannel, ObjectStoreChannel, Parameter, WorkerChannel
@@ -23,8 +24,18 @@ from gitopsd.model.workflow import FileStoreChannel, NatsChannel, ObjectStoreCha
 LOCAL_NATS = ("nats://127.0.0.1:4222",)
 """Where neither channel nor environment says: the NATS server, or leaf node, of each worker itself."""
 
-_DURATION = Parameter(type="duration")
-_BYTES = Parameter(type="bytes")
+_NATS_LIMITS = {
+    "max_age": Parameter(type="duration", minimum="1s"),
+    "max_bytes": Parameter(type="bytes", minimum="1M"),
+    "ack_wait": Parameter(type="duration", minimum="1s", maximum="1h"),
+}
+
+_OBJECT_STORE_LIMITS = {
+    "segment_bytes": Parameter(type="bytes", minimum="64K", maximum="64M"),
+    # longer, and the jobs before it would run out of what they may have under way
+    "linger": Parameter(type="duration", minimum="100ms", maximum="3s"),
+    "keep": Parameter(type="duration", minimum="1s"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,17 +108,10 @@ class ChannelBinder:
             elif server is not None:
                 hint = "write `nats://HOST:PORT` or `tls://HOST:PORT`; credentials are secrets: `credentials: NAME`"
                 self._wrong("a NATS server", server, place, hint)
-        options: dict[str, Any] = {"servers": servers}
-        for key, kind in (("max_age", _DURATION), ("max_bytes", _BYTES)):
-            raw = getattr(channel, key)
-            if not isinstance(raw, UnsetType):
-                try:
-                    options[key] = checked(kind, raw)
-                except ParameterError as error:
-                    self._report("wrong-value", f"`{key}` {error}", self._place(key))
+        options: dict[str, Any] = {"servers": servers, **self._amounts(_NATS_LIMITS, channel)}
         if not isinstance(channel.replicas, UnsetType):
-            options["replicas"] = channel.replicas
-        return self._with_credentials(options, channel.credentials, known.credentials)
+            options["copies"] = channel.replicas
+        return self._with_secrets(options, channel, known, ("credentials", "authority", "certificate"))
 
     def _object_store(self, channel: ObjectStoreChannel) -> ChannelSettings:
         found = self._linked.environment.transports.object_store
@@ -135,14 +139,42 @@ class ChannelBinder:
                 "add `bucket:`, or give the environment one in gitopsd.yaml: "
                 f"environments.{self._linked.name}.transports.object-store.bucket",
             )
-        return self._with_credentials(options, channel.credentials, known.credentials)
+        options |= self._amounts(_OBJECT_STORE_LIMITS, channel)
+        if not isinstance(channel.compression, UnsetType):
+            options["compression"] = channel.compression
+        return self._with_secrets(options, channel, known, ("credentials", "authority"))
 
-    def _with_credentials(self, options: dict[str, Any], *names: str | UnsetType) -> ChannelSettings:
-        """The first that is named: the channel's own, else the environment's."""
-        name = next((name for name in names if not isinstance(name, UnsetType)), "")
-        if name:
-            options["credentials"] = name
-        return ChannelSettings(options=options, secrets=(name,) if name else ())
+    def _amounts(
+        self, kinds: Mapping[str, Parameter], channel: NatsChannel | ObjectStoreChannel
+    ) -> dict[str, int | float]:
+        """Those that the channel has, durations in seconds."""
+        amounts: dict[str, int | float] = {}
+        for key, kind in kinds.items():
+            raw = getattr(channel, key)
+            if not isinstance(raw, UnsetType):
+                try:
+                    value = checked(kind, raw)
+                except ParameterError as error:
+                    self._report("wrong-value", f"`{key}` {error}", self._place(key))
+                else:
+                    amounts[key] = seconds(value) if kind.type == "duration" else value
+        return amounts
+
+    def _with_secrets(
+        self,
+        options: dict[str, Any],
+        channel: NatsChannel | ObjectStoreChannel,
+        known: NatsServers | ObjectStore,
+        keys: tuple[str, ...],
+    ) -> ChannelSettings:
+        """The names of secrets: the channel's own, else the environment's."""
+        secrets: list[str] = []
+        for key in keys:
+            name = next((one for one in (getattr(channel, key), getattr(known, key)) if isinstance(one, str)), "")
+            if name:
+                options[key] = name
+                secrets.append(name)
+        return ChannelSettings(options=options, secrets=tuple(secrets))
 
     def _text(self, raw: str, *way: str | int) -> str | None:
         """The text with its expressions evaluated; None where that can't be had, which has been said."""

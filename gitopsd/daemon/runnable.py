@@ -21,7 +21,7 @@ def refuse_what_cannot_run(summaries: Iterable[WorkflowSummary]) -> None:
         raise ControllerError(
             f"{_named(transports)} can't run yet: jobs of this version of gitopsd don't speak "
             + ", ".join(f"`{transport}`" for transport in transports[first]),
-            "nothing was committed: join these steps by `worker` or `file-store`, or plan without applying",
+            "nothing was committed: join these steps by `worker`, `file-store` or `nats`, or plan without applying",
         )
 
 

@@ -11,7 +11,16 @@ class NatsServers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """What the environment's `nats` channels have where they don't say it themselves."""
 
     servers: Annotated[tuple[str, ...], Meta(min_length=1, description="addresses such as nats://10.0.0.5:4222")]
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that holds `USER:PASSWORD` or a token")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the servers' own authority")
+    ] = UNSET
+    certificate: Annotated[
+        SecretName | UnsetType,
+        Meta(description="the name of a secret: a certificate and its key that jobs show, as PEM"),
+    ] = UNSET
 
 
 class ObjectStore(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -20,7 +29,12 @@ class ObjectStore(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
     bucket: Annotated[str | UnsetType, Meta(description="the bucket")] = UNSET
     region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that is an AWS credentials file")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the store's own authority")
+    ] = UNSET
 
 
 class Transports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):

@@ -132,12 +132,28 @@ class NatsChannel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
         Annotated[tuple[str, ...], Meta(min_length=1)] | UnsetType,
         Meta(description="addresses such as nats://10.0.0.5:4222"),
     ] = UNSET
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that holds `USER:PASSWORD` or a token")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the servers' own authority")
+    ] = UNSET
+    certificate: Annotated[
+        SecretName | UnsetType,
+        Meta(description="the name of a secret: a certificate and its key that jobs show, as PEM"),
+    ] = UNSET
     replicas: Annotated[
         Annotated[int, Meta(ge=1, le=5)] | UnsetType, Meta(description="copies of the stream that the servers keep")
     ] = UNSET
-    max_age: Annotated[str | UnsetType, Meta(description="how long events are kept, such as 7d")] = UNSET
-    max_bytes: Annotated[str | int | UnsetType, Meta(description="how much is kept, such as 10G")] = UNSET
+    max_age: Annotated[
+        str | UnsetType, Meta(description="how long an event waits for the steps that haven't had it, such as 7d")
+    ] = UNSET
+    max_bytes: Annotated[
+        str | int | UnsetType, Meta(description="how much may wait, such as 10G; then the producers wait")
+    ] = UNSET
+    ack_wait: Annotated[
+        str | UnsetType, Meta(description="after how long another replica gets what one that died was at, such as 10s")
+    ] = UNSET
 
 
 class ObjectStoreChannel(
@@ -149,7 +165,22 @@ class ObjectStoreChannel(
     prefix: Annotated[str | UnsetType, Meta(description="what the names of its objects begin with")] = UNSET
     endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
     region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
-    credentials: Annotated[SecretName | UnsetType, Meta(description="the name of a secret")] = UNSET
+    credentials: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret that is an AWS credentials file")
+    ] = UNSET
+    authority: Annotated[
+        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the store's own authority")
+    ] = UNSET
+    compression: Annotated[Literal["gzip", "none"] | UnsetType, Meta(description="gzip by default")] = UNSET
+    segment_bytes: Annotated[
+        str | int | UnsetType, Meta(description="size at which an object is put, before compression; 8M by default")
+    ] = UNSET
+    linger: Annotated[
+        str | UnsetType, Meta(description="an object is put at the latest so long after its first event; 1s by default")
+    ] = UNSET
+    keep: Annotated[
+        str | UnsetType, Meta(description="how long objects stay after every step has had them, such as 7d")
+    ] = UNSET
 
 
 Channel = WorkerChannel | FileStoreChannel | NatsChannel | ObjectStoreChannel

@@ -18,17 +18,38 @@ _ELSEWHERE = {"bundle.py", "launch.py", "__main__.py"}
 
 
 class _Package(NamedTuple):
-    """A package of pure Python as its wheel unpacks it; `left_out` are the modules and folders that nothing imports."""
+    """A package, or a single module, of pure Python as its wheel unpacks it.
+
+    `left_out` are the modules and folders that nothing imports, `data` those files beside modules that are needed; each
+    is the beginning of a path.
+    """
 
     distribution: str
     name: str
-    left_out: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
 
 
 _JMESPATH = _Package("jmespath", "jmespath")
 
 _LIBRARIES: Mapping[str, tuple[_Package, ...]] = {
-    "nats": (_Package("nats_py", "nats", frozenset({"micro/"})),),
+    "nats": (_Package("nats_py", "nats", left_out=("micro/",)),),
+    "botocore": (
+        _Package(
+            "botocore",
+            "botocore",
+            data=(  # what a client for S3 reads, 1.5 of 29 MB
+                "data/endpoints.json",
+                "data/partitions.json",
+                "data/sdk-default-configuration.json",
+                "data/s3/2006-03-01/endpoint-rule-set-1.",
+                "data/s3/2006-03-01/service-2.",
+            ),
+        ),
+        _Package("python_dateutil", "dateutil", left_out=("zoneinfo/", "easter.py", "rrule.py")),
+        _Package("six", "six"),
+        _Package("urllib3", "urllib3", left_out=("contrib/emscripten/",)),
+    ),
 }
 """By the name of their folder. A transport of the compiler says which ones its ends need."""
 
@@ -76,28 +97,35 @@ def _package_files(package: _Package) -> Iterator[tuple[str, bytes]]:
     spec = find_spec(package.name)
     if spec is None or spec.origin is None:
         raise RuntimeError(f"{package.distribution} is not installed; install what gitopsd's metadata asks for")
-    folder = Path(spec.origin).parent
-    yield f"{package.name}/LICENSE", _licence(folder, package.distribution)
-    left_out = tuple(package.left_out)
-    for path, content in _sources(folder):
-        if not left_out or not path.startswith(left_out):
+    module = Path(spec.origin)
+    if not spec.submodule_search_locations:
+        yield module.name, module.read_bytes()
+        yield f"{module.stem}-LICENSE", _licence(module.parent, package.distribution)
+        return
+    folder = module.parent
+    yield f"{package.name}/LICENSE", _licence(folder.parent, package.distribution)
+    for path, content in _sources(folder, package.data):
+        if not path.startswith(package.left_out):
             yield f"{package.name}/{path}", content
 
 
-def _licence(package: Path, distribution: str) -> bytes:
-    """Looked for beside the package, where wheels are unpacked: importlib.metadata costs 10 ms of every plan."""
-    for folder in package.parent.glob(f"{distribution}-*.dist-info"):
-        found = [path for path in (folder / "LICENSE", folder / "licenses" / "LICENSE") if path.is_file()]
+def _licence(installed: Path, distribution: str) -> bytes:
+    """Looked for where wheels are unpacked: importlib.metadata costs 10 ms of every plan."""
+    for folder in installed.glob(f"{distribution}-*.dist-info"):
+        names = ("LICENSE", "licenses/LICENSE", "LICENSE.txt", "licenses/LICENSE.txt")
+        found = [folder / name for name in names if (folder / name).is_file()]
         if found:
             return found[0].read_bytes()
     # its terms ask for it, and a release id mustn't depend on how the package was installed
     raise RuntimeError(f"{distribution} is installed without its licence; install it from its wheel")
 
 
-def _sources(directory: Path, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+def _sources(directory: Path, data: tuple[str, ...] = (), prefix: str = "") -> Iterator[tuple[str, bytes]]:
     with os.scandir(directory) as entries:
         for entry in entries:
+            path = prefix + entry.name
             if entry.is_dir():
-                yield from _sources(directory / entry.name, f"{prefix}{entry.name}/")
-            elif entry.name.endswith(".py"):
-                yield prefix + entry.name, (directory / entry.name).read_bytes()
+                if entry.name != "__pycache__":
+                    yield from _sources(directory / entry.name, data, f"{path}/")
+            elif path.endswith(".py") or path.startswith(data):
+                yield path, (directory / entry.name).read_bytes()

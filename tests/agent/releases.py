@@ -162,7 +162,10 @@ class TestRelease:
 
 
 def release_of(*jobs: TestJob, extra: dict[str, bytes] | None = None) -> TestRelease:
-    files: dict[str, tuple[str, bytes]] = {"runtime/launch.py": ("100644", LAUNCHER.encode())}
+    files: dict[str, tuple[str, bytes]] = {
+        "runtime/launch.py": ("100644", LAUNCHER.encode()),
+        "libraries/nats/nats/__init__.py": ("100644", b"# a library\n"),
+    }
     described: dict[str, Any] = {}
     for job in jobs:
         settings = {"format": 1, "job": job.name, "kind": job.kind, "version": job.version, **job.settings}

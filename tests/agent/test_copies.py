@@ -63,7 +63,8 @@ def test_a_copy_is_made_and_not_started(worker: Worker) -> None:
     made = clone(worker, start=False)
     assert (made["job"], made["release"], made["state"]["active"]) == (A, TWO.id, "inactive")
     assert made["state"]["enabled"] is False
-    assert (worker.root / "copies/mine/runtime/launch.py").read_bytes() == TWO.files["runtime/launch.py"][1]
+    for shared in ("runtime/launch.py", "libraries/nats/nats/__init__.py"):
+        assert (worker.root / "copies/mine" / shared).read_bytes() == TWO.files[shared][1]
     assert starts(worker) == []
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 JOB = "orders.a.0"
 RUNTIME = "runtime/launch.py"
+LIBRARY = "libraries/nats/nats/__init__.py"
 FIRST, SECOND, THIRD = (release_of(TestJob(name=JOB, version=version)) for version in "123")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root's files are shared")
 
@@ -33,11 +34,12 @@ def tree(worker: Worker, release: TestRelease) -> str:
     return tree_id(read_directory(worker.root / "releases" / release.id))
 
 
-def test_a_release_shares_the_runtime_with_the_one_before_and_nothing_else(worker: Worker) -> None:
+@pytest.mark.parametrize("shared", [RUNTIME, LIBRARY])
+def test_a_release_shares_the_runtime_with_the_one_before_and_nothing_else(worker: Worker, shared: str) -> None:
     worker.activate(FIRST)
     worker.activate(SECOND, FIRST)
     unchanged = f"units/gitopsd-{JOB}.service"
-    assert place(worker, SECOND, RUNTIME).samefile(place(worker, FIRST, RUNTIME))
+    assert place(worker, SECOND, shared).samefile(place(worker, FIRST, shared))
     assert place(worker, SECOND, unchanged).read_bytes() == place(worker, FIRST, unchanged).read_bytes()
     assert not place(worker, SECOND, unchanged).samefile(place(worker, FIRST, unchanged))
 

@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 RUNTIME = {"launch.py": (b"# the launcher\n", False), "runner/__main__.py": (b"# the runner\n", False)}
 """Stands in for the runtime, which changes for reasons of its own."""
 
-LIBRARIES = {"nats": {"nats/__init__.py": (b"# a library\n", False)}}
+LIBRARIES = {name: {f"{name}/__init__.py": (b"# a library\n", False)} for name in ("botocore", "nats")}
 
 
 def library(name: str) -> BuiltTree:

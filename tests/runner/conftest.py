@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.runner.station import Endpoint, Station
+from tests.runner.station import Station
+from tests.runner.transports import KINDS
+from tests.runner.transports.file_store import FileStore
+from tests.runner.transports.nats import Nats
+from tests.runner.transports.object_store import ObjectStore
+from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.runner.transports.kind import Transports
 
 
 def _works(interpreter: str) -> bool:
@@ -46,47 +53,32 @@ def station(tmp_path: Path) -> Iterator[Station]:
         shutil.rmtree(run)
 
 
-class Transports:
-    """Makes both ends of a channel, whatever the transport."""
-
-    def __init__(self, kind: str, station: Station) -> None:
-        self.kind = kind
-        self._station = station
-
-    def output(self, steps: dict[str, int], *, producer: str = "o.collect.0", replica: int = 0) -> Endpoint:
-        """One producer's end, towards each consuming step and its number of replicas."""
-        if self.kind == "worker":
-            return {"transport": "worker", "channel": "c", "sockets": [_socket(step, replica) for step in steps]}
-        path = str(self._station.root / "mnt" / "c")
-        return {"transport": "file-store", "channel": "c", "path": path, "producer": producer, "consumers": steps}
-
-    def input(self, step: str, replica: int = 0, replicas: int = 1) -> Endpoint:
-        if self.kind == "worker":
-            return {"transport": "worker", "channel": "c", "socket": _socket(step, replica)}
-        return {
-            "transport": "file-store",
-            "channel": "c",
-            "path": str(self._station.root / "mnt" / "c"),
-            "consumer": step,
-            "replica": replica,
-            "replicas": replicas,
-        }
-
-
-def _socket(step: str, replica: int) -> str:
-    return f"{step.encode().hex()[:10]:0<10}{replica:02d}"
-
-
-@pytest.fixture(params=["worker", "file-store"])
-def transport(request: pytest.FixtureRequest, station: Station) -> Transports:
-    return Transports(request.param, station)
+@pytest.fixture(params=list(KINDS))
+def transport(request: pytest.FixtureRequest, station: Station) -> Iterator[Transports]:
+    made = KINDS[request.param](station)
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def worker(station: Station) -> Transports:
-    return Transports("worker", station)
+    return Worker(station)
 
 
 @pytest.fixture
 def file_store(station: Station) -> Transports:
-    return Transports("file-store", station)
+    return FileStore(station)
+
+
+@pytest.fixture
+def nats(station: Station) -> Iterator[Nats]:
+    made = Nats(station)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def object_store(station: Station) -> Iterator[ObjectStore]:
+    made = ObjectStore(station)
+    yield made
+    made.close()

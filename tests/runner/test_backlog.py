@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gitopsd.runner.flow import Input, Receipt
-    from tests.runner.conftest import Transports
     from tests.runner.station import Endpoint, Station
+    from tests.runner.transports.kind import Transports
 
 
 class Ends:

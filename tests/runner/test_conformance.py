@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.runner.station import events, numbers, until
+from tests.runner.transports.file_store import FileStore
+from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
-    from tests.runner.conftest import Transports
-    from tests.runner.station import Station
+    from tests.runner.station import Process, Station
+    from tests.runner.transports.kind import Transports
 
 
 def test_every_event_arrives_byte_for_byte(every_python: Station, transport: Transports) -> None:
@@ -36,6 +39,28 @@ def test_every_consuming_step_gets_every_event(station: Station, transport: Tran
     assert station.written("o.first.0") == station.written("o.second.0") == content
 
 
+def test_the_replicas_of_a_step_share_its_events(station: Station, transport: Transports) -> None:
+    """Each event goes to one of them; where the producers have replicas as well, to the one beside its producer."""
+    producers = [
+        station.reads(
+            [transport.output({"deliver": 2}, producer=f"o.collect.{number}", replica=number)],
+            job=f"o.collect.{number}",
+            glob=f"in/{number}/*",
+        )
+        for number in range(2)
+    ]
+    for number in range(2):
+        (station.root / "in" / str(number)).mkdir()
+        station.put(f"{number}/a.jsonl", events(100_000, start=number * 100_000, filler=180))
+    jobs = [station.writes([transport.input("deliver", number, 2)], job=f"o.deliver.{number}") for number in range(2)]
+    consumers = [station.start(job) for job in jobs]
+    running = [station.start(job) for job in producers]
+    assert [process.finish() for process in running] == [0, 0]
+    until(lambda: len(station.lines()) >= 200_000, *consumers)
+    assert sorted(numbers(station.lines())) == list(range(200_000))
+    assert all(station.lines(job) for job in jobs)
+
+
 def test_the_order_of_each_producer_is_kept(station: Station, transport: Transports) -> None:
     """Several producers on one channel, whose events interleave as they like."""
     producers = [f"o.collect.{number}" for number in range(3)]
@@ -56,7 +81,7 @@ def test_the_order_of_each_producer_is_kept(station: Station, transport: Transpo
 def test_a_producer_waits_for_a_consumer_that_comes_late(station: Station, transport: Transports) -> None:
     station.put("a.jsonl", events(1000))
     producer = station.start(station.reads([transport.output({"deliver": 1})]))
-    if transport.kind == "file-store":
+    if transport.durable:
         assert producer.finish() == 0
     consumer = station.start(station.writes([transport.input("deliver")]))
     assert producer.finish() == 0
@@ -78,7 +103,7 @@ def test_a_consumer_that_was_killed_gets_the_rest_when_it_is_back(station: Stati
 
 
 def test_a_relay_moves_bytes_from_one_transport_to_another(station: Station, transport: Transports) -> None:
-    other = type(transport)("worker" if transport.kind == "file-store" else "file-store", station)
+    other = FileStore(station) if transport.kind == "worker" else Worker(station)
     content = events(50_000)
     station.put("a.jsonl", content)
     relay = station.runner(
@@ -125,3 +150,39 @@ def test_a_stopped_job_whose_consumer_is_away_gives_up_and_loses_nothing(station
     station.start(station.writes([worker.input("deliver")]))
     assert station.start(read).finish() == 0
     until(lambda: station.written() == events(1000))
+
+
+def test_a_consumer_that_stands_still_costs_no_memory(station: Station, transport: Transports) -> None:
+    """What it reads is relayed to a job that isn't there; a hundred megabytes wait in the channel, or before it."""
+    block = events(5000, filler=180)
+    station.put("a.jsonl", block * (100_000_000 // len(block)))
+    away = Worker(station).output({"nobody": 1}, channel="away")
+    relay = station.start(station.runner("o.relay.0", "relay", inputs=[transport.input("relay")], outputs=[away]))
+    producer = station.start(station.reads([transport.output({"relay": 1})]))
+    if transport.durable:
+        assert producer.finish() == 0
+    else:
+        until(lambda: read_from(producer) > 8_000_000, producer, relay)
+    until(lambda: "waiting for the consumer of away" in relay.said(), relay)
+    running = [relay] if transport.durable else [relay, producer]
+    seen: list[list[int]] = []
+
+    def settled() -> bool:
+        """For a second, that is fifty looks."""
+        seen.append([peak_memory(process) for process in running])
+        return len(seen) > 50 and seen[-1] == seen[-50]
+
+    until(settled, *running)
+    assert max(seen[-1]) < 100_000_000
+
+
+def peak_memory(process: Process) -> int:
+    """Bytes."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def read_from(process: Process) -> int:
+    """How many bytes the process has read; the runner reads at offsets, so the position of the file tells nothing."""
+    counters = Path(f"/proc/{process.pid}/io").read_text()
+    return int(counters.partition("rchar:")[2].split()[0])

@@ -78,7 +78,7 @@ def test_nothing_that_is_done_is_ever_taken_back(one: list[tuple[int, int]], two
 @given(STEPS, st.text(min_size=1, max_size=10))
 def test_a_cursor_survives_being_written_and_read(steps: list[tuple[int, int]], producer: str) -> None:
     content = json.loads(json.dumps({"format": 1, **cursors.dump({producer: progress(steps)})}))
-    assert cursors._parse(content) == {producer: progress(steps)}
+    assert cursors.parse(content) == {producer: progress(steps)}
 
 
 def test_a_step_has_done_what_any_of_its_replicas_has_done_past_ones_included(tmp_path: Path) -> None:

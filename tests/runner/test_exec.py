@@ -9,8 +9,8 @@ import pytest
 from tests.runner.station import Log, events, numbers, until
 
 if TYPE_CHECKING:
-    from tests.runner.conftest import Transports
     from tests.runner.station import Process, Station
+    from tests.runner.transports.kind import Transports
 
 
 def filter_job(station: Station, channel: Transports, *command: str, ports: str = "in out") -> str:

@@ -14,8 +14,8 @@ from tests.runner.station import Log, events, numbers, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.runner.conftest import Transports
     from tests.runner.station import Process, Station
+    from tests.runner.transports.kind import Transports
 
 NAME = re.compile(r"(\d{12})-(\d{15})-(\d+)-([0-9a-f]{8})\.jsonl")
 

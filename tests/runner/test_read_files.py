@@ -11,8 +11,8 @@ from tests.runner.station import Log, events, numbers, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.runner.conftest import Transports
     from tests.runner.station import Process, Station
+    from tests.runner.transports.kind import Transports
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from tests.runner.station import DEADLINE, events, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.runner.conftest import Transports
     from tests.runner.station import Process, Station
+    from tests.runner.transports.kind import Transports
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tests.runner.station import events, until
 
 if TYPE_CHECKING:
-    from tests.runner.conftest import Transports
     from tests.runner.station import Station
+    from tests.runner.transports.kind import Transports
 
 
 def said(station: Station, job: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from gitopsd.runner.settings import Settings
 from tests.runner.station import events, until
 
 if TYPE_CHECKING:
-    from tests.runner.conftest import Transports
     from tests.runner.station import Station
+    from tests.runner.transports.kind import Transports
 
 PARSE = {"parse": "json"}
 

@@ -11,8 +11,8 @@ import pytest
 from tests.runner.station import DEADLINE, Log, events, numbers, until
 
 if TYPE_CHECKING:
-    from tests.runner.conftest import Transports
     from tests.runner.station import Process, Station
+    from tests.runner.transports.kind import Transports
 
 SMALL = 256 * 1024 * 1024
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.runner.conftest import Transports
     from tests.runner.station import Station
+    from tests.runner.transports.kind import Transports
 
 
 def feed(station: Station, channel: Transports, content: bytes, name: str = "a") -> None:

@@ -3,7 +3,7 @@
 import re
 
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
-_NATS_URL = re.compile(rf"(nats|tls|ws|wss)://{_HOST}(:[0-9]{{1,5}})?")
+_NATS_URL = re.compile(rf"(nats|tls)://{_HOST}(:[0-9]{{1,5}})?")
 _HTTP_URL = re.compile(rf"https?://{_HOST}(:[0-9]{{1,5}})?/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 

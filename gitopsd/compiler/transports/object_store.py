@@ -5,13 +5,16 @@ from typing import Any
 from gitopsd.compiler.transports.kind import Attachment, WireEnd
 from gitopsd.model.system import BoundChannel
 
+_OF_PRODUCERS = {"compression", "keep", "segment_bytes"}
+
 
 class ObjectStore:
-    libraries: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ("botocore",)
 
     def input_of(self, attachment: Attachment) -> WireEnd:
+        channel = {key: value for key, value in _bucket(attachment).items() if key not in _OF_PRODUCERS}
         return {
-            **_bucket(attachment),
+            **channel,
             "consumer": attachment.step.name,
             "replica": attachment.replica,
             "replicas": attachment.step.place.replicas,

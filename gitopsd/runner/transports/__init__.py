@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Named here and imported where chosen: a job compiles its modules at every start, since releases hold no byte code.
 _MODULES: Mapping[str, str] = {
     "file-store": "gitopsd.runner.transports.file_store",
+    "nats": "gitopsd.runner.transports.nats",
+    "object-store": "gitopsd.runner.transports.object_store",
     "worker": "gitopsd.runner.transports.worker",
 }
 TRANSPORTS = frozenset(_MODULES)

@@ -94,7 +94,7 @@ def read(path: Path, damaged: Callable[[Path, ValueError], None]) -> Cursor:
     """
     try:
         content = checkpoint.load(path)
-        return _parse(content) if content is not None else {}
+        return parse(content) if content is not None else {}
     except ValueError as error:  # json.JSONDecodeError and UnicodeDecodeError are ValueErrors
         damaged(path, error)
         return {}
@@ -109,7 +109,8 @@ def read_step(directory: Path, damaged: Callable[[Path, ValueError], None]) -> C
     return merged
 
 
-def _parse(content: dict[str, object]) -> Cursor:
+def parse(content: dict[str, object]) -> Cursor:
+    """Raises ValueError where the content makes no sense."""
     producers = content.get("producers")
     if not isinstance(producers, dict):
         raise ValueError("`producers` is missing")  # noqa: TRY004 -- the content is wrong, not the call

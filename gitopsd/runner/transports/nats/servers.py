@@ -1,0 +1,172 @@
+"""One connection to one of a channel's servers, from beginning to end.
+
+The client's own reconnecting is off: whoever holds a connection makes the next one, and knows what was under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import nats.errors
+from nats.aio.client import Client
+
+from gitopsd.runner.errors import JobError, failed
+
+if TYPE_CHECKING:
+    from gitopsd.runner.settings import Settings
+
+CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+PING_SECONDS = 5
+"""A server that leaves two of these unanswered is gone."""
+
+_REFUSALS = ("authorization", "authentication", "certificate")
+
+
+class AwayError(Exception):
+    """No server does what it is asked now; it may later."""
+
+
+class RefusedError(Exception):
+    """The servers answered, and what they don't accept won't change by waiting."""
+
+
+class Link(NamedTuple):
+    client: Client
+    lost: asyncio.Future[None]
+    """Done when the connection has ended."""
+
+    async def close(self) -> None:
+        """Let go of it; a server that hangs is not waited for."""
+        try:
+            await asyncio.wait_for(self.client.close(), CLOSE_SECONDS)
+        except (asyncio.TimeoutError, nats.errors.Error, OSError):
+            pass  # what it still had to say is said again on the next connection
+
+
+class Servers:
+    """The servers of a channel, and how to be let in: read from an end of job.json, secrets from their files."""
+
+    def __init__(self, endpoint: Settings, name: str) -> None:
+        self._addresses = endpoint.texts("servers")
+        self._name = name
+        self._options: dict[str, Any] = _login(endpoint)
+        self._context = _tls(endpoint, self._addresses)
+
+    def __str__(self) -> str:
+        return ", ".join(self._addresses)
+
+    async def connect(self) -> Link:
+        """To whichever answers first, in an order drawn anew each time. Raises AwayError, RefusedError."""
+        failures: dict[str, AwayError | RefusedError] = {}
+        for address in random.sample(self._addresses, len(self._addresses)):
+            attempt = await self._connect_to(address)
+            if isinstance(attempt, Link):
+                return attempt
+            failures[address] = attempt
+        refused = all(isinstance(failure, RefusedError) for failure in failures.values())
+        why = "; ".join(f"{address}: {failure}" for address, failure in failures.items())
+        raise (RefusedError if refused else AwayError)(why)
+
+    async def _connect_to(self, address: str) -> Link | AwayError | RefusedError:
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        said: list[Exception] = []
+
+        async def on_error(error: Exception) -> None:
+            said[:] = [error]
+
+        async def on_closed() -> None:
+            if not lost.done():
+                lost.set_result(None)
+
+        client = _Client(wants_tls=address.startswith("tls://"))
+        options = {**self._options, "tls": self._context} if self._context else self._options
+        try:
+            await asyncio.wait_for(
+                client.connect(
+                    servers=[address],
+                    name=self._name,
+                    error_cb=on_error,
+                    closed_cb=on_closed,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    ping_interval=PING_SECONDS,
+                    **options,
+                ),
+                CONNECT_SECONDS,
+            )
+        except BaseException as error:
+            await Link(client, lost).close()
+            if not isinstance(error, (OSError, nats.errors.Error, asyncio.TimeoutError)):
+                raise
+            cause = said[0] if said and isinstance(error, nats.errors.NoServersError) else error
+            reason = str(cause) or "no answer"
+            refused = isinstance(cause, _PlainError) or any(word in reason.lower() for word in _REFUSALS)
+            return (RefusedError if refused else AwayError)(reason)
+        return Link(client, lost)
+
+
+class _PlainError(nats.errors.Error):
+    """A server that is to be spoken to over TLS only doesn't."""
+
+
+class _Client(Client):
+    """Never says who it is over a connection in the clear where the address asks for TLS."""
+
+    def __init__(self, *, wants_tls: bool) -> None:
+        super().__init__()
+        self._wants_tls = wants_tls
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Comes before anything is said, and where a server could talk the client out of TLS."""
+        if self._wants_tls and not info.get("tls_required"):
+            raise _PlainError("the server doesn't ask for TLS; configure it there, or write nats://")
+        await super()._process_info(info, initial_connection)
+
+
+def _login(endpoint: Settings) -> dict[str, Any]:
+    """What the secret says: `USER:PASSWORD`, or a token, which has no colon."""
+    name = endpoint.text("credentials", "")
+    if not name:
+        return {}
+    path = _credential(name)
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise failed("read the secret", path, error) from error
+    except ValueError:
+        raise JobError(f"the secret {name} isn't text; write USER:PASSWORD, or a token") from None
+    if not text or "\n" in text:
+        raise JobError(f"the secret {name} must be one line: USER:PASSWORD, or a token")
+    user, colon, password = text.partition(":")
+    return {"user": user, "password": password} if colon else {"token": text}
+
+
+def _tls(endpoint: Settings, addresses: list[str]) -> ssl.SSLContext | None:
+    """None where the servers are spoken to in the clear, unless they ask for TLS."""
+    authority, certificate = endpoint.text("authority", ""), endpoint.text("certificate", "")
+    if not authority and not certificate and not any(address.startswith("tls://") for address in addresses):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(_credential(authority)) if authority else None)
+        if certificate:
+            context.load_cert_chain(_credential(certificate))
+    except ssl.SSLError as error:
+        secret = certificate or authority
+        raise JobError(f"the secret {secret} isn't what TLS needs ({error.reason}); write PEM") from None
+    except OSError as error:
+        raise failed("read the secrets", f"{authority} {certificate}".strip(), error) from error
+    return context
+
+
+def _credential(name: str) -> Path:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if not directory:
+        raise JobError(f"the secret {name} isn't there: CREDENTIALS_DIRECTORY isn't set; apply the release again")
+    return Path(directory) / name

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Callable
+
+import nats.errors
+
+from gitopsd.runner.errors import JobError
+from gitopsd.runner.polling import Backoff
+from gitopsd.runner.tasks import end
+from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError, Servers
+from gitopsd.runner.transports.nats.stream import API_SECONDS, Stream, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from gitopsd.runner.job import Context
+    from gitopsd.runner.settings import Settings
+
+OPEN_SECONDS = 10.0
+"""How long a job that starts waits for the servers before it is ready without them."""
+
+Serve = Callable[[Link], "list[Coroutine[Any, Any, None]]"]
+"""What one end does with a connection, side by side; each runs until the connection is of no more use."""
+
+
+class Session:
+    """Stays connected to a channel's stream: enters it, serves it until that fails, and enters again."""
+
+    def __init__(self, endpoint: Settings, context: Context, steps: Mapping[str, int], serve: Serve) -> None:
+        self.stream = Stream.of(endpoint)
+        self.link: Link | None = None
+        self.made = ""
+        """When the stream was made: one that was removed and made again counts its messages anew."""
+        self._servers = Servers(endpoint, context.job.name)
+        self._channel = endpoint.text("channel")
+        self._steps = steps
+        self._serve = serve
+        self._reporter = context.reporter
+        self._backoff = Backoff(first=0.1, last=5.0)
+
+    async def open(self) -> None:
+        """Enter, so that what is wrong shows before the job is ready. Raises JobError.
+
+        Servers that are away are no reason to fail: they are waited for, as the other end of any channel is.
+        """
+        deadline = asyncio.get_running_loop().time() + OPEN_SECONDS
+        while self.link is None and asyncio.get_running_loop().time() < deadline:
+            await self._attempt()
+
+    async def _attempt(self) -> None:
+        try:
+            self.link = await asyncio.wait_for(self._enter(), OPEN_SECONDS)
+        except RefusedError as error:
+            raise JobError(f"cannot use the channel {self._channel}: {error}") from error
+        except (AwayError, asyncio.TimeoutError) as error:
+            self._say(error)
+            await asyncio.sleep(self._backoff.next())
+
+    async def run(self) -> None:
+        """Raises nothing but cancellation; leaves the link to `close`."""
+        while True:
+            try:
+                if self.link is None:
+                    self.link = await self._enter()
+                await self._use(self.link)
+            except (AwayError, RefusedError) as error:
+                self._say(error)
+            if self.link is not None:
+                link, self.link = self.link, None
+                await link.close()
+            await asyncio.sleep(self._backoff.next())
+
+    def works(self) -> None:
+        """The servers do what they are asked: the next failure is a new one."""
+        self._backoff.reset()
+
+    async def close(self) -> None:
+        if self.link is not None:
+            await self.link.close()
+
+    async def _enter(self) -> Link:
+        link = await self._servers.connect()
+        try:
+            js = link.client.jetstream(timeout=API_SECONDS)
+            made = await self.stream.ensure(js)
+            await self.stream.ensure_consumers(js, self._steps)
+        except BaseException:
+            await link.close()
+            raise
+        self.made = made
+        return link
+
+    async def _use(self, link: Link) -> None:
+        tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(work) for work in self._serve(link)]
+        try:
+            done, _ = await asyncio.wait([link.lost, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except (nats.errors.Error, OSError) as error:
+            raise AwayError(reason_of(error)) from error
+        finally:
+            await end(tasks)
+        raise AwayError("the connection was lost")
+
+    def _say(self, error: Exception) -> None:
+        self._reporter.say_rarely(
+            self._channel,
+            f"waiting for the NATS servers of {self._channel} ({self._servers}): {str(error) or 'no answer'}",
+        )

@@ -1,0 +1,310 @@
+"""What only `nats` channels have: a server that may be away, full, changed, or particular about who it lets in."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from nats.aio.client import Client
+
+from gitopsd.runner.report import Reporter
+from gitopsd.runner.settings import Settings
+from gitopsd.runner.transports.nats import stream as streams
+from gitopsd.runner.transports.nats.stream import Stream
+from tests.nats_server import NatsServer
+from tests.runner.station import events, numbers, until
+from tests.runner.transports.nats import Nats
+from tests.runner.transports.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from tests.runner.station import Station
+
+LOGIN = "gitopsd:not-to-be-seen"
+
+
+def ask(url: str, question: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What the JetStream at `url` answers."""
+
+    async def run() -> Any:
+        client = Client()
+        await client.connect(servers=[url])
+        try:
+            return await question(client.jetstream())
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def stored(nats: Nats, channel: str = "c") -> int:
+    """Messages in the channel's stream; 0 where there is none yet."""
+    streams_there = ask(nats.server.url, lambda js: js.streams_info())
+    return sum(one.state.messages for one in streams_there if one.config.name == f"test_{channel}")
+
+
+def consumer_of(nats: Nats, step: str) -> Any:
+    return ask(nats.server.url, lambda js: js.consumer_info("test_c", step))
+
+
+def test_what_every_step_has_had_is_not_kept(station: Station, nats: Nats) -> None:
+    station.put("a.jsonl", events(100_000))
+    first = station.start(station.writes([nats.input("first")], job="o.first.0"))
+    assert station.start(station.reads([nats.output({"first": 1, "second": 1})])).finish() == 0
+    until(lambda: len(station.lines("o.first.0")) == 100_000, first)
+    assert stored(nats) > 0, "the second step hasn't had it"
+    second = station.start(station.writes([nats.input("second")], job="o.second.0"))
+    until(lambda: len(station.lines("o.second.0")) == 100_000 and not stored(nats), first, second)
+
+
+def test_all_that_start_at_once_agree_on_one_stream(station: Station, nats: Nats) -> None:
+    station.put("a.jsonl", events(2000))
+    steps = {"first": 3, "second": 1}
+    replicas = [(step, replica) for step, count in steps.items() for replica in range(count)]
+    consumers = [
+        station.start(station.writes([nats.input(step, replica, steps[step])], job=f"o.{step}.{replica}"))
+        for step, replica in replicas
+    ]
+    jobs = [f"o.collect.{number}" for number in range(4)]
+    producers = [station.start(station.reads([nats.output(steps, producer=job)], job=job)) for job in jobs]
+    assert [producer.finish() for producer in producers] == [0] * 4
+    until(lambda: all(len(station.lines(f"o.{step}.*")) == 8000 for step in steps), *consumers)
+    assert all("waiting" not in process.said() for process in [*consumers, *producers])
+
+
+def test_options_that_changed_since_are_the_streams(station: Station, nats: Nats) -> None:
+    for options in ({"max_bytes": 10_000_000, "max_age": 3600.0}, {"max_age": 60.0}):
+        nats.options = options
+        station.put("a.jsonl", events(10))
+        assert station.start(station.reads([nats.output({"deliver": 1})])).finish() == 0
+        config = ask(nats.server.url, lambda js: js.stream_info("test_c")).config
+        assert (config.max_bytes, config.max_age) == (options.get("max_bytes", -1), options["max_age"])
+        assert config.duplicate_window == min(120, options["max_age"])
+
+
+def test_a_producer_waits_while_the_stream_is_full(station: Station, nats: Nats) -> None:
+    nats.options = {"max_bytes": 1_000_000}
+    station.put("a.jsonl", events(100_000))
+    producer = station.start(station.reads([nats.output({"deliver": 1})]))
+    until(lambda: "maximum bytes exceeded" in producer.said(), producer)
+    consumer = station.start(station.writes([nats.input("deliver")]))
+    assert producer.finish() == 0
+    until(lambda: set(numbers(station.lines())) == set(range(100_000)), consumer)
+
+
+def test_a_stream_that_was_removed_by_hand_is_made_anew(station: Station, nats: Nats) -> None:
+    log = station.put("a.log", events(10))
+    producer = station.start(station.reads([nats.output({"deliver": 1})], mode="tail"))
+    consumer = station.start(station.writes([nats.input("deliver")]))
+    until(lambda: len(station.lines()) == 10, producer, consumer)
+    ask(nats.server.url, lambda js: js.delete_stream("test_c"))
+    with log.open("ab") as file:
+        file.write(events(10, start=10))
+    until(lambda: numbers(station.lines()) == list(range(20)), producer, consumer)
+
+
+def test_jobs_that_start_without_a_server_wait_for_it(station: Station, nats: Nats) -> None:
+    nats.server.kill()
+    station.put("a.jsonl", events(10))
+    producer = station.start(station.reads([nats.output({"deliver": 1})]))
+    consumer = station.start(station.writes([nats.input("deliver")]))
+    until(lambda: "waiting for the NATS servers of c" in producer.said(), producer, consumer)
+    nats.server.start()
+    assert producer.finish() == 0, producer.said()
+    until(lambda: numbers(station.lines()) == list(range(10)), consumer)
+
+
+def test_a_slow_consumer_is_left_what_it_is_at(station: Station, nats: Nats) -> None:
+    """What it reads from stands still for longer than `ack_wait`; all of it comes once."""
+    nats.options = {"ack_wait": 1}
+    station.put("a.jsonl", events(20_000))
+    assert station.start(station.reads([nats.output({"relay": 2})])).finish() == 0
+    channel = Worker(station)
+    relays = [
+        station.runner(f"o.relay.{n}", "relay", inputs=[nats.input("relay", n, 2)], outputs=[channel.output({"d": 1})])
+        for n in range(2)
+    ]
+    running = [station.start(job) for job in relays]
+    until(lambda: consumer_of(nats, "relay").num_ack_pending > 0, *running)
+    since = consumer_of(nats, "relay")
+    asyncio.run(asyncio.sleep(3.5))
+    info = consumer_of(nats, "relay")
+    assert info.num_redelivered == 0
+    assert info.delivered.consumer_seq == since.delivered.consumer_seq
+    writer = station.start(station.writes([channel.input("d")]))
+    until(lambda: len(station.lines()) == 20_000, writer, *running)
+    assert sorted(numbers(station.lines())) == list(range(20_000))
+
+
+def test_an_event_longer_than_the_servers_take_waits_and_says_so(station: Station, nats: Nats) -> None:
+    station.put("a.jsonl", b'{"n":0}\n"' + b"x" * (8 * 1024 * 1024) + b'"\n{"n":1}\n')
+    producer = station.start(station.reads([nats.output({"deliver": 1})]))
+    until(lambda: "raise max_payload" in producer.said(), producer)
+    assert producer.stop() == 0
+    assert "will be delivered again" in producer.said()
+
+
+def test_a_job_stopped_with_work_in_hand_gives_it_back_at_once(station: Station, nats: Nats) -> None:
+    nats.options = {"ack_wait": 600}
+    station.put("a.jsonl", events(20_000))
+    assert station.start(station.reads([nats.output({"deliver": 1})])).finish() == 0
+    away = Worker(station)
+    relay = station.runner("o.relay.0", "relay", inputs=[nats.input("deliver")], outputs=[away.output({"d": 1})])
+    first = station.start(relay)
+    until(lambda: consumer_of(nats, "deliver").num_ack_pending > 0, first)
+    assert first.stop() == 0
+    second = station.start(station.writes([nats.input("deliver")]))
+    until(lambda: set(numbers(station.lines())) == set(range(20_000)), second)
+
+
+def test_the_consumer_of_a_step_that_is_gone_goes_when_it_has_had_all(
+    nats: Nats, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = {**nats.output({"deliver": 1}), "copies": 1}
+    stream = Stream.of(Settings(end, "end"))
+
+    async def scene(js: Any) -> list[list[str]]:
+        await stream.ensure(js)
+        await stream.ensure_consumers(js, {"deliver": 1, "gone": 1})
+        await js.publish(stream.subject, b"1\n")
+        seen = []
+        for settled, take in ((timedelta(hours=1), False), (timedelta(0), False), (timedelta(0), True)):
+            monkeypatch.setattr(streams, "SETTLED", settled)
+            if take:
+                subscription = await js.pull_subscribe_bind("gone", stream="test_c")
+                for message in await subscription.fetch(1):
+                    await message.ack_sync()
+                await subscription.unsubscribe()
+            await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"))
+            seen.append(sorted(one.name for one in await js.consumers_info("test_c")))
+        return seen
+
+    assert ask(nats.server.url, scene) == [["deliver", "gone"], ["deliver", "gone"], ["deliver"]]
+    assert "keeps 1 batches for gone" in capsys.readouterr().err
+
+
+class TestLogin:
+    @pytest.fixture
+    def guarded(self, station: Station, tmp_path: Path) -> Iterator[Nats]:
+        """A server that wants a login over TLS, with an authority of its own and a certificate of the client."""
+        certificates(tmp_path)
+        more = (
+            "authorization { users: [{user: gitopsd, password: not-to-be-seen}] }\n"
+            f'tls {{ cert_file: "{tmp_path}/server.pem", key_file: "{tmp_path}/server.key", '
+            f'ca_file: "{tmp_path}/authority.pem", verify: true }}\n'
+        )
+        nats = Nats(station, more=more)
+        secrets = tmp_path / "credentials"
+        secrets.mkdir()
+        (secrets / "login").write_text(LOGIN + "\n")
+        (secrets / "ca").write_bytes((tmp_path / "authority.pem").read_bytes())
+        (secrets / "own").write_bytes((tmp_path / "client.pem").read_bytes() + (tmp_path / "client.key").read_bytes())
+        station.environment["CREDENTIALS_DIRECTORY"] = str(secrets)
+        nats.options = {
+            "servers": [f"tls://localhost:{nats.server.port}"],
+            "credentials": "login",
+            "authority": "ca",
+            "certificate": "own",
+        }
+        yield nats
+        nats.close()
+
+    def test_secrets_let_a_job_in(self, every_python: Station, guarded: Nats) -> None:
+        station = every_python
+        station.put("a.jsonl", events(10))
+        producer = station.start(station.reads([guarded.output({"deliver": 1})]))
+        assert producer.finish() == 0, producer.said()
+        consumer = station.start(station.writes([guarded.input("deliver")]))
+        until(lambda: len(station.lines()) == 10, consumer)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"credentials": "wrong"}, "Authorization Violation"),
+            ({"authority": ""}, "certificate verify failed"),
+            ({"certificate": "ca"}, "the secret ca isn't what TLS needs"),
+            ({"credentials": "missing"}, "cannot read the secret"),
+        ],
+    )
+    def test_a_job_that_is_not_let_in_fails_and_says_why(
+        self, station: Station, guarded: Nats, tmp_path: Path, change: dict[str, str], said: str
+    ) -> None:
+        (tmp_path / "credentials" / "wrong").write_text("gitopsd:not-to-be-seen-either")
+        guarded.options = {**guarded.options, **change}
+        station.put("a.jsonl", events(10))
+        producer = station.start(station.reads([guarded.output({"deliver": 1})]), GITOPSD_DEBUG="1")
+        assert producer.finish() == 1
+        assert said in producer.said()
+        assert "not-to-be-seen" not in producer.said()
+
+    def test_a_login_is_never_sent_in_the_clear_where_tls_is_asked_for(self, station: Station, tmp_path: Path) -> None:
+        """The server's trace shows what was said to it."""
+        nats = Nats(station, more="trace: true\n")
+        try:
+            (tmp_path / "login").write_text(LOGIN)
+            address = nats.server.url.removeprefix("nats://")
+            station.put("a.jsonl", events(10))
+            for scheme, code in (("tls", 1), ("nats", 0)):
+                nats.options = {"servers": [f"{scheme}://{address}"], "credentials": "login"}
+                read = station.reads([nats.output({"deliver": 1})], job=f"o.{scheme}.0")
+                producer = station.start(read, CREDENTIALS_DIRECTORY=str(tmp_path))
+                assert producer.finish() == code
+                assert ("the server doesn't ask for TLS" in producer.said()) == (scheme == "tls")
+                assert ("CONNECT {" in nats.server.log.read_text()) == (scheme == "nats")
+        finally:
+            nats.close()
+
+
+def test_a_cluster_of_three_survives_the_loss_of_one(station: Station, tmp_path: Path) -> None:
+    """One is killed and started again, then another, while events pass."""
+    servers = cluster(tmp_path)
+    nats = Nats(station, server=servers[0])
+    try:
+        nats.options = {"servers": [server.url for server in servers], "copies": 3}
+        log = station.put("a.log", events(1000))
+        producer = station.start(station.reads([nats.output({"deliver": 1})], mode="tail"))
+        consumer = station.start(station.writes([nats.input("deliver")]))
+        until(lambda: len(set(station.lines())) == 1000, producer, consumer)
+        for number, server in enumerate(servers[:2], start=1):
+            server.kill()
+            with log.open("ab") as file:
+                file.write(events(50_000, start=number * 100_000))
+            expected = 1000 + number * 50_000
+            until(lambda expected=expected: len(set(station.lines())) == expected, producer, consumer)  # type: ignore[misc]
+            server.start()
+        assert [producer.stop(), consumer.stop()] == [0, 0]
+        assert len(station.lines()) - len(set(station.lines())) <= 3 * nats.most_repeated
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def cluster(directory: Path) -> list[NatsServer]:
+    """Three servers that know each other, started."""
+    servers = [NatsServer(directory / f"nats-{number}") for number in range(3)]
+    routes = ", ".join(f"nats://127.0.0.1:{server.cluster_port}" for server in servers)
+    for number, server in enumerate(servers):
+        server.configure(
+            f"server_name: nats-{number}\n"
+            f'cluster {{ name: fleet, listen: "127.0.0.1:{server.cluster_port}", routes: [{routes}] }}\n'
+        )
+        server.start()
+    return servers
+
+
+def certificates(directory: Path) -> None:
+    """An authority, and certificates of it for the server `localhost` and for a client."""
+    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    authority = ["-CA", f"{directory}/authority.pem", "-CAkey", f"{directory}/authority.key"]
+    for name, more in (
+        ("authority", ["-addext", "basicConstraints=critical,CA:true", "-subj", "/CN=authority"]),
+        ("server", [*authority, "-addext", "subjectAltName=DNS:localhost", "-subj", "/CN=localhost"]),
+        ("client", [*authority, "-subj", "/CN=gitopsd"]),
+    ):
+        files = ["-keyout", f"{directory}/{name}.key", "-out", f"{directory}/{name}.pem", "-days", "2"]
+        subprocess.run([*run, *files, *more], check=True, capture_output=True)
