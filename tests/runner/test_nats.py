@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
 from gitopsd.runner.transports.nats import stream as streams
 from gitopsd.runner.transports.nats.stream import Stream
+from tests.cut_connections import Proxy
 from tests.nats_server import NatsServer
 from tests.runner.station import events, numbers, until
 from tests.runner.transports.nats import Nats
@@ -141,6 +144,26 @@ def test_a_slow_consumer_is_left_what_it_is_at(station: Station, nats: Nats) -> 
     assert sorted(numbers(station.lines())) == list(range(20_000))
 
 
+def test_connections_that_break_make_nothing_come_twice(station: Station, nats: Nats) -> None:
+    """Between jobs and server that live on: what is sent or delivered again is known by its id, or by its number."""
+    proxy = Proxy(nats.server.port)
+    nats.options = {"servers": [f"nats://127.0.0.1:{proxy.port}"]}
+    station.put("a.jsonl", events(400_000, filler=180))
+    choose = random.Random(7)  # noqa: S311 -- to repeat, not to hide
+    producer = station.start(station.reads([nats.output({"deliver": 1})]))
+    consumer = station.start(station.writes([nats.input("deliver")]))
+    cut = 0
+    while producer.poll() is None and len(station.written()) < 80_000_000:
+        time.sleep(choose.uniform(0.02, 0.3))
+        cut += proxy.cut()
+    until(lambda: len(station.lines()) >= 400_000, consumer)
+    assert consumer.stop() == 0
+    assert cut > 3
+    assert sorted(numbers(station.lines())) == list(range(400_000))
+    assert "Task" not in producer.said() + consumer.said(), "the client's own noise is for nobody"
+    proxy.close()
+
+
 def test_an_event_longer_than_the_servers_take_waits_and_says_so(station: Station, nats: Nats) -> None:
     station.put("a.jsonl", b'{"n":0}\n"' + b"x" * (8 * 1024 * 1024) + b'"\n{"n":1}\n')
     producer = station.start(station.reads([nats.output({"deliver": 1})]))
@@ -194,7 +217,8 @@ class TestLogin:
         """A server that wants a login over TLS, with an authority of its own and a certificate of the client."""
         certificates(tmp_path)
         more = (
-            "authorization { users: [{user: gitopsd, password: not-to-be-seen}] }\n"
+            "authorization { users: [{user: gitopsd, password: not-to-be-seen, permissions: {\n"
+            'publish: ["gitopsd.>", "$JS.API.>", "$JS.ACK.>"], subscribe: ["_INBOX.>"]}}] }\n'
             f'tls {{ cert_file: "{tmp_path}/server.pem", key_file: "{tmp_path}/server.key", '
             f'ca_file: "{tmp_path}/authority.pem", verify: true }}\n'
         )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.lines import frames
-from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError
 from gitopsd.runner.transports.nats.session import Session
 
@@ -69,6 +68,8 @@ class NatsOutput:
         self._bytes = 0
         self._more, self._room = asyncio.Event(), asyncio.Event()
         self._progress = 0.0
+        self._refused = asyncio.Event()
+        self._reason = ""
 
     async def open(self) -> None:
         await self._session.open()
@@ -92,30 +93,13 @@ class NatsOutput:
         await self._session.close()
 
     def _serve(self, link: Link) -> list[Coroutine[Any, Any, None]]:
-        return [self._send(link), self._watch(link)]
+        self._refused.clear()
+        return [self._send(link), self._fail_when_refused(), self._watch(link)]
 
     async def _send(self, link: Link) -> None:
-        """Send what is under way again, then what comes. Raises AwayError, RefusedError."""
-        client, inbox = link.client, link.client.new_inbox()
-        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def acknowledged(message: Msg) -> None:
-            reason = _refusal(message)
-            if not reason:
-                self._stored(int(message.subject.rpartition(".")[2]))
-            elif not failed.done():
-                failed.set_exception(AwayError(reason))
-
-        await client.subscribe(f"{inbox}.*", cb=acknowledged)
-        sending = asyncio.ensure_future(self._publish_all(link, inbox))
-        try:
-            done, _ = await asyncio.wait([failed, sending], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await end([sending])
-
-    async def _publish_all(self, link: Link, inbox: str) -> None:
+        """Send what is under way again, then what comes. Raises RefusedError."""
+        inbox = link.client.new_inbox()
+        await link.client.subscribe(f"{inbox}.*", cb=self._answered)
         self._progress = asyncio.get_running_loop().time()
         limit = min(MESSAGE_BYTES, link.client.max_payload - HEADER_BYTES)
         again = list(self._under_way)
@@ -127,6 +111,19 @@ class NatsOutput:
             while self._pieces and (len(self._under_way) < BUSY_MESSAGES or self._piece_bytes >= limit):
                 await self._publish(link, inbox, self._gather(limit))
             await self._wait_for_more()
+
+    async def _answered(self, message: Msg) -> None:
+        reason = _refusal(message)
+        if reason:
+            self._reason = reason
+            self._refused.set()
+        else:
+            self._stored(int(message.subject.rpartition(".")[2]))
+
+    async def _fail_when_refused(self) -> None:
+        """Raises AwayError."""
+        await self._refused.wait()
+        raise AwayError(self._reason)
 
     async def _wait_for_more(self) -> None:
         self._more.clear()
