@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nats.aio.client import Client
 
+from gitopsd.runner.job import Context, Job
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
 from gitopsd.runner.transports.nats import stream as streams
+from gitopsd.runner.transports.nats.producer import NatsOutput
 from gitopsd.runner.transports.nats.stream import Stream
 from tests.cut_connections import Proxy
 from tests.nats_server import NatsServer
@@ -164,6 +166,29 @@ def test_connections_that_break_make_nothing_come_twice(station: Station, nats: 
     proxy.close()
 
 
+def test_a_write_is_safe_when_all_of_its_messages_are(station: Station, nats: Nats) -> None:
+    """The servers may store the last one first: the others were refused, or lost with the stream's leader."""
+    described = Settings(nats.output({"deliver": 1}), "end")
+    job = Job("o.collect.0", "relay", described, {}, {}, station.root, station.root)
+
+    async def scene() -> list[bool]:
+        output = NatsOutput(described, Context(job, lambda work: work.close(), Reporter("o.collect.0")))
+        receipt = await output.write(events(20_000))
+        messages = []
+        while output._pieces:
+            messages.append(output._gather(256 * 1024))
+        assert len(messages) > 2
+        done = []
+        for number in reversed(messages):
+            output._stored(number)
+            done.append(receipt.done())
+        return done
+
+    *early, last = asyncio.run(scene())
+    assert not any(early)
+    assert last
+
+
 def test_an_event_longer_than_the_servers_take_waits_and_says_so(station: Station, nats: Nats) -> None:
     station.put("a.jsonl", b'{"n":0}\n"' + b"x" * (8 * 1024 * 1024) + b'"\n{"n":1}\n')
     producer = station.start(station.reads([nats.output({"deliver": 1})]))
@@ -195,19 +220,24 @@ def test_the_consumer_of_a_step_that_is_gone_goes_when_it_has_had_all(
         await stream.ensure(js)
         await stream.ensure_consumers(js, {"deliver": 1, "gone": 1})
         await js.publish(stream.subject, b"1\n")
-        seen = []
-        for settled, take in ((timedelta(hours=1), False), (timedelta(0), False), (timedelta(0), True)):
+        seen, idle = [], frozenset[str]()
+        for settled, take in (
+            (timedelta(hours=1), False),
+            (timedelta(0), False),
+            (timedelta(0), True),
+            (timedelta(0), False),
+        ):
             monkeypatch.setattr(streams, "SETTLED", settled)
             if take:
                 subscription = await js.pull_subscribe_bind("gone", stream="test_c")
                 for message in await subscription.fetch(1):
                     await message.ack_sync()
                 await subscription.unsubscribe()
-            await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"))
+            idle = await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), idle)
             seen.append(sorted(one.name for one in await js.consumers_info("test_c")))
         return seen
 
-    assert ask(nats.server.url, scene) == [["deliver", "gone"], ["deliver", "gone"], ["deliver"]]
+    assert ask(nats.server.url, scene) == [*[["deliver", "gone"]] * 3, ["deliver"]]
     assert "keeps 1 batches for gone" in capsys.readouterr().err
 
 
