@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from nats.aio.client import Client
 
+from gitopsd.runner.job import Context, Job
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
 from gitopsd.runner.transports.nats import stream as streams
+from gitopsd.runner.transports.nats.producer import NatsOutput
 from gitopsd.runner.transports.nats.stream import Stream
+from tests.cut_connections import Proxy
 from tests.nats_server import NatsServer
 from tests.runner.station import events, numbers, until
 from tests.runner.transports.nats import Nats
@@ -141,6 +146,49 @@ def test_a_slow_consumer_is_left_what_it_is_at(station: Station, nats: Nats) -> 
     assert sorted(numbers(station.lines())) == list(range(20_000))
 
 
+def test_connections_that_break_make_nothing_come_twice(station: Station, nats: Nats) -> None:
+    """Between jobs and server that live on: what is sent or delivered again is known by its id, or by its number."""
+    proxy = Proxy(nats.server.port)
+    nats.options = {"servers": [f"nats://127.0.0.1:{proxy.port}"]}
+    station.put("a.jsonl", events(400_000, filler=180))
+    choose = random.Random(7)  # noqa: S311 -- to repeat, not to hide
+    producer = station.start(station.reads([nats.output({"deliver": 1})]))
+    consumer = station.start(station.writes([nats.input("deliver")]))
+    cut = 0
+    while producer.poll() is None and len(station.written()) < 80_000_000:
+        time.sleep(choose.uniform(0.02, 0.3))
+        cut += proxy.cut()
+    until(lambda: len(station.lines()) >= 400_000, consumer)
+    assert consumer.stop() == 0
+    assert cut > 3
+    assert sorted(numbers(station.lines())) == list(range(400_000))
+    assert "Task" not in producer.said() + consumer.said(), "the client's own noise is for nobody"
+    proxy.close()
+
+
+def test_a_write_is_safe_when_all_of_its_messages_are(station: Station, nats: Nats) -> None:
+    """The servers may store the last one first: the others were refused, or lost with the stream's leader."""
+    described = Settings(nats.output({"deliver": 1}), "end")
+    job = Job("o.collect.0", "relay", described, {}, {}, station.root, station.root)
+
+    async def scene() -> list[bool]:
+        output = NatsOutput(described, Context(job, lambda work: work.close(), Reporter("o.collect.0")))
+        receipt = await output.write(events(20_000))
+        messages = []
+        while output._pieces:
+            messages.append(output._gather(256 * 1024))
+        assert len(messages) > 2
+        done = []
+        for number in reversed(messages):
+            output._stored(number)
+            done.append(receipt.done())
+        return done
+
+    *early, last = asyncio.run(scene())
+    assert not any(early)
+    assert last
+
+
 def test_an_event_longer_than_the_servers_take_waits_and_says_so(station: Station, nats: Nats) -> None:
     station.put("a.jsonl", b'{"n":0}\n"' + b"x" * (8 * 1024 * 1024) + b'"\n{"n":1}\n')
     producer = station.start(station.reads([nats.output({"deliver": 1})]))
@@ -172,19 +220,24 @@ def test_the_consumer_of_a_step_that_is_gone_goes_when_it_has_had_all(
         await stream.ensure(js)
         await stream.ensure_consumers(js, {"deliver": 1, "gone": 1})
         await js.publish(stream.subject, b"1\n")
-        seen = []
-        for settled, take in ((timedelta(hours=1), False), (timedelta(0), False), (timedelta(0), True)):
+        seen, idle = [], frozenset[str]()
+        for settled, take in (
+            (timedelta(hours=1), False),
+            (timedelta(0), False),
+            (timedelta(0), True),
+            (timedelta(0), False),
+        ):
             monkeypatch.setattr(streams, "SETTLED", settled)
             if take:
                 subscription = await js.pull_subscribe_bind("gone", stream="test_c")
                 for message in await subscription.fetch(1):
                     await message.ack_sync()
                 await subscription.unsubscribe()
-            await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"))
+            idle = await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), idle)
             seen.append(sorted(one.name for one in await js.consumers_info("test_c")))
         return seen
 
-    assert ask(nats.server.url, scene) == [["deliver", "gone"], ["deliver", "gone"], ["deliver"]]
+    assert ask(nats.server.url, scene) == [*[["deliver", "gone"]] * 3, ["deliver"]]
     assert "keeps 1 batches for gone" in capsys.readouterr().err
 
 
@@ -194,7 +247,8 @@ class TestLogin:
         """A server that wants a login over TLS, with an authority of its own and a certificate of the client."""
         certificates(tmp_path)
         more = (
-            "authorization { users: [{user: gitopsd, password: not-to-be-seen}] }\n"
+            "authorization { users: [{user: gitopsd, password: not-to-be-seen, permissions: {\n"
+            'publish: ["gitopsd.>", "$JS.API.>", "$JS.ACK.>"], subscribe: ["_INBOX.>"]}}] }\n'
             f'tls {{ cert_file: "{tmp_path}/server.pem", key_file: "{tmp_path}/server.key", '
             f'ca_file: "{tmp_path}/authority.pem", verify: true }}\n'
         )

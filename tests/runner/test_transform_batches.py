@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gitopsd.runner.flow import Assembly, Batch
-    from tests.runner.conftest import Transports
     from tests.runner.station import Station
+    from tests.runner.transports.kind import Transports
 
 
 class _Nothing:

@@ -65,7 +65,7 @@ class NatsInput:
         self._arrived, self._answer = asyncio.Event(), asyncio.Event()
         self._made = ""
         self._asked_for = 0
-        self._turned_down = False
+        self._turned_down = self._is_gone = False
         self._may_ask = asyncio.Event()
         self._heard = 0.0
         self._delivered: Subscription | None = None
@@ -132,16 +132,11 @@ class NatsInput:
         client, inbox = link.client, link.client.new_inbox()
         stream = self._session.stream.name
         loop = asyncio.get_running_loop()
-        failed: asyncio.Future[None] = loop.create_future()
+        self._is_gone = False
 
         async def received(message: Msg) -> None:
             self._heard = loop.time()
-            try:
-                self._take(message)
-            except AwayError as error:
-                if not failed.done():
-                    failed.set_exception(error)
-                    self._may_ask.set()
+            self._take(message)
 
         # what is delivered is what was asked for: nothing may be dropped here
         self._delivered = await client.subscribe(
@@ -163,12 +158,12 @@ class NatsInput:
                 await client.publish(
                     f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._step}", json.dumps(request).encode(), reply=inbox
                 )
-            await self._wait(failed)
+            await self._wait()
             if self._turned_down and self._batches == before:
                 await asyncio.sleep(AGAIN_SECONDS)
             self._turned_down = False
         await self._end_delivery()
-        await failed
+        await loop.create_future()  # there is nothing more to do until the connection is let go
 
     async def _end_delivery(self) -> None:
         """Before anything is given back, which the servers would deliver here again, to a request that stands."""
@@ -176,18 +171,17 @@ class NatsInput:
         if delivered is not None:
             await delivered.drain()  # type: ignore[no-untyped-call]  # it has no types
 
-    async def _wait(self, failed: asyncio.Future[None]) -> None:
+    async def _wait(self) -> None:
         """Until the request may have ended, or there may be room for one. Raises AwayError."""
         try:
             await asyncio.wait_for(self._may_ask.wait(), HEARTBEAT_SECONDS)
         except asyncio.TimeoutError:
             if asyncio.get_running_loop().time() - self._heard > 3 * HEARTBEAT_SECONDS:
                 self._asked_for = 0  # a new leader doesn't know the request, and says nothing
-        if failed.done():
-            failed.result()
+        if self._is_gone:
+            raise AwayError(f"the consumer {self._step} of the stream {self._session.stream.name} isn't there")
 
     def _take(self, message: Msg) -> None:
-        """Raises AwayError."""
         headers = message.headers or {}
         if "Status" in headers and not message.data:
             self._end_request(headers["Status"], headers.get("Description", ""))
@@ -211,14 +205,12 @@ class NatsInput:
             self._arrived.set()
 
     def _end_request(self, status: str, why: str) -> None:
-        """Raises AwayError where asking again is of no use."""
         if status == "100":  # a sign of life
             return
         self._asked_for = 0
         self._turned_down = status == "409"
         self._may_ask.set()
-        if status == "503" or (status == "409" and "deleted" in why.lower()):
-            raise AwayError(f"the consumer {self._step} of the stream {self._session.stream.name} isn't there")
+        self._is_gone = status == "503" or (status == "409" and "deleted" in why.lower())
 
     def _acknowledge(self, key: _Key) -> None:
         reply, size = self._held.pop(key)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.lines import frames
-from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError
 from gitopsd.runner.transports.nats.session import Session
 
@@ -31,6 +30,8 @@ WINDOW_BYTES = 8 * 1024 * 1024
 
 BUSY_MESSAGES = 4
 """With so many under way, what comes in small pieces is gathered into the next message."""
+
+TIDY_SECONDS = 60.0
 
 ACKNOWLEDGE_SECONDS = 10.0
 """Servers that have something, and acknowledge nothing for so long, are taken for gone."""
@@ -66,9 +67,14 @@ class NatsOutput:
         self._pieces: deque[_Piece] = deque()
         self._piece_bytes = 0
         self._under_way: dict[int, _Message] = {}
+        """By number, from the oldest that isn't stored on."""
+        self._early: set[int] = set()
+        """Those of them that are stored, while an older one isn't."""
         self._bytes = 0
         self._more, self._room = asyncio.Event(), asyncio.Event()
         self._progress = 0.0
+        self._refused = asyncio.Event()
+        self._reason = ""
 
     async def open(self) -> None:
         await self._session.open()
@@ -92,41 +98,39 @@ class NatsOutput:
         await self._session.close()
 
     def _serve(self, link: Link) -> list[Coroutine[Any, Any, None]]:
-        return [self._send(link), self._watch(link)]
+        self._refused.clear()
+        return [self._send(link), self._fail_when_refused(), self._watch(), self._tidy(link)]
 
     async def _send(self, link: Link) -> None:
-        """Send what is under way again, then what comes. Raises AwayError, RefusedError."""
-        client, inbox = link.client, link.client.new_inbox()
-        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def acknowledged(message: Msg) -> None:
-            reason = _refusal(message)
-            if not reason:
-                self._stored(int(message.subject.rpartition(".")[2]))
-            elif not failed.done():
-                failed.set_exception(AwayError(reason))
-
-        await client.subscribe(f"{inbox}.*", cb=acknowledged)
-        sending = asyncio.ensure_future(self._publish_all(link, inbox))
-        try:
-            done, _ = await asyncio.wait([failed, sending], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            await end([sending])
-
-    async def _publish_all(self, link: Link, inbox: str) -> None:
+        """Send what is under way again, then what comes. Raises RefusedError."""
+        inbox = link.client.new_inbox()
+        await link.client.subscribe(f"{inbox}.*", cb=self._answered)
         self._progress = asyncio.get_running_loop().time()
         limit = min(MESSAGE_BYTES, link.client.max_payload - HEADER_BYTES)
-        again = list(self._under_way)
+        again = [number for number in self._under_way if number not in self._early]
         for number in again:
             await self._publish(link, inbox, number)
             while number == again[0] and number in self._under_way:
                 await self._wait_for_more()  # one first: where there is no room, all of them would be sent in vain
         while True:
-            while self._pieces and (len(self._under_way) < BUSY_MESSAGES or self._piece_bytes >= limit):
+            while self._pieces and (
+                len(self._under_way) - len(self._early) < BUSY_MESSAGES or self._piece_bytes >= limit
+            ):
                 await self._publish(link, inbox, self._gather(limit))
             await self._wait_for_more()
+
+    async def _answered(self, message: Msg) -> None:
+        reason = _refusal(message)
+        if reason:
+            self._reason = reason
+            self._refused.set()
+        else:
+            self._stored(int(message.subject.rpartition(".")[2]))
+
+    async def _fail_when_refused(self) -> None:
+        """Raises AwayError."""
+        await self._refused.wait()
+        raise AwayError(self._reason)
 
     async def _wait_for_more(self) -> None:
         self._more.clear()
@@ -167,22 +171,33 @@ class NatsOutput:
         )
 
     def _stored(self, number: int) -> None:
-        message = self._under_way.pop(number, None)
-        if message is None:
+        """In their order: a receipt is for all of a write, which several messages may share."""
+        if number not in self._under_way:
             return
-        self._bytes -= len(message.lines)
-        for receipt in message.receipts:
-            settle(receipt)
+        self._early.add(number)
+        while self._under_way and (oldest := next(iter(self._under_way))) in self._early:
+            self._early.discard(oldest)
+            message = self._under_way.pop(oldest)
+            self._bytes -= len(message.lines)
+            for receipt in message.receipts:
+                settle(receipt)
         self._progress = asyncio.get_running_loop().time()
         self._session.works()
         self._room.set()
         self._more.set()
 
-    async def _watch(self, link: Link) -> None:
+    async def _tidy(self, link: Link) -> None:
+        """Look twice for consumers of steps that are gone, and then no more until the next connection."""
+        js, idle = link.client.jetstream(), frozenset[str]()
         try:
-            await self._session.stream.remove_left(link.client.jetstream(), self._steps, self._reporter)
+            for wait in (0, TIDY_SECONDS):
+                await asyncio.sleep(wait)
+                idle = await self._session.stream.remove_left(js, self._steps, self._reporter, idle)
         except AwayError:
-            pass  # nothing hangs on it: the next connection tries again
+            pass  # nothing hangs on it
+        await asyncio.Event().wait()
+
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(ACKNOWLEDGE_SECONDS / 4)
             if not self._under_way:

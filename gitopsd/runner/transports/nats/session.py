@@ -101,6 +101,9 @@ class Session:
             raise AwayError(reason_of(error)) from error
         finally:
             await end(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()  # looked at, so that asyncio doesn't tell of those that failed with the first
         raise AwayError("the connection was lost")
 
     def _say(self, error: Exception) -> None:

@@ -108,27 +108,33 @@ class Stream(NamedTuple):
             except nats.errors.Error as error:
                 raise _why(f"the consumer {step} of the stream {self.name}", error) from error
 
-    async def remove_left(self, js: JetStreamContext, steps: Mapping[str, int], reporter: Reporter) -> None:
+    async def remove_left(
+        self, js: JetStreamContext, steps: Mapping[str, int], reporter: Reporter, before: frozenset[str]
+    ) -> frozenset[str]:
         """Remove the consumers of steps that the channel no longer has, which would keep events for ever.
 
-        Only those that have had everything; of the others it is said how much they keep. Raises AwayError.
+        Those that have had everything, are asked by nobody, and were so when we looked `before`; returns who is so now.
+        Of others it is said how much they keep. Raises AwayError.
         """
+        idle: set[str] = set()
         try:
-            known = await js.consumers_info(self.name)
-            for info in known:
+            for info in await js.consumers_info(self.name):
                 if info.name in steps or info.num_waiting or _age(info) < SETTLED:
                     continue
                 left = (info.num_pending or 0) + (info.num_ack_pending or 0)
-                if not left:
-                    await js.delete_consumer(self.name, info.name)
-                else:
+                if left:
                     reporter.say_rarely(
                         "left",
                         f"the stream {self.name} keeps {left} batches for {info.name}, which isn't a step of this "
                         f"channel any more: nats consumer rm {self.name} {info.name}",
                     )
+                elif info.name in before:
+                    await js.delete_consumer(self.name, info.name)
+                else:
+                    idle.add(info.name)
         except nats.errors.Error as error:
             raise AwayError(f"the consumers of the stream {self.name}: {reason_of(error)}") from error
+        return frozenset(idle)
 
 
 _KEPT = ("max_age", "max_bytes", "num_replicas", "discard", "duplicate_window")

@@ -69,7 +69,7 @@ class Store:
             self._reporter.say(f"{self._where()} doesn't answer yet; it is waited for")
 
     async def first(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
-        """Do what a refusal of should fail the job before it is ready; where the store is away, it goes on beside it."""
+        """Do what fails the job before it is ready if it is refused; where the store is away, it goes on beside it."""
         task = asyncio.ensure_future(work)
         await asyncio.wait({task}, timeout=FIRST_ANSWER_SECONDS)
         if task.done():
