@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
@@ -11,7 +12,6 @@ from gitopsd.runner.transports.object_store.faults import ERRORS, Fault, fault_o
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from datetime import datetime
 
     from gitopsd.runner.report import Reporter
     from gitopsd.runner.settings import Settings
@@ -86,8 +86,9 @@ class Store:
             Stored(entry["Key"][len(self._prefix) :], entry["ETag"], entry["LastModified"])
             for entry in answer.get("Contents", [])
         ]
-        date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
-        return Page(objects, not answer["IsTruncated"], parsedate_to_datetime(date))
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        now = parsedate_to_datetime(date) if date else datetime.now(timezone.utc)
+        return Page(objects, not answer["IsTruncated"], now)
 
     async def all(self, folder: str, *, after: str = "") -> list[Stored]:
         found: list[Stored] = []
