@@ -4,6 +4,7 @@ each other.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -19,9 +20,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gitopsd.runner.report import Reporter
+from gitopsd.runner.settings import Settings
+from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.object_store import faults, segments
+from gitopsd.runner.transports.object_store.position import Position
 from gitopsd.runner.transports.object_store.segments import Segment
-from tests.runner.station import Log, events, numbers, until
+from gitopsd.runner.transports.object_store.store import PAGE, Page, Store, Stored
+from gitopsd.runner.transports.object_store.watch import Watch
+from tests.runner.station import DEADLINE, Log, events, numbers, until
 from tests.runner.transports.object_store import ObjectStore
 from tests.s3_server import KEY, READER_KEY, S3Server, credentials
 
@@ -389,3 +396,52 @@ def test_a_clock_that_is_wrong_is_said_with_the_time_of_the_store() -> None:
 def test_what_a_store_answers_is_waited_out_where_that_helps(status: int, lasts: bool) -> None:
     response = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     assert faults.fault_of(ClientError(response, "PutObject")).lasts is lasts
+
+
+class Bucket(Store):
+    """Answers from memory, and counts what it lists."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings({"bucket": "b", "prefix": ""}, "end"), Reporter("j"))
+        self.objects: dict[str, bytes] = {}
+        self.listed = 0
+
+    async def page(self, folder: str, *, after: str = "", limit: int = PAGE) -> Page:
+        keys = sorted(key for key in self.objects if key.startswith(folder) and key > after)
+        self.listed += len(keys[:limit])
+        now = datetime.now(UTC)
+        return Page([Stored(key, str(len(self.objects[key])), now) for key in keys[:limit]], len(keys) <= limit, now)
+
+    async def get(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+
+def test_a_reader_lists_what_is_new_and_nothing_twice() -> None:
+    """So what it costs grows with the new objects, not with those that a slower step still needs."""
+    bucket = Bucket()
+
+    def put(*sequences: int) -> None:
+        for number in sequences:
+            bucket.objects[f"segments/p/w/{Segment(number, number - 1, 1, 0, compressed=True).name}"] = b""
+
+    async def work() -> None:
+        position = Position(bucket, "step", 0, Reporter("j"))
+        watch = Watch(bucket, position, Reporter("j"), seconds=0.01, is_ours=lambda _writer, _sequence: True)
+        bucket.objects["writers/p/w.json"] = b'{"first": 1, "first_event": 0}'
+        put(*range(1, 2501))
+        await watch.begin()
+        running = asyncio.ensure_future(watch.run(asyncio.ensure_future(asyncio.sleep(0))))
+        for sequence in range(1, 2501):
+            found = await asyncio.wait_for(watch.next(), DEADLINE)
+            assert found.segment.sequence == sequence
+            position.finish(found.writer, found.lowest, sequence)
+            watch.forget(found)
+        put(2501, 2505)
+        last = [await asyncio.wait_for(watch.next(), DEADLINE) for _ in range(2)]
+        assert [(found.segment.sequence, found.lowest) for found in last] == [(2501, 2501), (2505, 2502)]
+        assert watch.undone_events() == 2
+        writers = sum(1 for key in bucket.objects if key.startswith("writers/"))
+        assert bucket.listed < 2502 + 200 * writers, "each segment once, and a manifest now and then"
+        await end([running])
+
+    asyncio.run(work())
