@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from gitopsd.compiler.local.run import LocalChannel, LocalStep
 from gitopsd.compiler.local.subject import Subject
-from gitopsd.compiler.local.wiring import LocalChannel, LocalStep
 from gitopsd.daemon.local_run.run import Outcome
 from gitopsd.daemon.local_run.trace import TracedAction, TracedEvent, trace_events
 from gitopsd.model.excerpt import printable

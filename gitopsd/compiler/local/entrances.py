@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitopsd.compiler.local.subject import Subject
-from gitopsd.compiler.local.wiring import is_reader
+from gitopsd.compiler.local.ways import is_reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitopsd.compiler.event_tests import EventCase
-from gitopsd.compiler.local.wiring import LocalStep
+from gitopsd.compiler.local.run import LocalStep
 
 Channels = Mapping[str, tuple[bytes, ...]]
 """Channel -> its events, lines without their ends."""
