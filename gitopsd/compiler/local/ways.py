@@ -36,9 +36,9 @@ def _needs_secrets(step: BoundStep) -> str:
 
 
 def _speaks_otherwise(step: BoundStep) -> str:
-    for ports, bound in ((step.blueprint.in_, step.inputs), (step.blueprint.out, step.outputs)):
+    for side, bound in (("in", step.inputs), ("out", step.outputs)):
         for port in bound:
-            speaks = ports[port].speaks if port in ports else ("worker",)  # else a parameter names it
+            speaks = step.blueprint.port(side, port).speaks
             if not {"worker", "stdio"} & set(speaks):
                 return f"its port `{port}` speaks nothing but {', '.join(speaks)}"
     return ""
