@@ -34,7 +34,8 @@ def wire(subject: Subject, wishes: Wishes) -> tuple[LocalRun | None, list[Diagno
     ways: dict[str, tuple[Way, str]] = {}
     for name in subject.steps:
         step = subject.system.steps[name]
-        ways[name] = way_of(step, wishes, reached)
+        waits = subject.waiting.get(name)
+        ways[name] = ("left-out", f"it waits for the message `{waits}`") if waits else way_of(step, wishes, reached)
         if ways[name][0] in {"runs", "reads"}:
             reached.update(step.outputs.values())
     running = [subject.system.steps[name] for name in subject.steps if ways[name][0] in {"runs", "reads"}]
