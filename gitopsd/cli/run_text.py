@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from gitopsd.compiler.local.run import LocalChannel, LocalStep
 from gitopsd.compiler.local.subject import Subject
-from gitopsd.compiler.local.wiring import LocalChannel, LocalStep
 from gitopsd.daemon.local_run.run import Outcome
 from gitopsd.daemon.local_run.trace import TracedAction, TracedEvent, trace_events
 from gitopsd.model.excerpt import printable
@@ -45,6 +45,8 @@ class TextReport:
                 click.echo(f"    {_action(action.action)}")
                 for line in _became(action):
                     click.echo(f"      {line}")
+            if traced.ports:
+                click.echo(f"    to the port {', '.join(traced.ports)}")
         click.echo()
 
     def _channel(self, outcome: Outcome, channel: LocalChannel) -> None:
@@ -64,7 +66,7 @@ class TextReport:
 
 
 class JsonReport:
-    """A JSON document a line; its `kind` is `action`, `event`, `step` or `failure`."""
+    """A JSON document a line; its `kind` is `action`, `ports`, `event`, `step` or `failure`."""
 
     def show(self, subject: Subject, outcome: Outcome, *, given: Collection[str], trace: bool) -> None:
         """The same as TextReport's."""
@@ -73,6 +75,7 @@ class JsonReport:
                 for traced in _events_of(outcome, step):
                     for action in traced.actions:
                         _line(_action_record(step, traced, action))
+                    _line({"kind": "ports", "step": step.name, "event": traced.number, "ports": traced.ports})
         for channel in _shown(subject, outcome, given):
             for event in outcome.events(channel.name):
                 _line({"kind": "event", "port": channel.label, "bound": channel.is_bound, **_value(event)})
@@ -107,7 +110,7 @@ def _traced(outcome: Outcome) -> list[LocalStep]:
 
 def _events_of(outcome: Outcome, step: LocalStep) -> Iterator[TracedEvent]:
     events = (event for channel in step.inputs.values() for event in outcome.events(channel))
-    return trace_events(step.document["runner"]["with"]["actions"], events)
+    return trace_events(step.document["runner"]["with"], events)
 
 
 def _shown(subject: Subject, outcome: Outcome, given: Collection[str]) -> Iterator[LocalChannel]:

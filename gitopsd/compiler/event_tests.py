@@ -13,8 +13,9 @@ from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import missing_path
 from gitopsd.compiler.local.entrances import entrances
+from gitopsd.compiler.local.run import LocalRun, Wishes
 from gitopsd.compiler.local.subject import Name, NoSubject, Subject, bind_subject
-from gitopsd.compiler.local.wiring import LocalRun, Wishes, wire
+from gitopsd.compiler.local.wiring import wire
 from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.event_tests import TESTS_FOLDER, EventTest, EventTests, Expected, Given

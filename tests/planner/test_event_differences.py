@@ -116,12 +116,21 @@ def test_what_fails_now_shows_at_the_port_of_errors() -> None:
     assert sorted(found) == ["bad", "done", "ok"]
 
 
+def test_events_that_take_another_port_by_condition_show_at_both() -> None:
+    def routed(condition: str) -> str:
+        plain = workflow(KEEP, KEEP).replace("error: bad", "large: bad")
+        return plain.replace("{actions: [{filter: 'qty'}]}", f"{{route: {{large: {condition}}}}}", 1)
+
+    found = differences(case(routed("'qty > `2`'")), case(routed("'qty > `0`'")))
+    assert found["ok"].lines[2:] == ("@@ -1 +0,0 @@", '-{"qty": 1}')
+    assert found["bad"].lines[2:] == ("@@ -1 +1,2 @@", '+{"qty": 1}', ' {"qty": 3}')
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"actions": [{"filter": "qty"}, {"exec": ["touch", "/nowhere/ran"]}]},
         {"actions": [{"what a later version adds": 1}]},
-        {"actions": [], "route": {"large": "qty > `2`"}},
     ],
 )
 def test_a_transform_that_does_more_than_make_events_of_events_is_not_told(settings: dict[str, Any]) -> None:

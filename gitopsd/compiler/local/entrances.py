@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitopsd.compiler.local.subject import Subject
-from gitopsd.compiler.local.wiring import is_reader
+from gitopsd.compiler.local.ways import is_reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,8 @@ def beginnings(subject: Subject) -> Mapping[str, Entrance]:
         return entrances(subject)
     readers = _readers(subject)
     sources = [step for name in subject.steps if not (step := subject.system.steps[name]).inputs]
-    channels = [channel for step in sources if step.name not in readers for channel in step.outputs.values()]
+    others = [step for step in sources if step.name not in readers and step.name not in subject.waiting]
+    channels = [channel for step in others for channel in step.outputs.values()]
     return {
         **{channel: Entrance(channel=channel) for channel in channels},
         **{name: Entrance(reader=name) for name in readers},

@@ -4,7 +4,7 @@ It goes as far as `bind`; nothing is placed, since no worker takes part.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from gitopsd.compiler.check import check
 from gitopsd.compiler.expand import expand
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import OWN
+from gitopsd.compiler.local.messages import without_messages
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
 from gitopsd.compiler.parse import Declared
 from gitopsd.model.diagnostic import Diagnostic, has_errors
@@ -55,7 +56,7 @@ class Subject:
     """`steps` are those of `system` that take part, in the order in which events meet them.
 
     `inputs` and `outputs` say how the subject's ports are called, and which channels they are: for a workflow each
-    channel by its own name.
+    channel by its own name. `waiting`: step -> the message that it waits for.
     """
 
     name: Name
@@ -64,6 +65,7 @@ class Subject:
     steps: tuple[str, ...]
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_name(linked: Linked, text: str) -> Name:
@@ -118,14 +120,21 @@ def _workflow(linked: Linked, name: Name, params: Mapping[str, Any]) -> tuple[Su
         given = {**linked.environment.params.get(name.workflow, {}), **params}
         values = {**linked.environment.params, name.workflow: given}
         linked = replace(linked, environment=msgspec.structs.replace(linked.environment, params=values))
-    system, diagnostics = _bound(linked, declared)
-    if system is None:
+    bound, diagnostics = _bound(linked, declared)
+    if bound is None:
         return None, diagnostics
+    system, waiting = without_messages(bound)
     if name.step:
-        return _step(linked, name, system), diagnostics
+        return replace(_step(linked, name, system), waiting=waiting), diagnostics
     channels = {channel: channel for channel in system.channels}
     return Subject(
-        name=name, linked=linked, system=system, steps=_in_order(system), inputs=channels, outputs=channels
+        name=name,
+        linked=linked,
+        system=system,
+        steps=_in_order(system),
+        inputs=channels,
+        outputs=channels,
+        waiting=waiting,
     ), diagnostics
 
 
@@ -171,9 +180,10 @@ def _module(linked: Linked, name: Name, params: Mapping[str, Any]) -> tuple[Subj
         workflows={**linked.workflows, declared.value.workflow: declared},
         documents={**linked.documents, _WRITTEN_HERE: declared},
     )
-    system, diagnostics = _bound(linked, declared)
-    if system is None:
+    bound, diagnostics = _bound(linked, declared)
+    if bound is None:
         return None, diagnostics
+    system, waiting = without_messages(bound)
     return Subject(
         name=name,
         linked=linked,
@@ -181,6 +191,7 @@ def _module(linked: Linked, name: Name, params: Mapping[str, Any]) -> tuple[Subj
         steps=_in_order(system),
         inputs=_channels("in", module.in_),
         outputs=_channels("out", module.out),
+        waiting=waiting,
     ), diagnostics
 
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, BinaryIO
 
-from gitopsd.compiler.local.wiring import LocalChannel
+from gitopsd.compiler.local.run import LocalChannel
 from gitopsd.compiler.transports.worker import worker_input, worker_output
 from gitopsd.daemon.local_run.folder import LocalFolder
 from gitopsd.runner import transports

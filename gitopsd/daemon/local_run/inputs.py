@@ -10,8 +10,8 @@ from pathlib import Path
 from stat import S_ISREG
 
 from gitopsd.compiler.local.entrances import Entrance, beginnings, entrances
+from gitopsd.compiler.local.run import Wishes
 from gitopsd.compiler.local.subject import Subject
-from gitopsd.compiler.local.wiring import Wishes
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.model.names import did_you_mean
 from gitopsd.runner.lines import EVENT_BYTES

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitopsd.compiler.link import Linked
+from gitopsd.compiler.local.run import LocalRun, Wishes
 from gitopsd.compiler.local.subject import NoSubject, Subject, bind_subject, find_name
-from gitopsd.compiler.local.wiring import LocalRun, Wishes, wire
+from gitopsd.compiler.local.wiring import wire
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.pinning import PinnedSource
 from gitopsd.daemon.planning import check_source

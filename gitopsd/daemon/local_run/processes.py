@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from gitopsd.compiler.local.wiring import LocalStep
+from gitopsd.compiler.local.run import LocalStep
 from gitopsd.daemon.local_run.folder import LocalFolder
 
 END_SECONDS = 2.0

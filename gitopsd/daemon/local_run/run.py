@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitopsd.compiler.local.wiring import LocalRun, LocalStep
+from gitopsd.compiler.local.run import LocalRun, LocalStep
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.local_run.ends import Ends
 from gitopsd.daemon.local_run.folder import LocalFolder

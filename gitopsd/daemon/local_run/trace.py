@@ -4,13 +4,13 @@ An event is taken through the first action alone, the first two, and so on. So w
 the job would give if it ended there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.runner.errors import JobError
-from gitopsd.runner.roles.transform.engine import Engine
+from gitopsd.runner.roles.transform.engine import Engine, Transformed
 from gitopsd.runner.settings import Settings
 
 Result = Literal["kept", "changed", "dropped", "failed", "program"]
@@ -30,21 +30,33 @@ class TracedAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedEvent:
-    """`number` counts from 1."""
+    """`number` counts from 1. `ports` are those that what came of it went to; none where that isn't told."""
 
     number: int
     event: bytes
     actions: tuple[TracedAction, ...]
+    ports: tuple[str, ...] = ()
 
 
-def trace_events(actions: list[Any], events: Iterable[bytes]) -> Iterator[TracedEvent]:
-    """`events` are lines without their ends, in the order in which the job had them. Raises ControllerError."""
+def trace_events(settings: Mapping[str, Any], events: Iterable[bytes]) -> Iterator[TracedEvent]:
+    """`settings` are those of a transform in `job.json`; `events` are lines without their ends, in the order in which
+    the job had them. Raises ControllerError.
+    """
+    actions: list[Any] = settings["actions"]
     try:
         engines = [Engine(_settings(actions[: count + 1])) for count in range(len(actions))]
+        whole = Engine(_settings(actions), Settings(settings.get("route", {}), "route"))
     except JobError as error:  # something that this machine doesn't have
         raise ControllerError(f"the actions can't be traced: {error.message}") from error
     for number, event in enumerate(events, start=1):
-        yield TracedEvent(number=number, event=event, actions=tuple(_trace(actions, engines, event)))
+        ports = _ports(whole.apply(event + b"\n"))
+        traced = tuple(_trace(actions, engines, event))
+        is_told = not any(action.result == "program" for action in traced)
+        yield TracedEvent(number=number, event=event, actions=traced, ports=ports if is_told else ())
+
+
+def _ports(result: Transformed) -> tuple[str, ...]:
+    return (*(port for port, lines in result.ports.items() if lines), *(["error"] if result.failed else []))
 
 
 def _settings(actions: list[Any]) -> list[Settings]:

@@ -5,10 +5,9 @@ run: a plan may be that of a stranger's pull request.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from gitopsd.compiler.event_tests import EventCase
-from gitopsd.compiler.local.wiring import LocalStep
+from gitopsd.compiler.local.run import LocalStep
 
 Channels = Mapping[str, tuple[bytes, ...]]
 """Channel -> its events, lines without their ends."""
@@ -51,9 +50,9 @@ def has_transforms(case: EventCase) -> bool:
 
 
 def is_transform(step: LocalStep) -> bool:
-    """Whether what it does can be told: a transform of pure actions, whose ports no conditions choose."""
+    """Whether what it does can be told: a transform of pure actions."""
     runner = step.document.get("runner", {})
-    if not step.is_run or runner.get("role") != "transform" or runner["with"].get("route"):
+    if not step.is_run or runner.get("role") != "transform":
         return False
     return all(PURE.issuperset(action) for action in runner["with"]["actions"])
 
@@ -63,12 +62,12 @@ def _transformed(step: LocalStep, events: list[bytes]) -> dict[str, tuple[bytes,
     from gitopsd.runner.roles.transform.engine import Engine  # noqa: PLC0415 - only where there is a transform
     from gitopsd.runner.settings import Settings  # noqa: PLC0415
 
-    settings: dict[str, Any] = step.document["runner"]["with"]
-    engine = Engine(Settings(settings, step.name).sections("actions"))
+    settings = Settings(step.document["runner"]["with"], step.name)
+    engine = Engine(settings.sections("actions"), settings.section("route"))
     if not events:
         return dict.fromkeys(step.outputs, ())
     result = engine.apply(b"".join(event + b"\n" for event in events))
-    return {"default": _lines(result.kept), "error": _lines(result.failed)}
+    return {"error": _lines(result.failed), **{port: _lines(lines) for port, lines in result.ports.items()}}
 
 
 def _lines(data: bytes) -> tuple[bytes, ...]:
