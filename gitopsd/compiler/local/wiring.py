@@ -22,6 +22,7 @@ from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.system import BoundStep, job_name
 from gitopsd.model.trees import BuiltTree, TreeFile, build_tree
+from gitopsd.model.workflow import ON_MESSAGE
 
 _CONTENT = "given"
 """The file of a reading step that is given contents; its job runs in the directory where this lies."""
@@ -143,6 +144,8 @@ Rule = Callable[[BoundStep], str]
 
 def _way(step: BoundStep, wishes: Wishes, reached: Collection[str]) -> tuple[Way, str]:
     """The first rule that applies decides."""
+    if ON_MESSAGE in step.inputs:
+        return "left-out", "a message starts its runs, and events are what flows here"
     if step.name in wishes.files or step.name in wishes.contents:
         return "reads", ""
     if not step.inputs:
