@@ -16,7 +16,7 @@ from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
 Ports = dict[str, list[WireEnd]]
 
-RUNNER_SPEAKS = frozenset({"worker", "file-store"})
+RUNNER_SPEAKS = frozenset({"worker", "file-store", "nats", "object-store"})
 """How the runner takes and gives messages by itself, for every job."""
 
 _ON_ITS = {ON_MESSAGE: "where it waits", SIGNALS: "where it signals"}

@@ -106,3 +106,12 @@ def test_explain_and_graph_show_what_starts_a_step(operator: Operator) -> None:
     assert '-.->|"orders-closed · worker"|' in drawn
     assert '-->|"orders · worker"|' in drawn
     assert operator.run("graph", "shop", "--format", "svg").stdout.count('stroke-dasharray="5 3"') == 3
+
+
+def test_a_local_run_shows_messages_as_events_and_starts_nothing_for_them(operator: Operator) -> None:
+    _write(operator, 1)
+    (operator.folder / "events").write_text('{"total": 5}\n{"total": 5000}\n')
+    ran = operator.run("run", "shop", "--input", "orders=events").stdout
+    assert 'orders-closed (from large)\n  {"total": 5000}\n' in ran
+    assert "report" in ran
+    assert "a message starts its runs" in ran

@@ -18,6 +18,8 @@ from tests.runner.station import Process, Station, until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.runner.transports.kind import Transports
+
 KEPT = "/var/lib/gitopsd/data/messages/0123456789ab.0"
 """As releases have it; the station's own root takes the place of /var/lib/gitopsd."""
 
@@ -44,24 +46,29 @@ class Edge:
         self.station = station
         self.runs = station.root / "runs"
         self.runs.mkdir()
+        self.over: Transports | None = None
+        """Instead of a store on the worker."""
 
     def waits(self, *, job: str = "o.report.0", step: str = "report", **more: Any) -> Process:
         self.station.describe(
             job,
             kind="message",
             command=["python3", "-c", RUN, str(self.runs)],
-            on={"message": "closed", "inputs": [self._input(step)]},
+            on={"message": "closed", "inputs": [self.over.input(step) if self.over else self._input(step)]},
             **more,
         )
         return self.station.start(job)
 
     def signals(self, script: str = "pass", *, kind: str = "once", steps: tuple[str, ...] = ("report",)) -> Process:
-        end = {"transport": "file-store", "channel": "c", "path": KEPT, "producer": "o.close.0"}
+        consumers = dict.fromkeys(steps, 1)
+        end = {"transport": "file-store", "channel": "c", "path": KEPT, "producer": "o.close.0", "consumers": consumers}
+        if self.over:
+            end = self.over.output(consumers, producer="o.close.0")
         self.station.describe(
             "o.close.0",
             kind=kind,
             command=["python3", "-c", script],
-            signals={"message": "closed", "outputs": [{**end, "consumers": dict.fromkeys(steps, 1)}]},
+            signals={"message": "closed", "outputs": [end]},
         )
         (self.station.state("o.close.0") / "completed").unlink(missing_ok=True)
         return self.station.start("o.close.0")
@@ -113,6 +120,23 @@ def test_a_run_that_ended_well_starts_one_of_the_step_that_waits(every_python: S
     assert told["newest"]["payload"] == {"day": 3}
     assert waiting.stop() == 0
     assert (edge.station.state("o.close.0") / "completed").exists()
+
+
+def test_a_message_goes_over_every_transport_and_is_done_when_its_run_is(edge: Edge, transport: Transports) -> None:
+    edge.over = transport
+    edge.hold()
+    waiting = edge.waits()
+    signaller = edge.signals(kind="schedule")
+    if transport.durable:
+        assert signaller.finish() == 0  # else it waits for the run
+    until(lambda: len(edge.began) == 1, waiting)
+    waiting.kill()
+    waiting.finish()
+    os.kill(edge.began[0]["pid"], signal.SIGKILL)
+    edge.let_go()
+    again = edge.waits()
+    until(lambda: edge.ended == 1, again)
+    assert [told["newest"]["job"] for told in edge.began] == ["o.close.0", "o.close.0"]
 
 
 def test_what_was_signalled_while_nobody_waited_starts_one_run(edge: Edge) -> None:

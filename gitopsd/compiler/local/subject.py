@@ -23,7 +23,7 @@ from gitopsd.model.names import did_you_mean
 from gitopsd.model.source import Text
 from gitopsd.model.system import System
 from gitopsd.model.trees import object_id
-from gitopsd.model.workflow import Module, Parameter, Workflow, bound_ports
+from gitopsd.model.workflow import ON_MESSAGE, SIGNALS, Module, Parameter, Workflow, bound_ports
 
 
 class NoSubject(Exception):  # noqa: N818 - an answer: there is no such thing to run
@@ -147,7 +147,7 @@ def _step(linked: Linked, name: Name, system: System) -> Subject:
         raise NoSubject("unknown-step", message, did_you_mean(name.step, known), at="step")
     if inside == [name.step]:
         step = system.steps[name.step]
-        ports = (step.inputs, step.outputs)
+        ports = (_by_label(step.inputs), _by_label(step.outputs))
     else:
         declared = linked.workflows[name.workflow].value.steps.get(name.step)
         if declared is None:
@@ -159,6 +159,11 @@ def _step(linked: Linked, name: Name, system: System) -> Subject:
             )
         ports = (bound_ports(declared.in_), bound_ports(declared.out))
     return Subject(name=name, linked=linked, system=system, steps=tuple(inside), inputs=ports[0], outputs=ports[1])
+
+
+def _by_label(ports: Mapping[str, str]) -> dict[str, str]:
+    """A message by its own name: the port where it is has none that people know."""
+    return {channel if port in {ON_MESSAGE, SIGNALS} else port: channel for port, channel in ports.items()}
 
 
 def _module(linked: Linked, name: Name, params: Mapping[str, Any]) -> tuple[Subject | None, list[Diagnostic]]:
