@@ -13,6 +13,7 @@ _EFFECTS: dict[Effect, str] = {
     "start": "starts",
     "restart": "restarts",
     "reload": "reloads",
+    "drain": "drains",
     "stop": "stops",
     "none": "what runs is not touched",
 }

@@ -235,7 +235,12 @@ def workloads(observed: Observed) -> list[Workload]:
             Workload(
                 worker=observed.desired.worker,
                 job=name,
-                state=_word(state, timer, completed=name in seen.completed),
+                state=_word(
+                    state,
+                    timer,
+                    completed=name in seen.completed,
+                    drains=name in jobs and jobs[name].draining is not None,
+                ),
                 main_pid=state.main_pid,
                 restarts=state.restarts,
                 since=state.since,
@@ -249,9 +254,11 @@ def workloads(observed: Observed) -> list[Workload]:
     return sorted([*found, *missing], key=lambda workload: workload.job)
 
 
-def _word(unit: UnitState, timer: UnitState | None, *, completed: bool) -> str:
+def _word(unit: UnitState, timer: UnitState | None, *, completed: bool, drains: bool) -> str:
     """The state of a job, in a word."""
     rules = (
+        (drains and completed, "drained"),
+        (drains and unit.active in {"active", "activating"}, "draining"),
         (completed, "completed"),
         (unit.active == "active" or (timer is not None and unit.active == "activating"), "running"),
         (unit.active == "inactive" and timer is not None and timer.active == "active", "waiting"),

@@ -11,6 +11,12 @@ JobName = Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9._-]{{0,238}}{END}")]
 UnitName = Annotated[str, Meta(pattern=rf"^gitopsd-[a-z0-9][a-z0-9._-]{{0,238}}\.(service|timer|path){END}")]
 
 
+class Draining(Struct, frozen=True, kw_only=True):
+    """How long a job that isn't placed on its worker any more has, from its first start as such on."""
+
+    deadline_seconds: int
+
+
 class ReleaseJob(Struct, frozen=True, kw_only=True):
     """One job of `release.json`."""
 
@@ -23,6 +29,7 @@ class ReleaseJob(Struct, frozen=True, kw_only=True):
     directories: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     schedule: str = ""
+    draining: Draining | None = None
 
     @property
     def timer(self) -> UnitName | None:

@@ -178,6 +178,15 @@ def failed_runs(desired: DesiredRelease, observed: Observation) -> dict[str, str
     return {name: unit.result for name, unit in units.items() if unit is not None and unit.active == "failed"}
 
 
+def drained_jobs(desired: DesiredRelease, observed: Observation) -> tuple[str, ...]:
+    """The jobs that were to drain and have ended well: because nothing was left for them, or their time was over."""
+    return tuple(
+        name
+        for name, job in desired.record.jobs.items()
+        if job.draining is not None and name in observed.completed and observed.applied.get(name) == job.digest
+    )
+
+
 def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:
     found = f"{unit.active} ({unit.sub})"
     if unit.active == "failed":

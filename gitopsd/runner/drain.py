@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple
+
+from gitopsd.runner.flow import is_fed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,14 +18,6 @@ LOOK_SECONDS = 0.5
 
 QUIET_SECONDS = 5.0
 """How long nothing must come: longer than a producer needs to seal its last segment, or to connect again."""
-
-
-@runtime_checkable
-class Fed(Protocol):
-    """An input that knows whether a producer is there."""
-
-    def is_fed(self) -> bool:
-        """Whether a producer is connected, so that more may come."""
 
 
 class _Look(NamedTuple):
@@ -62,7 +56,6 @@ async def _look(inputs: Sequence[Input], counts: Counts) -> _Look:
     known = [backlog for backlog in backlogs if backlog is not None]
     return _Look(
         left=sum(known) if len(known) == len(backlogs) else None,
-        is_busy=counts.read != counts.acknowledged
-        or any(isinstance(source, Fed) and source.is_fed() for source in inputs),
+        is_busy=counts.read != counts.acknowledged or any(is_fed(source) for source in inputs),
         moved=counts.read + counts.acknowledged,
     )

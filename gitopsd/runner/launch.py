@@ -38,6 +38,8 @@ class Ending(NamedTuple):
 
     once: bool
     signals: bool
+    drain_seconds: float | None
+    """Of a job that drains: what it has from its first start on."""
 
 
 def main() -> int:
@@ -51,9 +53,9 @@ def main() -> int:
         description = json.loads((directory / "job.json").read_text(encoding="utf-8"))
         command = [str(argument) for argument in description["exec"]]
         waits = description["kind"] == "message" and sys.argv[2:] != ["run"]
-        drains = "drain" in description
-        ending = Ending(once=description["kind"] == "once", signals="signals" in description and not drains)
-        drain_seconds = float(description["drain"]["deadline_seconds"]) if drains else None
+        drain = float(description["drain"]["deadline_seconds"]) if "drain" in description else None
+        signals = "signals" in description and drain is None
+        ending = Ending(once=description["kind"] == "once", signals=signals, drain_seconds=drain)
         os.chdir(directory)
     except OSError as error:
         return _fail(job, f"cannot read {error.filename}: {error.strerror}; apply the release again")
@@ -69,12 +71,8 @@ def main() -> int:
         state.mkdir(parents=True, exist_ok=True)
         if waits:
             _become(program, [*RUNNER, "wait"])
-        ends_at = _drain_until(state, drain_seconds)
-        if ends_at is not None:
-            os.environ["GITOPSD_DRAIN_UNTIL"] = f"{ends_at:.3f}"
-            return _drain(
-                job, [program, *command[1:]], state, ends_at + (RUNNER_SECONDS if "runner" in description else 0)
-            )
+        if ending.drain_seconds is None:
+            (state / "draining").unlink(missing_ok=True)
         if any(ending):
             return _run(job, program, command, state, ending)
         _become(program, command)
@@ -94,12 +92,9 @@ def _become(program: str, command: list[str]) -> NoReturn:
     os.execv(program, [program, *command[1:]])  # noqa: S606 -- an argument list; no shell is wanted
 
 
-def _drain_until(state: Path, seconds: float | None) -> float | None:
-    """When draining ends, in seconds since the epoch: by the first start, which is remembered. None for other jobs."""
+def _drain_until(state: Path, seconds: float) -> float:
+    """When draining ends, in seconds since the epoch: by the first start, which is remembered."""
     path = state / "draining"
-    if seconds is None:
-        path.unlink(missing_ok=True)
-        return None
     try:
         return float(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -108,8 +103,12 @@ def _drain_until(state: Path, seconds: float | None) -> float | None:
         return ends_at
 
 
-def _drain(job: str, command: list[str], state: Path, ends_at: float) -> int:
-    """Run a job that drains, and mark it completed when it has ended well, or by `ends_at` at the latest."""
+def _drain(job: str, command: list[str], state: Path, seconds: float) -> int:
+    """Run a job that drains, and mark it completed when it has ended well, or when its time is over."""
+    ends_at = _drain_until(state, seconds)
+    os.environ["GITOPSD_DRAIN_UNTIL"] = f"{ends_at:.3f}"
+    if command[1:] == RUNNER[1:]:
+        ends_at += RUNNER_SECONDS
     child = _Child()
     if time.time() >= ends_at:
         sys.stderr.write(f"{job}: its time to drain was over before it could start; what is left for it stays\n")
@@ -131,6 +130,8 @@ def _run(job: str, program: str, command: list[str], state: Path, ending: Ending
     A job that was told to end isn't completed, even if it then ended well: what it left undone is for the next start.
     Nor is one whose signal hasn't been taken in: it runs again.
     """
+    if ending.drain_seconds is not None:
+        return _drain(job, [program, *command[1:]], state, ending.drain_seconds)
     child = _Child()
     if ending.signals:
         payload = state / "payload.json"
