@@ -30,6 +30,7 @@ class ReleaseJob(Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     schedule: str = ""
     draining: Draining | None = None
+    exclusive: bool = False
 
     @property
     def timer(self) -> UnitName | None:
