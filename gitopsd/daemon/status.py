@@ -258,7 +258,7 @@ def _word(unit: UnitState, timer: UnitState | None, *, completed: bool, drains: 
     """The state of a job, in a word."""
     rules = (
         (drains and completed, "drained"),
-        (drains and unit.active in {"active", "activating"}, "draining"),
+        (drains and unit.active in {"active", "activating", "deactivating"}, "draining"),
         (completed, "completed"),
         (unit.active == "active" or (timer is not None and unit.active == "activating"), "running"),
         (unit.active == "inactive" and timer is not None and timer.active == "active", "waiting"),

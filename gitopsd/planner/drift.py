@@ -192,7 +192,8 @@ def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool
     if unit.active == "failed":
         yield _state("failed", name, f"it failed: {unit.result}", f"failed ({unit.result})", "active")
     elif job.kind == "once":
-        if not completed and unit.active not in {"active", "activating"}:
+        # one that is restarted isn't waited for: it may have yet to end what ran before
+        if not completed and unit.active not in {"active", "activating", "deactivating"}:
             yield _state("not-running", name, "it has neither completed nor is it running", found, "completed")
     elif unit.active not in {"active", "reloading"}:
         what = "its timer" if job.kind == "schedule" else "it"

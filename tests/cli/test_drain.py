@@ -129,6 +129,7 @@ def test_what_is_stored_for_a_step_that_goes_is_read_to_the_end(flow: Flow) -> N
     operator.run("apply")
     assert {job.partition(".")[0] for job in states(operator)} == {"other"}
     assert "No changes" in operator.run("plan").stdout
+    operator.run("audit")
 
 
 def test_a_rollback_in_the_middle_loses_nothing(flow: Flow) -> None:
