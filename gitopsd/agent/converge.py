@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import records
 from .decide import RECORD, RELOAD, RESTART, START, UNCHANGED, Decision, decide
+from .durable import remove
 from .filters import filters_first
 from .readback import failure, is_pending, is_recorded
 from .release import job_of_unit
@@ -75,6 +76,8 @@ def converge(
     if redefine:
         with progress.timed("units"):
             gone = stop_orphans(manager, decision.orphans, progress, deadline)
+            for job in orphans:
+                remove(layout.draining(job))  # one of that name that drains later has its own time
         with progress.timed("reload"):
             manager.install(release, gone, deadline)
             progress.daemon_reload = True

@@ -9,10 +9,10 @@ from gitopsd.compiler.render.workflow import JobFiles, RenderedJob
 from gitopsd.daemon.artifact_state import read_facts
 from gitopsd.daemon.committed_jobs import committed_release, job_files
 from gitopsd.model.amounts import seconds
-from gitopsd.model.artifacts import ArtifactState
+from gitopsd.model.artifacts import PLACEMENT_FOLDER, ArtifactState
 from gitopsd.model.fleet import Rollout
 from gitopsd.planner.draining import Deployment, JobsOfRendering
-from gitopsd.repo.artifacts import ArtifactHead
+from gitopsd.repo.artifacts import ArtifactHead, list_folder
 from gitopsd.repo.repository import Repository
 
 
@@ -32,11 +32,21 @@ def deployment_before(
     return Deployment(
         before=_Committed(repository, head.commit.tree) if after is None else JobsOfRendering(after),
         placement=committed.placement,
+        records=_records(repository, head) if after is None else _records_of(after),
         fleet=committed.fleet,
         seconds=drain_seconds,
         drained=read_facts(repository, head.commit.tree).drained,
         lost=committed.lost,
     )
+
+
+def _records(repository: Repository, head: ArtifactHead) -> Mapping[str, str]:
+    records = list_folder(repository, head.commit.tree, PLACEMENT_FOLDER)
+    return {name.removesuffix(".json"): entry.id for name, entry in records.items()}
+
+
+def _records_of(rendering: Rendering) -> Mapping[str, str]:
+    return {name: workflow.rendered.placement for name, workflow in rendering.workflows.items()}
 
 
 @dataclass(slots=True)

@@ -12,9 +12,13 @@ UnitName = Annotated[str, Meta(pattern=rf"^gitopsd-[a-z0-9][a-z0-9._-]{{0,238}}\
 
 
 class Draining(Struct, frozen=True, kw_only=True):
-    """How long a job that isn't placed on its worker any more has, from its first start as such on."""
+    """How long a job that isn't placed on its worker any more has, from its first start as such on.
+
+    `of` is the job whose earlier form it is, where that goes on under its name.
+    """
 
     deadline_seconds: int
+    of: str = ""
 
 
 class ReleaseJob(Struct, frozen=True, kw_only=True):

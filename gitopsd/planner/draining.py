@@ -2,21 +2,23 @@
 
 A reader of a durable channel drains when nothing in the new version reads on in its name, and nothing is written to the
 channel for other steps: then the channel ends, and what it holds is read to the end. So does whoever the reader hands
-its events to on the same worker. Everything else may simply stop: batches are acknowledged end to end, so what was
+its events to on the same worker. Where such a job goes on in another form, its earlier form drains beside it, under a
+name of its own. Everything else may simply stop: batches are acknowledged end to end, so what was
 under way is with its source.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, partial
+from typing import Any, Protocol
 
-from gitopsd.compiler.render.draining import DrainingJob, Rendered, draining
+from gitopsd.compiler.expand import LONGEST_JOB
+from gitopsd.compiler.render.draining import DrainingJob, Rendered, draining, earlier_form
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.compiler.render.workflow import JobFiles, RenderedJob
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.planner.plan.fates import same_machine, sees_same
-from gitopsd.planner.plan.job_document import End, JobDocument, read_document
+from gitopsd.planner.plan.job_document import End, JobDocument, read_document, read_end
 from gitopsd.planner.plan.sides import document_path
 
 Place = tuple[str, str]
@@ -51,11 +53,13 @@ class JobsOfRendering:
 class Deployment:
     """What is deployed. `placement`: job -> worker. `drained`: worker -> jobs that drained there and have ended.
 
+    `records`: workflow -> the blob id of its placement record: the same one means that none of its jobs changed.
     `lost` workers are left alone. `seconds`: worker -> how long a job may drain there; 0 where none does.
     """
 
     before: DeployedJobs
     placement: Mapping[str, str]
+    records: Mapping[str, str]
     fleet: Mapping[str, PlacedWorker]
     seconds: Callable[[str], int]
     drained: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -66,94 +70,127 @@ class Deployment:
     ) -> Mapping[str, Sequence[DrainingJob]]:
         """By worker, in the order of their names. `workers` are those that the new version has releases for."""
         placed = {job.name: job.worker for workflow in workflows for job in workflow.rendered.jobs}
-        staying = self._still_draining(placed, workers)
-        gone = [
+        begun = _by_workflow(self._still_draining(placed, workers))
+        left = _by_workflow(
             (job, worker)
             for job, worker in self.placement.items()
-            if placed.get(job) != worker and worker in workers and worker not in self.lost and self.seconds(worker)
-        ]
-        found: dict[str, list[DrainingJob]] = {}
+            if placed.get(job) != worker and self._may_drain(worker, workers)
+        )
         by_name = {workflow.name: workflow for workflow in workflows}
-        begun, left = _by_workflow(staying), _by_workflow(gone)
-        for name in sorted({*begun, *left}):
-            of_workflow = _Departure(self, name, by_name.get(name), workers)
-            for job, worker in begun.get(name, ()):
-                found.setdefault(worker, []).append(self._as_it_is(worker, job))
-            for job, worker in of_workflow.draining(left.get(name, ()), begun.get(name, ())):
-                known = self.before.jobs(worker)[job]
-                found.setdefault(worker, []).append(draining(known, self.before.files(known), self.seconds(worker)))
+        differing = {name for name, one in by_name.items() if self.records.get(name) != one.rendered.placement}
+        found: dict[str, list[DrainingJob]] = {}
+        for name in sorted({*begun, *left, *(differing & self.records.keys())}):
+            changed = self._changed(by_name[name], workers) if name in differing else ()
+            departure = Departure(
+                deployment=self,
+                workflow=name,
+                after=by_name.get(name),
+                workers=workers,
+                gone=frozenset(left.get(name, ())),
+                begun=frozenset(begun.get(name, ())),
+                changed=frozenset(changed),
+            )
+            for worker, job in departure.draining():
+                found.setdefault(worker, []).append(job)
         return {worker: sorted(jobs, key=lambda one: one.job.name) for worker, jobs in sorted(found.items())}
 
-    def _still_draining(self, placed: Mapping[str, str], workers: Mapping[str, PlacedWorker]) -> list[Place]:
+    def _may_drain(self, worker: str, workers: Collection[str]) -> bool:
+        return worker in workers and worker not in self.lost and self.seconds(worker) > 0
+
+    def _changed(self, workflow: Rendered, workers: Collection[str]) -> Iterator[Place]:
+        """Jobs that stay where they are, and are made of something else now."""
+        for job in workflow.rendered.jobs:
+            if self.placement.get(job.name) == job.worker and self._may_drain(job.worker, workers):
+                known = self.before.jobs(job.worker).get(job.name)
+                if known is not None and known.tree != job.tree:
+                    yield job.name, job.worker
+
+    def _still_draining(self, placed: Mapping[str, str], workers: Collection[str]) -> Iterator[Place]:
         """Those that drain already, have not ended, and didn't come back."""
-        return [
-            (job, worker)
-            for worker, known in self.fleet.items()
-            for job in known.draining
-            if worker in workers
-            and placed.get(job) != worker
-            and job not in self.drained.get(worker, ())
-            and (found := self.before.jobs(worker).get(job)) is not None
-            and found.drains
-        ]
-
-    def _as_it_is(self, worker: str, job: str) -> DrainingJob:
-        known = self.before.jobs(worker)[job]
-        return DrainingJob(job=known, files=lambda: self.before.files(known))
+        for worker, known in self.fleet.items():
+            for job in known.draining if worker in workers else ():
+                if placed.get(job) != worker and job not in self.drained.get(worker, ()):
+                    found = self.before.jobs(worker).get(job)
+                    if found is not None and found.drains:
+                        yield job, worker
 
 
-def _by_workflow(places: Sequence[Place]) -> Mapping[str, Sequence[Place]]:
+def _by_workflow(places: Iterable[Place]) -> Mapping[str, Sequence[Place]]:
     found: dict[str, list[Place]] = {}
     for place in places:
         found.setdefault(place[0].partition(".")[0], []).append(place)
     return found
 
 
-@dataclass(frozen=True)
-class _Departure:
-    """The jobs of one workflow: as they are deployed, and as the new version has them, if it has them."""
+@dataclass(frozen=True, kw_only=True)
+class Departure:
+    """The jobs of one workflow: as they are deployed, and as the new version has them, if it has them.
+
+    `gone` leave their workers, `changed` stay and are made of something else, `begun` drain already.
+    """
 
     deployment: Deployment
     workflow: str
     after: Rendered | None
     workers: Mapping[str, PlacedWorker]
+    gone: frozenset[Place]
+    begun: frozenset[Place]
+    changed: frozenset[Place]
 
-    def draining(self, gone: Sequence[Place], begun: Sequence[Place]) -> Iterator[Place]:
-        """Of those that are `gone`; `begun` drain already, and may need others to hand their events to."""
+    def draining(self) -> Iterator[tuple[str, DrainingJob]]:
+        """Each with its worker; nothing of a reader that can't hand on what it reads."""
+        deployment = self.deployment
+        going_on = frozenset(filter(self._goes_on, self.begun))
+        for job, worker in sorted(going_on):
+            yield worker, DrainingJob(job=self._known(job, worker), files=partial(self._files, job, worker))
         chosen: dict[Place, None] = {}
-        known, leaving = frozenset(begun), frozenset(gone)
-        for place in [*begun, *filter(self._leaves_something, gone)]:
-            chosen |= dict.fromkeys(self._with_consumers(place, leaving, known) or ())
-        yield from (place for place in chosen if place not in known)
+        for place in [*sorted(going_on), *filter(self._leaves_something, sorted(self.gone | self.changed))]:
+            chosen |= dict.fromkeys(self._with_consumers(place) or ())
+        for job, worker in chosen.keys() - self.begun:
+            known, files = self._known(job, worker), self._files(job, worker)
+            if (job, worker) in self.changed:
+                name = self._free_name(job, worker)
+                known, files = earlier_form(known, files, name, partial(self._is_left_to, worker))
+            yield worker, draining(known, files, deployment.seconds(worker))
 
-    def _with_consumers(
-        self, place: Place, gone: frozenset[Place], begun: frozenset[Place]
-    ) -> tuple[Place, ...] | None:
+    def _with_consumers(self, place: Place) -> tuple[Place, ...] | None:
         """The job and all that it hands events to over `worker` channels; None where one of those can't go on."""
-        found: list[Place] = []
         ahead = [place]
         for job, worker in ahead:
-            if (job, worker) not in begun and self._document(job, worker).kind != "service":
+            document = self._document(job, worker)
+            if (job, worker) not in self.begun and document.kind != "service":
                 return None
-            found.append((job, worker))
-            for end in self._document(job, worker).outputs:
-                for socket in end.sockets:
-                    if self._is_heard(socket, worker):
-                        continue
-                    listener = self._listener(socket, worker)
-                    if listener is None or listener not in gone | begun:
-                        return None
-                    if listener not in ahead:
-                        ahead.append(listener)
-        return tuple(found)
+            if (job, worker) in self.changed and not (document.role and self._free_name(job, worker)):
+                return None  # beside its next form a program of one's own may want the same port, or file
+            for socket in (socket for end in document.outputs for socket in end.sockets):
+                if self._is_heard(socket, worker):
+                    continue
+                listener = self._listener(socket, worker)
+                if listener is None or listener not in self.gone | self.begun | self.changed:
+                    return None
+                if listener not in ahead:
+                    ahead.append(listener)
+        return tuple(ahead)
+
+    def _goes_on(self, place: Place) -> bool:
+        """Of one that drains already: unless somebody reads there again for its step, who goes on from where it is."""
+        job, worker = place
+        stored = [end for end in self._document(job, worker).inputs if end.reads_for]
+        return not stored or not all(self._is_read_on(end, worker) for end in stored)
 
     def _leaves_something(self, place: Place) -> bool:
         job, worker = place
         document = self._document(job, worker)
-        return document.kind == "service" and any(
-            end.reads_for and not self._is_read_on(end, worker) and not self._is_written(end, worker)
-            for end in document.inputs
-        )
+        return document.kind == "service" and any(self._is_left(end, worker) for end in document.inputs)
+
+    def _is_left(self, end: End, worker: str) -> bool:
+        """Whether events are stored there that nobody of the new version reads, nor writes more to."""
+        return bool(end.reads_for) and not self._is_read_on(end, worker) and not self._is_written(end, worker)
+
+    def _is_left_to(self, worker: str, told: Mapping[str, Any]) -> bool:
+        """Whether the end of a changed job is for its earlier form: what its next one doesn't read."""
+        end = read_end(told)
+        return self._is_left(end, worker) if end.place else not self._is_heard(end.socket, worker)
 
     def _is_read_on(self, end: End, worker: str) -> bool:
         return any(
@@ -183,6 +220,19 @@ class _Departure:
         listening = (job for job in own if any(end.socket == socket for end in self._document(job, worker).inputs))
         return next(((job, worker) for job in listening), None)
 
+    def _free_name(self, job: str, worker: str) -> str:
+        """For its earlier form beside it; empty where there is none."""
+        step, _, replica = job.rpartition(".")
+        taken = {*self.deployment.before.jobs(worker), *(name for name, other, _ in self._new if other == worker)}
+        names = (f"{step}-was{number}.{replica}" for number in ("", "2", "3"))
+        return next((name for name in names if name not in taken and len(name) <= LONGEST_JOB), "")
+
+    def _known(self, job: str, worker: str) -> RenderedJob:
+        return self.deployment.before.jobs(worker)[job]
+
+    def _files(self, job: str, worker: str) -> JobFiles:
+        return self.deployment.before.files(self._known(job, worker))
+
     @cached_property
     def _new(self) -> Sequence[tuple[str, str, JobDocument]]:
         """Each job of the new version, its worker, and what it is told."""
@@ -195,14 +245,12 @@ class _Departure:
         ]
 
     def _document(self, job: str, worker: str) -> JobDocument:
-        known = self.deployment.before.jobs(worker).get(job)
+        known = self._documents.get((job, worker))
         if known is None:
-            return JobDocument()
-        key = (job, worker)
-        if key not in self._documents:
-            files = self.deployment.before.files(known)
-            self._documents[key] = read_document(files[document_path(job)].data)
-        return self._documents[key]
+            here = job in self.deployment.before.jobs(worker)
+            known = read_document(self._files(job, worker)[document_path(job)].data) if here else JobDocument()
+            self._documents[job, worker] = known
+        return known
 
     @cached_property
     def _documents(self) -> dict[Place, JobDocument]:

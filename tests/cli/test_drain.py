@@ -160,3 +160,28 @@ def test_replicas_that_come_and_go_lose_nothing(flow: Flow) -> None:
         flow.declare(flow.store, readers=count)
         operator.run("apply", "--confirm-deletes")
     flow.all_came_out(len(readers) * EVENTS)
+
+
+def test_a_change_of_transport_and_back_loses_nothing(flow: Flow) -> None:
+    """From a `worker` channel to a store nothing is left behind; the way back, an earlier form of the step drains."""
+    operator = flow.operator
+    flow.put(EVENTS)
+    flow.declare(WORKER)
+    operator.run("apply")
+    eventually("something came out", lambda: bool(flow.out()))
+    flow.declare(flow.store)
+    operator.run("apply")
+    flow.put(EVENTS, start=EVENTS)
+    eventually("the rest is stored", lambda: 2 * EVENTS - len(set(flow.out())) <= flow.stored())
+    flow.declare(WORKER)
+    assert "it drains beside itself, as `flow.slow-was.0`" in operator.run("plan").stdout
+    operator.run("apply", "--confirm-deletes")
+    found = states(operator)
+    assert (found["flow.slow-was.0"], found["flow.slow-in-rows.0"]) == ("draining", "draining")
+    assert found["flow.slow.0"] == "running"
+    flow.put(EVENTS, start=2 * EVENTS)
+    flow.all_came_out(3 * EVENTS)
+    eventually("it has drained", lambda: "draining" not in states(operator).values())
+    operator.run("reconcile")
+    operator.run("apply")
+    assert "flow.slow-was.0" not in states(operator)

@@ -60,6 +60,7 @@ def compile_after(
         departures = Deployment(
             before=JobsOfRendering(before),
             placement=before.placement,
+            records={name: workflow.rendered.placement for name, workflow in before.workflows.items()},
             fleet=before.workers,
             seconds=lambda _: drain_seconds,
             drained=ended or {},

@@ -158,13 +158,67 @@ def test_whoever_it_hands_events_to_drains_after_it() -> None:
     assert "is lost" not in said(before, rendering)["orders.count.0"].data
 
 
-def test_what_cannot_hand_its_events_on_is_left_and_said() -> None:
-    """The step behind the adapter stays, and listens elsewhere."""
-    steps = {"read": reads(), "count": step("std/exec", with_={"command": ["/usr/bin/wc"]}, in_="rows")}
-    before = render(source(steps, ROWS))
-    rendering = after(before, source(steps, {"rows": WORKER}))
+def test_a_reader_that_reads_over_another_transport_drains_beside_itself_as_it_was() -> None:
+    before = render(source(BASE, ROWS))
+    rendering = after(before, source(BASE, {"rows": WORKER}))
+    assert draining(rendering) == {"edge-1": ["orders.write-was.0"]}
+    assert said(before, rendering)["orders.write.0"].data == (
+        "as it was it drains beside itself, as `orders.write-was.0`: it reads what is left in /srv/store, "
+        "for 5m at most, and ends"
+    )
+    earlier = files_of(rendering, "orders.write-was.0")
+    document = json.loads(earlier["jobs/orders.write-was.0/job.json"])
+    assert document["job"] == "orders.write-was.0"
+    (end,) = document["runner"]["inputs"]["default"]
+    assert (end["path"], end["cursor"]) == ("/srv/store", "0-was")
+    unit = earlier["units/gitopsd-orders.write-was.0.service"]
+    assert "launch.py orders.write-was.0\n" in unit
+    assert "StateDirectory=gitopsd/state/orders.write-was.0\n" in unit
+    assert "orders.write.0" not in unit
+    back = after(rendering, source(BASE, ROWS))
+    assert draining(back) == {}, "the job itself reads there again, from where that one was"
+    elsewhere = after(rendering, source(BASE, {"rows": store("/srv/new")}))
+    assert draining(elsewhere) == {"edge-1": ["orders.write-was.0"]}
+    again = after(elsewhere, source(BASE, {"rows": WORKER}))
+    assert draining(again) == {"edge-1": ["orders.write-was.0", "orders.write-was2.0"]}
+    assert draining(after(again, source(BASE, {"rows": WORKER}), ended={"edge-1": ("orders.write-was.0",)})) == {
+        "edge-1": ["orders.write-was2.0"]
+    }
+
+
+def test_a_worker_channel_that_becomes_a_store_drains_nothing() -> None:
+    assert draining(after(render(source(BASE, {"rows": WORKER})), source(BASE, ROWS))) == {}
+
+
+def test_an_adapter_that_goes_drains_into_its_step_as_that_was() -> None:
+    channels = {**ROWS, "counted": WORKER}
+    before = render(source(filtered(), channels))
+    rendering = after(before, source(filtered(), {**channels, "rows": WORKER}))
+    assert draining(rendering) == {"edge-1": ["orders.count-in-rows.0", "orders.count-was.0"]}
+    (end,) = json.loads(files_of(rendering, "orders.count-was.0")["jobs/orders.count-was.0/job.json"])["runner"][
+        "inputs"
+    ]["default"]
+    assert end["channel"] == "production.orders.rows/in/count"
+    data = said(before, rendering)["orders.count.0"].data
+    assert "as it was it drains beside itself, as `orders.count-was.0` with the jobs that it reads from" in data
+
+
+def test_a_program_of_ones_own_is_not_run_twice_and_what_it_leaves_is_said() -> None:
+    own = {
+        "blueprint": "own",
+        "in": {"default": {"speaks": ["file-store", "worker"]}},
+        "job": {"kind": "service", "exec": ["/usr/bin/own"]},
+    }
+    steps = {"read": reads(), "own": step("blueprints/own", in_="rows")}
+    before = render(source(steps, ROWS, own=own))
+    rendering = after(before, source(steps, {"rows": WORKER}, own=own))
     assert draining(rendering) == {}
-    assert "has not read in /srv/store stays there" in said(before, rendering)["orders.count-in-rows.0"].data
+    assert "what has not been read in /srv/store stays there" in said(before, rendering)["orders.own.0"].data
+
+
+def files_of(rendering: Rendering, job: str) -> dict[str, str]:
+    found = next(one for one in rendering.releases["edge-1"].jobs if one.name == job)
+    return {path: file.data.decode() for path, file in rendering.files(found).items()}
 
 
 def test_nothing_is_asked_of_a_lost_machine() -> None:

@@ -1,7 +1,7 @@
 """Job by job, what is deployed against what was rendered, on the workers whose releases differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Literal, cast
@@ -176,7 +176,8 @@ class Comparison:
             elif origin != worker:
                 yield self._move(job, origin, worker)
             elif self.old[worker].jobs[job] != new.jobs[job]:
-                yield _update(job, worker, self.old[worker], new)
+                drains_as, drains = self._drains_beside(job, worker)
+                yield replace(_update(job, worker, self.old[worker], new), drains=drains, drains_as=drains_as)
 
     def _leaving(self) -> Iterator[Fate]:
         for job in self.deleted:
@@ -196,6 +197,14 @@ class Comparison:
         """For how long the job drains on a worker that it leaves, as text; empty where it stops at once."""
         entry = (self.new.get(worker) or no_side()).draining.get(job)
         return drain_time(entry) if entry else ""
+
+    def _drains_beside(self, job: str, worker: str) -> tuple[str, str]:
+        """The name under which its earlier form begins to drain beside the job, and for how long; empty for none."""
+        begun = self.old[worker].draining
+        for name, entry in self.new[worker].draining.items():
+            if name not in begun and entry["draining"].get("of") == job:
+                return name, drain_time(entry)
+        return "", ""
 
     def _move(self, job: str, origin: str, worker: str) -> Fate:
         one, other = self.fleet_before.get(origin), self.fleet.get(worker)

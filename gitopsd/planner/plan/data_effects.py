@@ -45,10 +45,18 @@ def _not_stored(_fate: Fate, end: End, _known: Stores) -> str | None:
 
 
 def _is_drained(fate: Fate, end: End, _known: Stores) -> str | None:
-    if not fate.drains:
+    reads_on = fate.drains_as and any(
+        (new.place, new.reads_for) == (end.place, end.reads_for) for new in fate.after.inputs
+    )
+    if not fate.drains or reads_on:
         return None
-    where = f" on `{fate.origin or fate.worker}`"
-    return f"it drains{where}: it reads what is left in {end.where}, for {fate.drains} at most, and ends"
+    return f"{_who_drains(fate)}: it reads what is left in {end.where}, for {fate.drains} at most, and ends"
+
+
+def _who_drains(fate: Fate) -> str:
+    if fate.drains_as:
+        return f"as it was it drains beside itself, as `{fate.drains_as}`"
+    return f"it drains on `{fate.origin or fate.worker}`"
 
 
 def _is_in_reach(fate: Fate, end: End, known: Stores) -> str | None:
@@ -140,7 +148,7 @@ def _filter_forgets(fate: Fate, end: End, _known: Stores) -> str | None:
     if end.port == SIGNALS or fate.before.kind == "message":
         return None
     ends = fate.effect in {"restart", "stop"} or fate.action == "move"
-    if fate.before.role != "exec" or not ends or fate.drains:
+    if fate.before.role != "exec" or not ends or (fate.drains and not fate.drains_as):
         return None
     return (
         f"what the filter has put out and `{end.channel_name}` has not taken {DRAIN_SECONDS} s "
@@ -231,7 +239,7 @@ def _read_is_read(fate: Fate) -> str | None:
 def _waits_for_the_others(fate: Fate) -> str | None:
     if not fate.drains or any(end.place for end in fate.before.inputs):
         return None
-    return f"it drains on `{fate.origin or fate.worker}` with the jobs that it reads from, for {fate.drains} at most"
+    return f"{_who_drains(fate)} with the jobs that it reads from, for {fate.drains} at most"
 
 
 JOB_TABLES: tuple[tuple[JobRule, ...], ...] = (

@@ -14,7 +14,8 @@ class Fate:
 
     `origin` is where a job was that moves. `is_same_machine`: the two names are one machine, its state directory
     included. `sees` says whether the worker where it will be sees what lies at a path where it was. `drains`: for how
-    long it may drain where it was, as text; empty where it stops at once.
+    long it may drain where it was, as text; empty where it stops at once. `drains_as`: the name under which its earlier
+    form does that beside it.
     """
 
     job: str
@@ -27,6 +28,7 @@ class Fate:
     is_same_machine: bool = False
     sees: Callable[[str], bool] = lambda _: True
     drains: str = ""
+    drains_as: str = ""
 
     @property
     def leaves_machine(self) -> bool:

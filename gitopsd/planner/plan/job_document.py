@@ -116,35 +116,38 @@ def read_document(content: bytes) -> JobDocument:
 
 def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
     for port, ends in ports.items():
-        for end in ends:
-            transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
-            told = msgspec.json.encode(end, order="sorted")
-            if transport != "file-store":
-                sockets = end.get("sockets")
-                yield End(
-                    port=port,
-                    transport=transport,
-                    channel=channel,
-                    socket=str(end.get("socket", "")),
-                    sockets=tuple(map(str, sockets)) if isinstance(sockets, list) else (),
-                    place="" if transport == "worker" else _place(end),
-                    reads_for="" if transport == "worker" else str(end.get("consumer", "")),
-                    told=told,
-                )
-                continue
-            replicas, consumers = end.get("replicas"), end.get("consumers")
-            yield End(
-                port=port,
-                transport=transport,
-                channel=channel,
-                path=str(end.get("path", "")),
-                place=str(end.get("path", "")),
-                reads_for=str(end.get("consumer", "")),
-                consumer=str(end.get("consumer", "")),
-                replicas=replicas if isinstance(replicas, int) else 0,
-                consumers=tuple(consumers) if isinstance(consumers, dict) else (),
-                told=told,
-            )
+        yield from (read_end(end, port) for end in ends)
+
+
+def read_end(end: Mapping[str, Any], port: str = "") -> End:
+    """One end of a job's port, as `job.json` has it."""
+    transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
+    told = msgspec.json.encode(end, order="sorted")
+    if transport != "file-store":
+        sockets = end.get("sockets")
+        return End(
+            port=port,
+            transport=transport,
+            channel=channel,
+            socket=str(end.get("socket", "")),
+            sockets=tuple(map(str, sockets)) if isinstance(sockets, list) else (),
+            place="" if transport == "worker" else _place(end),
+            reads_for="" if transport == "worker" else str(end.get("consumer", "")),
+            told=told,
+        )
+    replicas, consumers = end.get("replicas"), end.get("consumers")
+    return End(
+        port=port,
+        transport=transport,
+        channel=channel,
+        path=str(end.get("path", "")),
+        place=str(end.get("path", "")),
+        reads_for=str(end.get("consumer", "")),
+        consumer=str(end.get("consumer", "")),
+        replicas=replicas if isinstance(replicas, int) else 0,
+        consumers=tuple(consumers) if isinstance(consumers, dict) else (),
+        told=told,
+    )
 
 
 def _place(end: Mapping[str, Any]) -> str:
