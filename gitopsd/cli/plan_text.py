@@ -1,5 +1,6 @@
 """A plan as text for a terminal."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -53,7 +54,9 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
     lines: list[str] = []
     worker = ""
     with_changes = set[str]()
+    moved_away = Counter[str]()
     for change in changes:
+        moved_away[change.moved_from] += 1
         if change.action == "unchanged":
             continue
         if change.worker != worker:
@@ -63,7 +66,8 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
         lines += _change_lines(change)
     for name in changed_workers:
         if name not in with_changes:
-            lines += ["", name, "  its release changes, and none of its jobs do"]
+            away = f"{moved_away[name]} job{'' if moved_away[name] == 1 else 's'} move away from it"
+            lines += ["", name, f"  {away}" if moved_away[name] else "  its release changes, and none of its jobs do"]
     return lines
 
 

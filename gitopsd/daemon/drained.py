@@ -11,6 +11,7 @@ from msgspec import structs
 from gitopsd.daemon.artifact_state import read_facts, read_fleet
 from gitopsd.daemon.converge import WorkerResult
 from gitopsd.daemon.records import RecordsEdit, commit_records, record_file
+from gitopsd.daemon.rollout_summary import workflow_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import FACTS_FILE
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
@@ -48,7 +49,8 @@ def note_drained(
 ) -> Mapping[str, tuple[str, ...]]:
     """Commits that the jobs have drained, by worker, and gives those of which that is new. Raises RepositoryError.
 
-    None where another deployment came meanwhile: one may drain again that came back in between.
+    Those of one workflow on one worker together, once the last of them has: that is one deployment. None where another
+    deployment came meanwhile: one may drain again that came back in between.
     """
     new: dict[str, tuple[str, ...]] = {}
 
@@ -61,8 +63,9 @@ def note_drained(
         for worker, jobs in sorted(seen.items()):
             known = facts.drained.get(worker, ())
             draining = fleet[worker].draining if worker in fleet else ()
-            found = tuple(job for job in sorted(jobs) if job in draining and job not in known)
-            if found:
+            waited_for = {workflow_of(job) for job in draining if job not in jobs and job not in known}
+            ended = [job for job in sorted(jobs) if job in draining and workflow_of(job) not in waited_for]
+            if found := tuple(job for job in ended if job not in known):
                 new[worker] = found
         if not new:
             return None
