@@ -20,6 +20,14 @@ class Draining(Struct, frozen=True, kw_only=True):
     deadline_seconds: int
     of: str = ""
 
+    @property
+    def at_most(self) -> str:
+        """How long that is, as a duration is written."""
+        for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+            if self.deadline_seconds and self.deadline_seconds % size == 0:
+                return f"{self.deadline_seconds // size}{unit}"
+        return f"{self.deadline_seconds}s"
+
 
 class ReleaseJob(Struct, frozen=True, kw_only=True):
     """One job of `release.json`."""

@@ -187,6 +187,18 @@ def drained_jobs(desired: DesiredRelease, observed: Observation) -> tuple[str, .
     )
 
 
+def draining_lines(desired: DesiredRelease, observed: Observation) -> tuple[str, ...]:
+    """What each job does that is to drain, for people; no drift either."""
+    ended = drained_jobs(desired, observed)
+    return tuple(
+        f"{name}: it has drained, and the next deployment drops it"
+        if name in ended
+        else f"{name}: it drains until nothing is left for it, for {job.draining.at_most} at most"
+        for name, job in desired.record.jobs.items()
+        if job.draining is not None
+    )
+
+
 def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:
     found = f"{unit.active} ({unit.sub})"
     if unit.active == "failed":

@@ -121,9 +121,11 @@ def test_what_is_stored_for_a_step_that_goes_is_read_to_the_end(flow: Flow) -> N
     found = states(operator)
     assert {found[f"flow.{step}.0"] for step in ("slow-in-rows", "slow", "write")} == {"draining"}
     assert "flow.read.0" not in found
+    assert "flow.slow.0: it drains until nothing is left for it" in operator.run("why", "local-1/flow.slow.0").stdout
     flow.all_came_out()
     eventually("all have ended", lambda: "draining" not in states(operator).values())
     assert operator.run("reconcile", "--dry-run").code == 0, "one that has ended is no drift"
+    assert "flow.write.0: it has drained" in operator.run("status", "--exit-code").stdout
     assert "drained on local-1" in operator.run("reconcile").stdout
     assert "it has drained, and has ended" in operator.run("plan").stdout
     operator.run("apply")

@@ -6,9 +6,12 @@ from functools import cached_property
 from itertools import chain
 from typing import Literal, cast
 
+import msgspec
+
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.plan import Action, Effect, FileChange, JobChange
+from gitopsd.model.release import Draining
 from gitopsd.planner.plan.data_effects import data_effect
 from gitopsd.planner.plan.effects import hash_of, made_of
 from gitopsd.planner.plan.fates import Fate, Stores, same_machine, sees_same, stores
@@ -234,11 +237,7 @@ def goes_on_draining(worker: str, job: str, entry: JobEntry) -> JobChange:
 
 def drain_time(entry: JobEntry) -> str:
     """As a duration is written."""
-    seconds = int(entry["draining"]["deadline_seconds"])
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    return msgspec.convert(entry["draining"], Draining).at_most
 
 
 def _update(job: str, worker: str, old: Side, new: Side) -> Fate:
