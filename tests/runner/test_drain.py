@@ -55,30 +55,39 @@ def test_a_draining_job_ends_once_it_has_read_what_is_stored(every_python: Stati
     assert (station.state(job) / "completed").exists()
 
 
-def test_a_draining_chain_ends_from_its_producers_on(
-    station: Station, file_store: Transports, worker: Transports
-) -> None:
-    """The consumer finds nothing at first, and is still there when something comes, and for as long as something may.
+def test_a_draining_chain_ends_from_its_producers_on(station: Station, transport: Transports) -> None:
+    """The consumer finds nothing for longer than it takes to be drained, and is there when something comes.
 
-    Its own input is empty all the time that the slow filter before it takes.
+    What is before it says nothing for a while, and then all at once.
     """
     content = events(2_000)
-    stored(station, file_store, content)
-    slow = "import sys, time\nfor line in sys.stdin:\n  time.sleep(0.004)\n  print(line, end='')\n"
+    first_store = Transports("file-store", station)
+    stored(station, first_store, content)
+    late = "import sys, time\nlines = sys.stdin.readlines()\ntime.sleep(2)\nsys.stdout.writelines(lines)\n"
+    # a filter that reads to the end ends when its runner has drained, 5 s after the last event came
     first = drains(
         station,
-        "o.slow.0",
+        "o.late.0",
         "exec",
-        {"command": ["python3", "-c", slow]},
-        inputs=[file_store.input("deliver")],
-        outputs=[worker.output({"last": 1})],
+        {"command": ["python3", "-c", late]},
+        inputs=[first_store.input("deliver")],
+        outputs=[other_channel(transport.output({"last": 1}, producer="o.late.0"))],
     )
     last = drains(
-        station, "o.last.0", "write-files", {"path": str(station.root / "out")}, inputs=[worker.input("last")]
+        station,
+        "o.last.0",
+        "write-files",
+        {"path": str(station.root / "out")},
+        inputs=[other_channel(transport.input("last"))],
     )
     processes = [station.start(last), station.start(first)]
     assert [process.finish() for process in processes] == [0, 0], [process.said() for process in processes]
     assert sorted(numbers(station.lines())) == list(range(2_000))
+
+
+def other_channel(end: Endpoint) -> Endpoint:
+    """The end at another store than the first of the chain."""
+    return {**end, "path": end["path"] + "-2"} if "path" in end else end
 
 
 def test_a_job_that_cannot_drain_ends_at_its_deadline_and_says_what_is_left(

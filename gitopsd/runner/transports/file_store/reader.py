@@ -13,6 +13,7 @@ from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
 from gitopsd.runner.polling import IdleWait
 from gitopsd.runner.transports.file_store import cursors, segments
 from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
+from gitopsd.runner.transports.file_store.lock import LOCK, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -72,6 +73,12 @@ class FileStoreInput:
 
     async def close(self) -> None:
         await self._checkpoint.save()
+
+    def is_fed(self) -> bool:
+        try:
+            return any(is_locked(directory / LOCK) for directory in segments.producers(self._channel).values())
+        except OSError as error:
+            raise failed("look for producers in", self._channel, error) from error
 
     async def batches(self) -> AsyncIterator[Batch]:
         while not self._idle.stopped:
