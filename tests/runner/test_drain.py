@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.runner.conftest import Transports
+import pytest
+
 from tests.runner.station import events, numbers, until
+from tests.runner.transports.file_store import FileStore
+from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
     from tests.runner.station import Endpoint, Station
+    from tests.runner.transports.kind import Transports
 
 PLENTY = 600
 
@@ -42,7 +46,7 @@ def stored(station: Station, file_store: Transports, content: bytes) -> None:
 
 def test_a_draining_job_ends_once_it_has_read_what_is_stored(every_python: Station) -> None:
     station = every_python
-    file_store = Transports("file-store", station)
+    file_store = FileStore(station)
     content = events(50_000)
     stored(station, file_store, content)
     job = drains(
@@ -55,13 +59,15 @@ def test_a_draining_job_ends_once_it_has_read_what_is_stored(every_python: Stati
     assert (station.state(job) / "completed").exists()
 
 
-def test_a_draining_chain_ends_from_its_producers_on(station: Station, transport: Transports) -> None:
+@pytest.mark.parametrize("kind", [Worker, FileStore])
+def test_a_draining_chain_ends_from_its_producers_on(station: Station, kind: type[Transports]) -> None:
     """The consumer finds nothing for longer than it takes to be drained, and is there when something comes.
 
     What is before it says nothing for a while, and then all at once.
     """
     content = events(2_000)
-    first_store = Transports("file-store", station)
+    first_store = FileStore(station)
+    transport = kind(station)
     stored(station, first_store, content)
     late = "import sys, time\nlines = sys.stdin.readlines()\ntime.sleep(2)\nsys.stdout.writelines(lines)\n"
     # a filter that reads to the end ends when its runner has drained, 5 s after the last event came
@@ -71,23 +77,18 @@ def test_a_draining_chain_ends_from_its_producers_on(station: Station, transport
         "exec",
         {"command": ["python3", "-c", late]},
         inputs=[first_store.input("deliver")],
-        outputs=[other_channel(transport.output({"last": 1}, producer="o.late.0"))],
+        outputs=[transport.output({"last": 1}, producer="o.late.0", channel="d")],
     )
     last = drains(
         station,
         "o.last.0",
         "write-files",
         {"path": str(station.root / "out")},
-        inputs=[other_channel(transport.input("last"))],
+        inputs=[transport.input("last", channel="d")],
     )
     processes = [station.start(last), station.start(first)]
     assert [process.finish() for process in processes] == [0, 0], [process.said() for process in processes]
     assert sorted(numbers(station.lines())) == list(range(2_000))
-
-
-def other_channel(end: Endpoint) -> Endpoint:
-    """The end at another store than the first of the chain."""
-    return {**end, "path": end["path"] + "-2"} if "path" in end else end
 
 
 def test_a_job_that_cannot_drain_ends_at_its_deadline_and_says_what_is_left(
