@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import records
 from .decide import RECORD, RELOAD, RESTART, START, UNCHANGED, Decision, decide
+from .durable import remove
+from .filters import filters_first
 from .readback import failure, is_pending, is_recorded
 from .release import job_of_unit
 from .run_jobs import LOG_LINES, run_jobs, stop_orphans
@@ -67,11 +69,15 @@ def converge(
     if touched or redefine:
         records.mark_activating(layout, release.id)
         records.forget_applied(layout, [*touched, *orphans])
+        with progress.timed("units"):
+            _end_filters(layout, manager, [*decision.jobs(RESTART), *orphans], before, deadline)
     with progress.timed("swap"):
         step.swap()
     if redefine:
         with progress.timed("units"):
             gone = stop_orphans(manager, decision.orphans, progress, deadline)
+            for job in orphans:
+                remove(layout.draining(job))  # one of that name that drains later has its own time
         with progress.timed("reload"):
             manager.install(release, gone, deadline)
             progress.daemon_reload = True
@@ -89,6 +95,18 @@ def converge(
         if name not in progress.failed and is_pending(release.jobs[name], units.get(release.jobs[name].unit, NOT_THERE))
     ]
     return Converged(decision, orphans, pending, units)
+
+
+def _end_filters(
+    layout: Layout, manager: ServiceManager, jobs: Collection[str], units: Mapping[str, Unit], deadline: Deadline
+) -> None:
+    """Filters among the jobs that are to end come to their end while those that they feed still run."""
+    running = {job: f"gitopsd-{job}.service" for job in jobs}
+    running = {job: unit for job, unit in running.items() if units.get(unit, NOT_THERE).is_running}
+    if len(running) < 2:
+        return
+    for wave in filters_first(layout.current, running):
+        manager.stop([running[job] for job in wave], deadline)
 
 
 def as_json(done: Converged, progress: Progress) -> dict[str, Any]:

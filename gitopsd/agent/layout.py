@@ -88,6 +88,10 @@ class Layout(NamedTuple):
         """Unmanaged copies of jobs, which people own: a directory each."""
         return self.root / "copies"
 
+    def draining(self, job: str) -> Path:
+        """When a job that drains has to end: its launcher's, from the first start on."""
+        return self.state / job / "draining"
+
     def completed(self, job: str) -> Path:
         """Written by the launcher when a job of kind once has ended well."""
         return self.state / job / "completed"

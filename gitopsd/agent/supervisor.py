@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import supervisor_conf, supervisor_daemon
+from .deadline import Deadline
 from .durable import make_directory, remove, replace_file_synced
 from .errors import AgentError
 from .release import job_of_unit
@@ -18,11 +19,12 @@ from .supervisor_rpc import ALREADY_ADDED, ALREADY_STARTED, BAD_NAME, NOT_RUNNIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .deadline import Deadline
     from .layout import Layout
     from .release import Release
 
 _POLL_SECONDS = 0.05
+_STOP_SECONDS = 25.0
+"""Longer than supervisord lets a program take until it kills it."""
 _IMPORT_SECONDS = 20
 # supervisor's process states (supervisor.states.ProcessStates) in systemd's words: active, sub, result
 _STATES = {
@@ -103,7 +105,8 @@ class SupervisorManager:
         if api is None:
             api = supervisor_daemon.start(self._layout, deadline)
         jobs = [_job_name(unit) for unit in (*services, *once)]
-        self._stop(api, jobs, deadline)
+        # what hasn't ended can't be started: `deadline` is for coming up
+        self._stop(api, jobs, Deadline.after(_STOP_SECONDS))
         for job in jobs:
             self._forget_starts(job)
             # a program that can't even be started shows as such when it is read back

@@ -69,6 +69,6 @@ def _drawn(found: Planned, workflow: str | None, changes: tuple[JobChange, ...] 
             raise ControllerError(f"there is no workflow `{workflow}`", did_you_mean(workflow, known))
         changes = changes and tuple(change for change in changes if workflow_of(change) == workflow)
     rendering = found.rendering
-    placed = {job.name: job.worker for release in rendering.releases.values() for job in release.jobs}
+    placed = rendering.placement
     schedules = rendering.schedules(workflow)
     return draw_graph(rendering.environment, systems, placed, rendering.adapters, changes, schedules=schedules)

@@ -1,5 +1,6 @@
 """A plan as text for a terminal."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ _EFFECTS: dict[Effect, str] = {
     "start": "starts",
     "restart": "restarts",
     "reload": "reloads",
+    "drain": "drains",
     "stop": "stops",
     "none": "what runs is not touched",
 }
@@ -52,7 +54,9 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
     lines: list[str] = []
     worker = ""
     with_changes = set[str]()
+    moved_away = Counter[str]()
     for change in changes:
+        moved_away[change.moved_from] += 1
         if change.action == "unchanged":
             continue
         if change.worker != worker:
@@ -62,7 +66,8 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
         lines += _change_lines(change)
     for name in changed_workers:
         if name not in with_changes:
-            lines += ["", name, "  its release changes, and none of its jobs do"]
+            away = f"{moved_away[name]} job{'' if moved_away[name] == 1 else 's'} move away from it"
+            lines += ["", name, f"  {away}" if moved_away[name] else "  its release changes, and none of its jobs do"]
     return lines
 
 

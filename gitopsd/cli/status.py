@@ -71,7 +71,7 @@ def _show_details(one: WorkerStatus) -> None:
         click.echo(printable(f"{one.worker}: {cordon_sentence(one.cordon)}"))
     for line in ([one.error] if one.error else []) + list(one.drift[:10]):
         click.echo(printable(f"{one.worker}: {line.removeprefix(one.worker + ': ')}"))
-    for line in one.failed_runs:
+    for line in (*one.failed_runs, *one.draining):
         click.echo(printable(f"{one.worker}: {line}"))
     for line in one.unknown_secrets:
         click.echo(printable(f"{one.worker}: not compared: the secret {line}"))

@@ -61,7 +61,7 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
         yield "", f"{chain.job} is {state_of(chain.workload)}{process}, {version}, {chain.workload.restarts} restarts"
     if not status.error:
         yield "differences", "none" if not status.drift else f"{len(status.drift)}"
-    for line in (*status.failed_runs, *status.drift[:_MOST_DRIFT]):
+    for line in (*status.failed_runs, *status.draining, *status.drift[:_MOST_DRIFT]):
         yield "", line
     if chain.next_attempt:
         yield "next attempt", chain.next_attempt

@@ -27,6 +27,7 @@ from gitopsd.compiler.parse import parse
 from gitopsd.compiler.parts import workflow_parts
 from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.compiler.placement.colocate import check_together
+from gitopsd.compiler.render.draining import Departures
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.release import CompiledWorkflow, Kept, Rendering, assemble
 from gitopsd.compiler.render.workflow import LibraryOf, RenderedWorkflow, WorkflowText, render_workflow, too_much
@@ -166,13 +167,15 @@ def compile_back(
     *,
     library: LibraryOf,
     held: Mapping[str, HeldWorkflow] = MappingProxyType({}),
+    departures: Departures | None = None,
     max_bytes: int = MAX_RENDERED_BYTES,
 ) -> Compiled:
     """From place to render, for a front without errors. `kept` are files of the artifact branch that are put back.
 
     `library` gives what ships beside the runtime for the jobs that need it.
 
-    `held` are the workflows that are neither placed nor rendered: their jobs are put back as they were.
+    `held` are the workflows that are neither placed nor rendered: their jobs are put back as they were. `departures`
+    knows what is deployed, and which of that drains before it goes.
     """
     report = _Report(list(front.diagnostics))
     if front.linked is None or has_errors(front.diagnostics):
@@ -210,6 +213,7 @@ def compile_back(
             kept=kept,
             memory=memory,
             held=held,
+            departures=departures,
         )
     except _Stop:
         return Compiled(diagnostics=report.ordered(), flows=flows)

@@ -10,6 +10,7 @@ from gitopsd.compiler.placement.colocate import company_of, kept_together
 from gitopsd.model.blueprint import Blueprint, ShippedFile
 from gitopsd.model.source import Files
 from gitopsd.model.system import BoundStep, Deferred, Scope, StepNeeds, Store, System, WorkflowSummary
+from gitopsd.model.workflow import Place
 
 
 def summarise(system: System, shipped: Mapping[str, Files]) -> WorkflowSummary:
@@ -66,7 +67,7 @@ def _digest(system: System, shipped: Mapping[str, Files]) -> str:
         [
             step.name,
             blueprints.get(id(step.blueprint)) or _remember(blueprints, step.blueprint, shipped[step.library]),
-            step.place,
+            _place(step.place),
             step.params,
             {name: _deferred(value) for name, value in step.deferred.items()},
             step.inputs,
@@ -78,6 +79,12 @@ def _digest(system: System, shipped: Mapping[str, Files]) -> str:
         [channel.name, channel.transport, channel.path, channel.options] for channel in system.channels.values()
     ]
     return _hash([system.workflow, steps, channels])
+
+
+def _place(place: Place) -> Any:
+    """What was added later isn't there where it says nothing: a form that was quarantined stays the same form."""
+    known = msgspec.to_builtins(place)
+    return known if place.exclusive else {key: value for key, value in known.items() if key != "exclusive"}
 
 
 def _remember(blueprints: dict[int, str], blueprint: Blueprint, shipped: Files) -> str:

@@ -11,6 +11,7 @@ from gitopsd.daemon.auto_revert import Reporter as RevertReporter
 from gitopsd.daemon.auto_revert import auto_revert
 from gitopsd.daemon.committing import Applied, PlanReporter, commit_version
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.drained import record_drained
 from gitopsd.daemon.letting_go import let_go_of_those_that_left
 from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.rollout import roll_out
@@ -86,6 +87,7 @@ def _converge(workspace: Workspace, applied: Applied, reporter: Reporter) -> Gen
         try:
             rollout = yield from _noting(run, results)
         finally:  # also when it is interrupted: what was seen by then counts
+            record_drained(workspace, applied.branch, head, results, reporter)
             let_go_of_those_that_left(workspace, applied.branch, head, results, reporter)
         yield from auto_revert(workspace, applied.branch, head, rollout, reporter=reporter)
     return rollout

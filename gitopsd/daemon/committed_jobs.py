@@ -76,6 +76,7 @@ def committed_release(repository: Repository, tree: str, worker: str) -> Committ
                 entry=msgspec.json.encode(entry, order="sorted").decode(),
                 tree=jobs[name].id,
                 units=tuple((unit, units[unit].id) for unit in names),
+                drains=record.jobs[name].draining is not None,
             )
         )
     return CommittedRelease(
@@ -122,7 +123,7 @@ def job_document(repository: Repository, job: RenderedJob) -> bytes:
 
 def text_of(repository: Repository, rendered: RenderedWorkflow) -> WorkflowText:
     """The files of the jobs by path in their releases."""
-    return WorkflowText(rendered=rendered, files={job.name: _files(repository, job) for job in rendered.jobs})
+    return WorkflowText(rendered=rendered, files={job.name: job_files(repository, job) for job in rendered.jobs})
 
 
 def size_of(repository: Repository, jobs: Sequence[RenderedJob]) -> int:
@@ -144,7 +145,8 @@ def _without_digest(entry: str) -> str:
     return msgspec.json.encode({**msgspec.json.decode(entry), "digest": ""}, order="sorted").decode()
 
 
-def _files(repository: Repository, job: RenderedJob) -> dict[str, TreeFile]:
+def job_files(repository: Repository, job: RenderedJob) -> dict[str, TreeFile]:
+    """By path in its release. Raises RepositoryError."""
     found = {
         f"jobs/{job.name}/{path}": TreeFile(repository.read(entry.id, "blob"), entry.mode == EXECUTABLE)
         for path, entry in list_files(repository, job.tree).items()

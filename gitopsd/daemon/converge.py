@@ -12,7 +12,7 @@ from gitopsd.daemon.releases import Payload, held_blobs, payload, release_files
 from gitopsd.daemon.secrets.handover import Handover
 from gitopsd.fleet.connection import WorkerConnection
 from gitopsd.model.release import DesiredRelease
-from gitopsd.planner.drift import Drift
+from gitopsd.planner.drift import Drift, drained_jobs
 from gitopsd.planner.hot_edits import HotEdit
 from gitopsd.repo.repository import Repository
 
@@ -24,9 +24,9 @@ State = Literal["in-sync", "drift", "converged", "failed", "rolled-back", "unrea
 class WorkerResult:
     """What became of one worker. `drift`: what was found, or what is left where it failed; `edits`: those by hand that
     were overwritten, or would be. `stage` is how far it got where no answer came (a Stage of `fleet.errors`, or
-    `unexpected`), and empty where the worker answered. `failures` are job -> why and its last log lines; `seconds` by
-    stage: `observe` with the connection, `activate`, and within that the worker's own `activate.<stage>`, `confirm`,
-    and `health`.
+    `unexpected`), and empty where the worker answered. `failures` are job -> why and its last log lines; `drained` the
+    jobs that have ended after draining; `seconds` by stage: `observe` with the connection, `activate`, and within that
+    the worker's own `activate.<stage>`, `confirm`, and `health`.
     """
 
     worker: str
@@ -38,6 +38,7 @@ class WorkerResult:
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failures: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    drained: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -80,11 +81,12 @@ def compare(
 ) -> WorkerResult:
     """How a worker differs from its release, changing nothing: `in-sync` or `drift`. Raises WorkerError."""
     started = time.monotonic()
-    _, found = find_differences(connection, desired, blobs, secrets)
+    observed, found = find_differences(connection, desired, blobs, secrets)
     return WorkerResult(
         worker=desired.worker,
         state="drift" if found.drift else "in-sync",
         drift=found.drift,
         edits=found.edits,
         seconds={"observe": time.monotonic() - started},
+        drained=drained_jobs(desired, observed),
     )

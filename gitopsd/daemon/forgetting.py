@@ -71,7 +71,8 @@ def _require(workspace: Workspace, head: ArtifactHead | None, name: str) -> Plac
         )
     if head is None or name not in fleet:
         raise ControllerError(f"there is no worker `{name}`", did_you_mean(name, fleet))
-    if not fleet[name].leaving or desired_release(workspace.repository, head.commit.tree, name).record.jobs:
+    jobs = desired_release(workspace.repository, head.commit.tree, name).record.jobs
+    if not fleet[name].leaving or any(job.draining is None for job in jobs.values()):
         raise ControllerError(
             f"`{name}` is out of the fleet file, and its jobs aren't placed elsewhere yet",
             "`gitopsd apply` first: it deploys without that worker, although it can't reach it",

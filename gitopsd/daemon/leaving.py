@@ -28,7 +28,12 @@ def drop_seen_empty(
     """
     fleet = read_fleet(workspace.repository, head.commit.tree)
     gone = sorted(
-        name for name in seen if name in fleet and fleet[name].leaving and fleet[name].service_manager == "systemd"
+        name
+        for name in seen
+        if name in fleet
+        and fleet[name].leaving
+        and fleet[name].service_manager == "systemd"
+        and not fleet[name].draining
     )
     if not gone:
         return ()

@@ -54,7 +54,13 @@ def find_logged_jobs(workspace: Workspace, name: str) -> LoggedJobs:
     if deployed.head is None:
         raise ControllerError(f"nothing is deployed to {deployed.branch.environment} yet", "`gitopsd apply` deploys")
     workers = desired_releases(workspace.repository, deployed.head.commit.tree)
-    placed = {job: worker for worker, release in workers.items() for job in release.record.jobs}
+    placed = {
+        job: worker
+        for drains in (True, False)  # where a job is placed counts for more
+        for worker, release in workers.items()
+        for job, known in release.record.jobs.items()
+        if (known.draining is not None) == drains
+    }
     wanted = [name] if name in placed else sorted(job for job in placed if job.rpartition(".")[0] == name)
     if not wanted:
         steps = {job.rpartition(".")[0] for job in placed}

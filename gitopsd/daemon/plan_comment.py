@@ -55,7 +55,12 @@ def changes_graph(planned: Planned) -> Graph | None:
     rendering = planned.rendering
     chosen = frozenset(names)
     systems = [flow.system for flow in planned.flows if flow.name in chosen]
-    jobs = [job for release in rendering.releases.values() for job in release.jobs if job.workflow in chosen]
+    jobs = [
+        job
+        for release in rendering.releases.values()
+        for job in release.jobs
+        if job.workflow in chosen and not job.drains
+    ]
     about = [change for change in planned.plan.changes if change.job.partition(".")[0] in chosen]
     placed = {job.name: job.worker for job in jobs}
     schedules = {job.name: str(job.record["schedule"]) for job in jobs if len(job.units) > 1}

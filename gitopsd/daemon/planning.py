@@ -13,8 +13,9 @@ from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.place import fleet_workers
 from gitopsd.compiler.render.release import Rendering
-from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, policy_id, read_state
+from gitopsd.daemon.artifact_state import CommittedReleases, kept_parts, policy_id, read_facts, read_state
 from gitopsd.daemon.control import control_file, control_of
+from gitopsd.daemon.deployed_jobs import deployment_before
 from gitopsd.daemon.earlier_placement import Earlier, earlier_placement
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.held_workflows import Quarantined, Surroundings, quarantined
@@ -66,8 +67,9 @@ class Planned:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The names of all that its jobs ask for, held ones included."""
+        """The names of all that its jobs ask for, those included that are held or drain."""
         held = [job for workflow in self.rendering.held.values() for job in workflow.jobs]
+        held += [one.job for draining in self.rendering.draining.values() for one in draining]
         own = {name for summary in self.summaries for step in summary.steps for name in step.secrets}
         return frozenset(own.union(*(job.record.get("secrets", ()) for job in held)))
 
@@ -173,7 +175,7 @@ def compile_against(
     committed = read_state(workspace.repository, head, policy, workspace.memory, facts=facts)
     if after is not None:
         committed = replace(committed, placement=after.placement, fleet=after.workers)
-    kept = kept_parts(workspace.repository, head, policy, facts)
+    kept = kept_parts(workspace.repository, head, policy, _without_drained(workspace, head, facts))
     allowed = committed.policy or PolicyRecord()
     summaries = [flow.summary for flow in front.flows if flow.summary]
     form = compiled_form(front.linked, summaries, workspace.memory)
@@ -189,6 +191,7 @@ def compile_against(
         workspace.memory,
         library=library,
         held=out.held,
+        departures=deployment_before(workspace.repository, head, front.linked, committed, after) if head else None,
     )
     diagnostics = pinned.explain(compiled.diagnostics)
     if compiled.rendering is None:
@@ -208,6 +211,12 @@ def compile_against(
         policy=policy_id(kept),
         diagnostics=diagnostics,
     )
+
+
+def _without_drained(workspace: Workspace, head: ArtifactHead | None, facts: FactsRecord | None) -> FactsRecord | None:
+    """The facts that are committed: what has drained is dropped with them. None where they stay as they are."""
+    known = read_facts(workspace.repository, head.commit.tree) if head else FactsRecord()
+    return structs.replace(facts or known, drained={}) if known.drained else facts
 
 
 def _quarantined(

@@ -18,6 +18,7 @@ from gitopsd.daemon.attempts import (
 from gitopsd.daemon.auto_revert import Reporter as RevertReporter
 from gitopsd.daemon.auto_revert import auto_revert
 from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.drained import record_drained
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.holds import refuse_paused
 from gitopsd.daemon.left_out import TriedInVain, in_backoff
@@ -112,6 +113,7 @@ def reconcile(
         for result in rollout.results:
             heard.note(result)
         record_returned(workspace, deployed.branch, heard.seen, reporter)
+        record_drained(workspace, deployed.branch, head, rollout.results, reporter)
         drop_those_that_left(workspace, deployed.branch, head, rollout.results, reporter)
         if not names and rollout.to_revert:
             yield from auto_revert(workspace, deployed.branch, head, rollout, reporter=reporter)

@@ -34,7 +34,13 @@ def desired_releases(repository: Repository, tree: str) -> dict[str, DesiredRele
         name: _desired(repository, name, entry.id)
         for name, entry in list_folder(repository, tree, WORKERS_FOLDER).items()
     }
-    placed = {unit: name for name, one in found.items() for job in one.record.jobs.values() for unit in job.units}
+    placed = {
+        unit: name
+        for name, one in found.items()
+        for job in one.record.jobs.values()
+        if job.draining is None
+        for unit in job.units
+    }
     return {name: structs.replace(one, placed=placed) for name, one in found.items()}
 
 

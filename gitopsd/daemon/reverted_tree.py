@@ -77,8 +77,9 @@ def _release(
     runtime: str,
     library: LibraryOf,
 ) -> dict[str, Graft | TreeFile]:
-    kept = [job for job in before.jobs if job.workflow not in held]
     back = [job for workflow in held.values() for job in workflow.jobs if job.worker == worker]
+    names = {job.name for job in back}
+    kept = [job for job in before.jobs if job.workflow not in held or (job.drains and job.name not in names)]
     jobs = tuple(sorted([*kept, *back], key=lambda job: job.name))
     return grafted_release(environment, RenderedRelease(worker=worker, id="", jobs=jobs), runtime, library)
 

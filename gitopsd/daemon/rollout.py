@@ -9,6 +9,7 @@ from gitopsd.daemon.converge import PayloadSource, State, WorkerResult, compare
 from gitopsd.daemon.differences import Differences
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, is_away, open_workers, reach_all, stage_of
+from gitopsd.daemon.moves import moves_of
 from gitopsd.daemon.rollout_note import failed_last, record_rollout
 from gitopsd.daemon.rollout_reporter import RolloutReporter
 from gitopsd.daemon.rollout_run import RolloutRun
@@ -26,6 +27,7 @@ from gitopsd.model.secret import SecretValue
 from gitopsd.planner.backoff import Trouble
 from gitopsd.planner.rollout.decide import Standing
 from gitopsd.planner.rollout.groups import rollout_groups
+from gitopsd.planner.rollout.moves import begun_after
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
 from gitopsd.repo.errors import RepositoryError
 
@@ -79,7 +81,8 @@ def roll_out(
         standings = {
             name: _left_out(trouble, failed_before=name in failed_before) for name, trouble in left_out.items()
         }
-        run = RolloutRun(groups, reporter, newer.find, standings, failed_before)
+        after = begun_after(moves_of(workspace.repository, head, desired), groups)
+        run = RolloutRun(groups, reporter, newer.find, standings, failed_before, begun_after=after)
         run.workers = {
             name: WorkerRun(
                 desired[name],

@@ -31,6 +31,7 @@ _ENDING_SECONDS = {"interrupted": 10.0, "superseded": 30.0}
 """How long those that are being changed are waited for: so that they are confirmed, and not undone again."""
 
 _NOBODY: Mapping[str, Standing] = MappingProxyType({})
+_IN_NO_ORDER: Mapping[str, Collection[str]] = MappingProxyType({})
 
 _FAILED_ON_TRIAL = Standing(phase="failed", new=True)
 
@@ -63,6 +64,7 @@ class RolloutRun:
 
     `left_out`: the workers that aren't tried in this run, with how they stood the last time; they count all the same.
     `failed_before`: those on which this very deployment failed, which is so until they are seen well.
+    `begun_after`: worker -> those that must have come to their end before it is begun.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class RolloutRun:
         find_newer: Callable[..., int | None],
         left_out: Mapping[str, Standing] = _NOBODY,
         failed_before: Collection[str] = (),
+        *,
+        begun_after: Mapping[str, Collection[str]] = _IN_NO_ORDER,
     ) -> None:
         self.workers: Mapping[str, WorkerSteps] = {}
         self._groups = groups
@@ -79,6 +83,7 @@ class RolloutRun:
         self._reporter = reporter
         self._find_newer = find_newer
         self._failed_before = frozenset(failed_before)
+        self._begun_after = begun_after
         self._standings = {
             name: left_out.get(name, Standing(new=name in self._failed_before))
             for group in groups
@@ -135,7 +140,7 @@ class RolloutRun:
     def _is_over(self) -> bool:
         if self.is_ending:
             return True
-        self._decision = decide(self._groups, self._standings)
+        self._decision = decide(self._groups, self._standings, self._begun_after)
         for name in self._decision.start:
             self._standings[name] = Standing(phase="changing", new=self._standings[name].new)
             self._give(name, "change")

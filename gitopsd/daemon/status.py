@@ -37,7 +37,7 @@ from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
 from gitopsd.model.facts import JobTraffic, Observation, UnitState
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
-from gitopsd.planner.drift import failed_runs, find_drift
+from gitopsd.planner.drift import draining_lines, failed_runs, find_drift
 from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder, read_head
 from gitopsd.repo.publish import fetch_artifacts
@@ -61,7 +61,8 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     are the environment's, and so the same for all workers. `unknown_secrets` are those whose values can't be had here,
     each with the reason: whether the worker has the right ones isn't known.
     `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
-    `failed_runs` are scheduled jobs whose last run failed, which is no drift.
+    `failed_runs` are scheduled jobs whose last run failed, and `draining` jobs that aren't placed there any more and
+    finish what is left for them: neither is drift.
     """
 
     worker: str
@@ -85,6 +86,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     rolled_back: RolledBack | None = None
     quarantines: Mapping[str, KnownQuarantine] = {}
     failed_runs: tuple[str, ...] = ()
+    draining: tuple[str, ...] = ()
     holds: tuple[Hold, ...] = ()
 
 
@@ -235,7 +237,12 @@ def workloads(observed: Observed) -> list[Workload]:
             Workload(
                 worker=observed.desired.worker,
                 job=name,
-                state=_word(state, timer, completed=name in seen.completed),
+                state=_word(
+                    state,
+                    timer,
+                    completed=name in seen.completed,
+                    drains=name in jobs and jobs[name].draining is not None,
+                ),
                 main_pid=state.main_pid,
                 restarts=state.restarts,
                 since=state.since,
@@ -249,9 +256,11 @@ def workloads(observed: Observed) -> list[Workload]:
     return sorted([*found, *missing], key=lambda workload: workload.job)
 
 
-def _word(unit: UnitState, timer: UnitState | None, *, completed: bool) -> str:
+def _word(unit: UnitState, timer: UnitState | None, *, completed: bool, drains: bool) -> str:
     """The state of a job, in a word."""
     rules = (
+        (drains and completed, "drained"),
+        (drains and unit.active in {"active", "activating", "deactivating"}, "draining"),
         (completed, "completed"),
         (unit.active == "active" or (timer is not None and unit.active == "activating"), "running"),
         (unit.active == "inactive" and timer is not None and timer.active == "active", "waiting"),
@@ -331,6 +340,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         unconfirmed=unconfirmed(seen),
         rolled_back=rolled_back(seen, observed.desired.id),
         lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
+        draining=() if seen is None else draining_lines(observed.desired, seen),
         failed_runs=()
         if seen is None
         else tuple(f"{job}: its last run failed ({how})" for job, how in failed_runs(observed.desired, seen).items()),

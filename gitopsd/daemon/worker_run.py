@@ -23,7 +23,7 @@ from gitopsd.fleet.target import Target
 from gitopsd.model.artifacts import GroupRecord
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
-from gitopsd.planner.drift import Drift, find_drift
+from gitopsd.planner.drift import Drift, drained_jobs, find_drift
 
 _MOST_RELEASES = 4
 _SLICE_SECONDS = 2.0
@@ -205,7 +205,12 @@ class WorkerRun:
         if differences.drift:
             self._differences = differences
         if not differences.drift and not self._failed_before:
-            return WorkerResult(worker=self._desired.worker, state="in-sync", seconds=dict(self._seconds))
+            return WorkerResult(
+                worker=self._desired.worker,
+                state="in-sync",
+                seconds=dict(self._seconds),
+                drained=drained_jobs(self._desired, observed),
+            )
         secrets_changed = any(one.kind == "changed-secret" for one in differences.drift)
         return Differs(new=observed.release != self._desired.id or secrets_changed or self._failed_before)
 
@@ -338,6 +343,7 @@ class WorkerRun:
             "; ".join(f"{one.subject or 'release'}: {one.detail}" for one in remaining[:5]),
             drift=remaining,
             failures=failures,
+            drained=drained_jobs(self._desired, seen),
         )
 
     def _moved_on(self, refused: WorkerRefused) -> WorkerResult:
@@ -365,6 +371,7 @@ class WorkerRun:
         *,
         drift: tuple[Drift, ...] = (),
         failures: dict[str, tuple[str, tuple[str, ...]]] | None = None,
+        drained: tuple[str, ...] = (),
     ) -> WorkerResult:
         activation, before = self._activation, self._differences
         touched = {what: getattr(activation, what) for what in _TOUCHED} if activation else {}
@@ -377,6 +384,7 @@ class WorkerRun:
             error=error,
             touched=touched,
             failures=failures or {},
+            drained=drained,
             seconds={**self._seconds, **{f"activate.{stage}": spent for stage, spent in stages.items()}},
         )
 

@@ -28,6 +28,7 @@ class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker as `fleet.json` records it: all that converging needs, so that the source branch isn't needed for it.
 
     `name` is empty in the record, where it is the key. `lost_after`: seconds, 0 where it is never given up as lost.
+    `draining`: jobs that are not placed on it any more and end once nothing is left for them, by name.
     """
 
     name: str = ""
@@ -44,6 +45,7 @@ class PlacedWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: dict[str, str] = struct_field(default_factory=dict)
     leaving: bool = False
     lost_after: int = 0
+    draining: tuple[JobName, ...] = ()
 
     @property
     def machine(self) -> tuple[str, ...]:
@@ -109,11 +111,15 @@ class LostWorker(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FactsRecord(Struct, frozen=True, kw_only=True):
-    """`facts.json`: what was found on workers, and which of them were given up as lost."""
+    """`facts.json`: what was found on workers, which of them were given up as lost, and which jobs have drained.
+
+    `drained`: worker -> jobs that have ended there since the last version was rendered, which drops them.
+    """
 
     format: int = 1
     workers: dict[Name, WorkerFacts] = struct_field(default_factory=dict)
     lost: dict[Name, LostWorker] = struct_field(default_factory=dict)
+    drained: dict[Name, tuple[JobName, ...]] = struct_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,10 @@ class Rollout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Duration,
         Meta(description="a worker undoes what it was given when it isn't reached anew for so long; 5s to 10m"),
     ] = "30s"
+    drain: Annotated[
+        Duration,
+        Meta(description="how long a job that leaves a worker may go on reading what is stored for it; 0s: not at all"),
+    ] = "5m"
 
 
 class Group(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

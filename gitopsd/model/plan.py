@@ -13,7 +13,7 @@ from msgspec import Struct
 PLAN_FORMAT = 1
 
 Action = Literal["create", "update", "move", "delete", "unchanged", "held"]
-Effect = Literal["start", "restart", "reload", "stop", "none"]
+Effect = Literal["start", "restart", "reload", "drain", "stop", "none"]
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
@@ -33,6 +33,7 @@ class JobChange(Struct, frozen=True, kw_only=True):
 
     A job is held where a person must confirm that it goes: then everything says what would happen. Or where its
     workflow is quarantined and the job stays as an earlier deployment has it: then its effect is `none`.
+    One that is deleted and drains first has the effect `drain`; the delete after that, once it has ended, has `none`.
     `before` and `after` stand for all that the job is made of, 40 hex digits each: empty where it isn't there, and both
     where it stays as it is.
     """

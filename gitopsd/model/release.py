@@ -11,6 +11,24 @@ JobName = Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9._-]{{0,238}}{END}")]
 UnitName = Annotated[str, Meta(pattern=rf"^gitopsd-[a-z0-9][a-z0-9._-]{{0,238}}\.(service|timer|path){END}")]
 
 
+class Draining(Struct, frozen=True, kw_only=True):
+    """How long a job that isn't placed on its worker any more has, from its first start as such on.
+
+    `of` is the job whose earlier form it is, where that goes on under its name.
+    """
+
+    deadline_seconds: int
+    of: str = ""
+
+    @property
+    def at_most(self) -> str:
+        """How long that is, as a duration is written."""
+        for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+            if self.deadline_seconds and self.deadline_seconds % size == 0:
+                return f"{self.deadline_seconds // size}{unit}"
+        return f"{self.deadline_seconds}s"
+
+
 class ReleaseJob(Struct, frozen=True, kw_only=True):
     """One job of `release.json`."""
 
@@ -23,6 +41,8 @@ class ReleaseJob(Struct, frozen=True, kw_only=True):
     directories: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     schedule: str = ""
+    draining: Draining | None = None
+    exclusive: bool = False
 
     @property
     def timer(self) -> UnitName | None:

@@ -49,6 +49,9 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     strategy: Annotated[
         Literal["spread", "pack"], Meta(description="spread over the workers, or fill one after the other")
     ] = "spread"
+    exclusive: Annotated[
+        bool, Meta(description="a replica that moves ends where it was before it starts elsewhere; else after that")
+    ] = False
 
 
 class NarrowedPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

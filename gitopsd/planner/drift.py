@@ -178,12 +178,34 @@ def failed_runs(desired: DesiredRelease, observed: Observation) -> dict[str, str
     return {name: unit.result for name, unit in units.items() if unit is not None and unit.active == "failed"}
 
 
+def drained_jobs(desired: DesiredRelease, observed: Observation) -> tuple[str, ...]:
+    """The jobs that were to drain and have ended well: because nothing was left for them, or their time was over."""
+    return tuple(
+        name
+        for name, job in desired.record.jobs.items()
+        if job.draining is not None and name in observed.completed and observed.applied.get(name) == job.digest
+    )
+
+
+def draining_lines(desired: DesiredRelease, observed: Observation) -> tuple[str, ...]:
+    """What each job does that is to drain, for people; no drift either."""
+    ended = drained_jobs(desired, observed)
+    return tuple(
+        f"{name}: it has drained, and the next deployment drops it"
+        if name in ended
+        else f"{name}: it drains until nothing is left for it, for {job.draining.at_most} at most"
+        for name, job in desired.record.jobs.items()
+        if job.draining is not None
+    )
+
+
 def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:
     found = f"{unit.active} ({unit.sub})"
     if unit.active == "failed":
         yield _state("failed", name, f"it failed: {unit.result}", f"failed ({unit.result})", "active")
     elif job.kind == "once":
-        if not completed and unit.active not in {"active", "activating"}:
+        # one that is restarted isn't waited for: it may have yet to end what ran before
+        if not completed and unit.active not in {"active", "activating", "deactivating"}:
             yield _state("not-running", name, "it has neither completed nor is it running", found, "completed")
     elif unit.active not in {"active", "reloading"}:
         what = "its timer" if job.kind == "schedule" else "it"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
-from typing import Any, Callable, NamedTuple, Protocol
+from typing import Any, Callable, NamedTuple, Protocol, runtime_checkable
 
 from gitopsd.runner.tasks import end
 
@@ -73,6 +73,19 @@ class Input(Protocol):
 
     async def close(self) -> None:
         """Persist what was acknowledged and let go of everything."""
+
+
+@runtime_checkable
+class Fed(Protocol):
+    """An input that knows whether a producer is there."""
+
+    def is_fed(self) -> bool:
+        """Whether one is connected, so that more may come."""
+
+
+def is_fed(source: Input) -> bool:
+    """Whether a producer of the input is known to be there."""
+    return isinstance(source, Fed) and source.is_fed()
 
 
 class Output(Protocol):

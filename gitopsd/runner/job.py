@@ -28,6 +28,8 @@ class Job(NamedTuple):
     """The job's own directory: survives releases."""
     sockets: Path
     """Where the sockets of `worker` channels lie."""
+    drain_until: float | None = None
+    """Of a job that drains: when it ends at the latest, in seconds since the epoch."""
 
     @property
     def is_told_of(self) -> bool:
@@ -70,6 +72,7 @@ def load(directory: Path, part: str = "runner") -> Job:
         outputs=_endpoints(runner, "outputs"),
         state=Path(_environment("STATE_DIRECTORY")),
         sockets=Path(os.environ.get("GITOPSD_RUN", "/run/gitopsd")) / "s",
+        drain_until=_drain_until() if "drain" in document.names() else None,
     )
 
 
@@ -79,6 +82,14 @@ def _endpoints(part: Settings, side: str) -> dict[str, list[Settings]]:
         return {"default": part.sections(side)}
     ports = part.section(side)
     return {port: ports.sections(port) for port in ports.names()}
+
+
+def _drain_until() -> float:
+    value = _environment("GITOPSD_DRAIN_UNTIL")
+    try:
+        return float(value)
+    except ValueError:
+        raise JobError(f"GITOPSD_DRAIN_UNTIL must be seconds since the epoch, not {value!r}") from None
 
 
 def _environment(name: str) -> str:

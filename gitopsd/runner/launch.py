@@ -4,6 +4,9 @@ It resolves the release once, so a job never sees two releases; sets GITOPSD_JOB
 STATE_DIRECTORY; and becomes the job. Jobs of kind `once`, and those that signal, it runs as a child: to mark them
 completed, and to signal, when they ended well. A job of kind `message` becomes the runner that waits for its message,
 which starts each run by `launch.py JOB run`.
+
+A job that drains is of kind `once`, with a deadline that holds from its first start on: GITOPSD_DRAIN_UNTIL. The runner
+ends by itself; any other program that hasn't ended by then is told to (SIGTERM), and counts as completed.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -25,6 +29,8 @@ NAME = re.compile(r"[a-z0-9_][a-z0-9._-]*")
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FORWARDED_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
+RUNNER_SECONDS = 15.0
+"""What the runner has after the deadline of a job that drains, to end what is under way and say what is left."""
 
 
 class Ending(NamedTuple):
@@ -32,6 +38,8 @@ class Ending(NamedTuple):
 
     once: bool
     signals: bool
+    drain_seconds: float | None
+    """Of a job that drains: what it has from its first start on."""
 
 
 def main() -> int:
@@ -45,7 +53,9 @@ def main() -> int:
         description = json.loads((directory / "job.json").read_text(encoding="utf-8"))
         command = [str(argument) for argument in description["exec"]]
         waits = description["kind"] == "message" and sys.argv[2:] != ["run"]
-        ending = Ending(once=description["kind"] == "once", signals="signals" in description)
+        drain = float(description["drain"]["deadline_seconds"]) if "drain" in description else None
+        signals = "signals" in description and drain is None
+        ending = Ending(once=description["kind"] == "once", signals=signals, drain_seconds=drain)
         os.chdir(directory)
     except OSError as error:
         return _fail(job, f"cannot read {error.filename}: {error.strerror}; apply the release again")
@@ -61,6 +71,8 @@ def main() -> int:
         state.mkdir(parents=True, exist_ok=True)
         if waits:
             _become(program, [*RUNNER, "wait"])
+        if ending.drain_seconds is None:
+            (state / "draining").unlink(missing_ok=True)
         if any(ending):
             return _run(job, program, command, state, ending)
         _become(program, command)
@@ -80,12 +92,46 @@ def _become(program: str, command: list[str]) -> NoReturn:
     os.execv(program, [program, *command[1:]])  # noqa: S606 -- an argument list; no shell is wanted
 
 
+def _drain_until(state: Path, seconds: float) -> float:
+    """When draining ends, in seconds since the epoch: by the first start, which is remembered."""
+    path = state / "draining"
+    try:
+        return float(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        ends_at = time.time() + seconds
+        _write(path, f"{ends_at:.3f}")
+        return ends_at
+
+
+def _drain(job: str, command: list[str], state: Path, seconds: float) -> int:
+    """Run a job that drains, and mark it completed when it has ended well, or when its time is over."""
+    ends_at = _drain_until(state, seconds)
+    os.environ["GITOPSD_DRAIN_UNTIL"] = f"{ends_at:.3f}"
+    if command[1:] == RUNNER[1:]:
+        ends_at += RUNNER_SECONDS
+    child = _Child()
+    if time.time() >= ends_at:
+        sys.stderr.write(f"{job}: its time to drain was over before it could start; what is left for it stays\n")
+        _mark_completed(job, state)
+        return 0
+    child.end_at(ends_at)
+    code = child.run(command)
+    if child.overdue and not child.told_to_end:
+        sys.stderr.write(f"{job}: told to end, since its time to drain is over; what is left for it stays\n")
+        code = 0
+    if code == 0 and not child.told_to_end:
+        _mark_completed(job, state)
+    return code
+
+
 def _run(job: str, program: str, command: list[str], state: Path, ending: Ending) -> int:
     """Run the job as a child and pass its exit code on; 128 + N where signal N ended it.
 
     A job that was told to end isn't completed, even if it then ended well: what it left undone is for the next start.
     Nor is one whose signal hasn't been taken in: it runs again.
     """
+    if ending.drain_seconds is not None:
+        return _drain(job, [program, *command[1:]], state, ending.drain_seconds)
     child = _Child()
     if ending.signals:
         payload = state / "payload.json"
@@ -103,11 +149,16 @@ class _Child:
     """One process after the other; the signals that this one is sent go to whichever runs."""
 
     def __init__(self) -> None:
-        self.told_to_end = False
+        self.told_to_end = self.overdue = False
         self._process: subprocess.Popen[bytes] | None = None
         self._pending: list[int] = []
         for number in FORWARDED_SIGNALS:
             signal.signal(number, self._forward)
+
+    def end_at(self, moment: float) -> None:
+        """Tell whichever runs then to end, in seconds since the epoch, and again every second."""
+        signal.signal(signal.SIGALRM, self._end)
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, moment - time.time()), 1.0)
 
     def run(self, command: list[str]) -> int:
         self._process = subprocess.Popen(command)
@@ -118,6 +169,13 @@ class _Child:
         self._process = None
         return code if code >= 0 else 128 - code
 
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self.overdue = True
+        if self._process is None:
+            self._pending.append(signal.SIGTERM)
+        else:
+            self._process.terminate()
+
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         self.told_to_end = self.told_to_end or number in ENDING_SIGNALS
         if self._process is None:
@@ -127,13 +185,18 @@ class _Child:
 
 
 def _mark_completed(job: str, state: Path) -> None:
-    aside = state / ".completed.writing"
+    _write(state / "completed", job)
+    (state / "draining").unlink(missing_ok=True)
+
+
+def _write(path: Path, content: str) -> None:
+    aside = path.with_name(f".{path.name}.writing")
     with aside.open("w", encoding="utf-8") as file:
-        file.write(job)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(state / "completed")
-    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    aside.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.runner import roles
+from gitopsd.runner.drain import until_drained
 from gitopsd.runner.errors import JobError
 from gitopsd.runner.flow import Counts, Pump
 from gitopsd.runner.job import Context, Job
@@ -28,7 +29,7 @@ STATUS_SECONDS = 5.0
 
 
 async def run(job: Job) -> None:
-    """Run `job` until its inputs end or it is told to stop. Raises JobError."""
+    """Run `job` until its inputs end, it is told to stop, or it has drained. Raises JobError."""
     loop = asyncio.get_running_loop()
     background = _Background()
     reporter = Reporter(job.name)
@@ -47,6 +48,8 @@ async def run(job: Job) -> None:
         background.spawn(_status(counts))
         if job.is_told_of:
             background.spawn(traffic.run(lambda message: reporter.say_rarely("traffic", message)))
+        if job.drain_until is not None:
+            background.spawn(_drain(until_drained(assembly.inputs(), counts, reporter, job.drain_until), stopping))
         ended = asyncio.ensure_future(_run_stages(assembly.stages, counts, stopping))
         background.tasks.add(ended)
         await _until(ended, background, stopping)
@@ -63,6 +66,11 @@ async def run(job: Job) -> None:
         + (f", {counts.failed} failed" if counts.failed else "")
         + (f", {left} will be delivered again" if left else "")
     )
+
+
+async def _drain(drained: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    await drained
+    stopping.set()
 
 
 async def _run_stages(stages: list[list[Pump]], counts: Counts, stopping: asyncio.Event) -> None:

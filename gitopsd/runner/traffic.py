@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Batch, Counts, Input, Output, Receipt
+from gitopsd.runner.flow import Batch, Counts, Input, Output, Receipt, is_fed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,6 +53,9 @@ class CountedInput:
 
     async def backlog(self) -> int | None:
         return await self._source.backlog()
+
+    def is_fed(self) -> bool:
+        return is_fed(self._source)
 
     def _acknowledge(self, batch: Batch, events: int) -> None:
         batch.acknowledge()

@@ -11,6 +11,7 @@ import msgspec
 from gitopsd.compiler.compile import MAX_RENDERED_BYTES, Compiled, Front, compile_back, compile_front
 from gitopsd.compiler.event_tests import prepare_test, read_tests
 from gitopsd.compiler.pins import find_pin, pin_is_a_branch, unknown_pin
+from gitopsd.compiler.render.draining import Departures
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, in_order
 from gitopsd.model.excerpt import format_diagnostics
@@ -73,7 +74,9 @@ def pin_mistake(files: dict[str, bytes], *, tags: Sequence[str] = (), branch: st
     return pin_is_a_branch(pin, branch) if branch else unknown_pin(pin, tags)
 
 
-def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None) -> Compiled:
+def compile_with(
+    files: dict[str, bytes], settings: dict[str, Any] | None = None, departures: Departures | None = None
+) -> Compiled:
     given = settings or {}
     front = compile_front(in_memory(files), given.get("environment"))
     mistakes = mistakes_in_tests(front, files)
@@ -88,9 +91,8 @@ def compile_with(files: dict[str, bytes], settings: dict[str, Any] | None = None
         policy=msgspec.convert(given["policy"], PolicyRecord) if "policy" in given else None,
         fleet=msgspec.convert(given.get("fleet", {}), dict[str, PlacedWorker]),
     )
-    return compile_back(
-        front, state, RUNTIME, {}, library=library, max_bytes=given.get("max_bytes", MAX_RENDERED_BYTES)
-    )
+    most = given.get("max_bytes", MAX_RENDERED_BYTES)
+    return compile_back(front, state, RUNTIME, {}, library=library, departures=departures, max_bytes=most)
 
 
 def mistakes_in_tests(front: Front, files: dict[str, bytes]) -> tuple[Diagnostic, ...]:

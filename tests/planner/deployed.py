@@ -11,6 +11,7 @@ from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.plan import JobChange, Plan, PlanInputs
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import TREE, TreeEntry
+from gitopsd.planner.draining import Deployment, JobsOfRendering
 from gitopsd.planner.plan.diff import make_plan
 from tests.compiler.cases import Case, compile_with
 
@@ -44,9 +45,28 @@ class Deployed:
         return self._objects[blob_id].data
 
 
-def compile_after(files: dict[str, bytes], before: Rendering | None = None, **more: Any) -> Compiled:
+def compile_after(
+    files: dict[str, bytes],
+    before: Rendering | None = None,
+    *,
+    drain_seconds: int = 0,
+    ended: Mapping[str, tuple[str, ...]] | None = None,
+    **more: Any,
+) -> Compiled:
+    """`drain_seconds` is for every worker, where 0 is for none; `ended`, worker -> jobs that have drained there."""
     fleet = msgspec.to_builtins(fleet_of(before)) if before else {}
-    compiled = compile_with(files, {"placement": placement_of(before), "fleet": fleet, **more})
+    departures = None
+    if before:
+        departures = Deployment(
+            before=JobsOfRendering(before),
+            placement=before.placement,
+            records={name: workflow.rendered.placement for name, workflow in before.workflows.items()},
+            fleet=before.workers,
+            seconds=lambda _: drain_seconds,
+            drained=ended or {},
+            lost=more.get("lost", ()),
+        )
+    compiled = compile_with(files, {"placement": placement_of(before), "fleet": fleet, **more}, departures)
     assert compiled.rendering is not None, compiled.diagnostics
     return compiled
 
@@ -58,8 +78,7 @@ def render(files: dict[str, bytes], before: Rendering | None = None) -> Renderin
 
 
 def placement_of(rendering: Rendering | None) -> dict[str, str]:
-    releases = rendering.releases.values() if rendering else ()
-    return {job.name: release.worker for release in releases for job in release.jobs}
+    return dict(rendering.placement) if rendering else {}
 
 
 def fleet_of(rendering: Rendering | None) -> dict[str, PlacedWorker]:

@@ -12,6 +12,7 @@ _SHORTEST_CONFIRM, _LONGEST_CONFIRM = 5.0, 600.0
 """Seconds: a new connection takes one or two, and nobody wants a worker cut off for longer than that."""
 
 _LONGEST_DEADLINE = 86400.0
+_LONGEST_DRAIN = 7 * 86400.0
 
 
 def check_rollout(fleet: Declared[Fleet], way: Pointer, rollout: Rollout) -> Iterator[Diagnostic]:
@@ -34,6 +35,9 @@ def check_rollout(fleet: Declared[Fleet], way: Pointer, rollout: Rollout) -> Ite
             "let `min_healthy_time` be shorter than `healthy_deadline`",
             _other(fleet, (*way, other)),
         )
+    if seconds(rollout.drain) > _LONGEST_DRAIN:
+        hint = "write a duration of `7d` at most; `0s` has jobs stop at once"
+        yield _wrong(fleet, (*way, "drain"), f"it can't be `{rollout.drain}`", hint)
     if not _SHORTEST_CONFIRM <= seconds(rollout.confirm_timeout) <= _LONGEST_CONFIRM:
         hint = "write a duration from `5s` to `10m`: a new connection has to be made within it"
         yield _wrong(fleet, (*way, "confirm_timeout"), f"it can't be `{rollout.confirm_timeout}`", hint)

@@ -210,6 +210,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         "directories": directories,
         "secrets": needed,
         **({"schedule": evaluated.schedule} if evaluated.schedule else {}),
+        **({"exclusive": True} if routed.step and routed.step.place.exclusive else {}),
         **({"libraries": libraries} if libraries else {}),
     }
     return JobContent(

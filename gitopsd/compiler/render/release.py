@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gitopsd.compiler.checks.machines import without_live_machines
 from gitopsd.compiler.place import Placement
+from gitopsd.compiler.render.draining import Departures, DrainingJob
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.workflow import (
     JobFiles,
@@ -72,7 +73,7 @@ class CompiledWorkflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedRelease:
-    """What one worker is to hold: the release's id, its jobs in the order of their names."""
+    """What one worker is to hold: the release's id, its jobs in the order of their names, those that drain included."""
 
     worker: str
     id: str
@@ -91,7 +92,7 @@ class Rendering:
     `library` gives what some of them have beside it.
 
     `workers` are those of the fleet and those that are leaving it. `held` are the workflows whose jobs are not this
-    version's.
+    version's. `draining` are the jobs that drain on workers where they are not placed, by worker.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Rendering:
     workflows: Mapping[str, CompiledWorkflow]
     records: Mapping[str, TreeFile | Graft]
     held: Mapping[str, HeldWorkflow] = field(default_factory=dict)
+    draining: Mapping[str, Sequence[DrainingJob]] = field(default_factory=dict)
 
     @cached_property
     def adapters(self) -> Mapping[str, str]:
@@ -113,7 +115,7 @@ class Rendering:
     @cached_property
     def placement(self) -> Mapping[str, str]:
         """Job -> worker."""
-        return {job.name: worker for worker, release in self.releases.items() for job in release.jobs}
+        return {job.name: worker for worker, release in self.releases.items() for job in release.jobs if not job.drains}
 
     def schedules(self, workflow: str | None = None) -> dict[str, str]:
         """When each scheduled job runs, of one workflow or of all."""
@@ -122,6 +124,8 @@ class Rendering:
 
     def files(self, job: RenderedJob) -> JobFiles:
         """The files of a job by path in its release."""
+        if job.drains:
+            return next(one.files() for one in self.draining[job.worker] if one.job == job)
         return self.workflows[job.workflow].text().files[job.name]
 
     def tree(self, head: HeadTrees | None = None) -> BuiltTree:
@@ -170,13 +174,21 @@ def assemble(
     kept: Kept,
     memory: Memory,
     held: Mapping[str, HeldWorkflow],
+    departures: Departures | None = None,
 ) -> Rendering:
     """Every worker's release, and the tree of all of them with the records. `held` are among the workflows."""
     workers = _workers_with_leaving(placement, state)
+    draining = departures.draining(workflows, workers) if departures else {}
+    workers = {
+        name: replace(worker, draining=tuple(sorted(one.job.name for one in draining.get(name, ()))))
+        for name, worker in workers.items()
+    }
     jobs: dict[str, list[tuple[RenderedJob, str]]] = {name: [] for name in workers}
     for workflow in workflows:
         for job in workflow.rendered.jobs:
             jobs[job.worker].append((job, workflow.key))
+    for worker, leaving in draining.items():
+        jobs[worker] += [(one.job, one.key) for one in leaving]
     releases = {
         worker: _release(environment, worker, of_worker, runtime=runtime, library=library, memory=memory)
         for worker, of_worker in jobs.items()
@@ -199,6 +211,7 @@ def assemble(
         workflows={workflow.name: workflow for workflow in workflows},
         records=files,
         held=held,
+        draining=draining,
     )
 
 

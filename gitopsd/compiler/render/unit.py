@@ -56,6 +56,17 @@ _LIMITS = {
     "TasksMax": "1024",
 }
 
+_DRAINING = {
+    "RemainAfterExit": "yes",
+    "Restart": "on-failure",
+    "RestartSec": "5s",
+    "TimeoutStartSec": "infinity",
+    "Type": "oneshot",
+}
+
+_OF_SERVICES = {*_DRAINING, "ExecReload", "NotifyAccess"}
+"""Settings of a service that one which drains has another way, or not at all."""
+
 _CAPABILITIES = {"AmbientCapabilities", "CapabilityBoundingSet"}  # worth nothing in a user namespace
 
 
@@ -139,6 +150,19 @@ def unit_text(
     if kind != "schedule":
         sections["Install"] = [("WantedBy", "multi-user.target")]
     return _unit_file(sections)
+
+
+def draining_text(job: str, text: str) -> str:
+    """The unit file of a service that is to end by itself: started until it has ended well, and then never again."""
+    kept = [line for line in text.splitlines() if line.partition("=")[0] not in _OF_SERVICES]
+    lines: list[str] = []
+    for line in kept:
+        lines.append(line)
+        if line == "[Unit]":
+            lines.append(f"ConditionPathExists=!{ROOT}/state/{job}/completed")
+        if line == "[Service]":
+            lines += [f"{name}={value}" for name, value in _DRAINING.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _unit_file(sections: Mapping[str, Sequence[tuple[str, str]]]) -> str:

@@ -31,7 +31,8 @@ JobFiles = Mapping[str, TreeFile]
 class RenderedJob(Struct, frozen=True, array_like=True, kw_only=True):
     """One job: `entry` is its part of `release.json` as sorted JSON, `tree` the id of its folder below `jobs/`.
 
-    `units` are the names of its unit files with their blob ids. `reason` says why an adapter is there.
+    `units` are the names of its unit files with their blob ids. `reason` says why an adapter is there. `drains`: it is
+    not placed here any more, and ends once nothing is left for it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class RenderedJob(Struct, frozen=True, array_like=True, kw_only=True):
     tree: str
     units: tuple[tuple[str, str], ...]
     reason: str = ""
+    drains: bool = False
 
     @property
     def libraries(self) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def remember_rendered(workspace: Workspace, branch: ArtifactBranch, commit: Arti
     repository, memory = workspace.repository, trust_memory(workspace, branch)
     if memory.basis(commit.id) is not None:
         return
-    leaving = any(worker.leaving for worker in read_fleet(repository, commit.tree).values())
+    leaving = any(worker.leaving or worker.draining for worker in read_fleet(repository, commit.tree).values())
     took_over = leaving or read_control(repository, commit.tree).quarantines
     memory.keep(commit.id, _OURS if took_over else _RENDERED)
 

@@ -157,7 +157,7 @@ class _Step:
         returns = {self._control().quarantines[name].returns_to for name in version.rendering.held}
         return Recomputed(
             finding="equal",
-            stands_alone=not any(worker.leaving for worker in version.rendering.workers.values()),
+            stands_alone=not any(worker.leaving or worker.draining for worker in version.rendering.workers.values()),
             origins=self._deployments(returns),
         )
 
@@ -198,7 +198,7 @@ class _Step:
         gone = {
             name for name, worker in read_fleet(self.repository, tree).items() if name not in now and worker.leaving
         }
-        gone = {name for name in gone if not committed_release(self.repository, tree, name).jobs}
+        gone = {name for name in gone if all(job.drains for job in committed_release(self.repository, tree, name).jobs)}
         files = without_workers(self.repository, self.head, gone) if gone else {}
         return self._compared(edited_tree(self.repository, tree, files))
 

@@ -11,7 +11,8 @@ from gitopsd.planner.comment.ranks import SUMMARY
 from gitopsd.planner.plan.quarantined import quarantine_lines
 
 _EFFECTS: dict[Effect, str] = {
-    "start": "{:,} started", "restart": "{:,} restarted", "reload": "{:,} reloaded", "stop": "{:,} stopped",
+    "start": "{:,} started", "restart": "{:,} restarted", "reload": "{:,} reloaded", "drain": "{:,} drained",
+    "stop": "{:,} stopped",
 }  # fmt: skip
 _MOST_WORKERS = 10
 _HELD = ("reason why it is held", "reasons why it is held")

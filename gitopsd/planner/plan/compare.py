@@ -1,16 +1,19 @@
 """Job by job, what is deployed against what was rendered, on the workers whose releases differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Literal, cast
 
+import msgspec
+
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.plan import Action, Effect, FileChange, JobChange
+from gitopsd.model.release import Draining
 from gitopsd.planner.plan.data_effects import data_effect
-from gitopsd.planner.plan.effects import made_of
+from gitopsd.planner.plan.effects import hash_of, made_of
 from gitopsd.planner.plan.fates import Fate, Stores, same_machine, sees_same, stores
 from gitopsd.planner.plan.job_document import JobDocument
 from gitopsd.planner.plan.quarantined import held_workflow, stays, why_returned
@@ -23,7 +26,7 @@ from gitopsd.planner.plan.reasons import (
     why_moved,
     why_updated,
 )
-from gitopsd.planner.plan.sides import Side, document_path, no_side
+from gitopsd.planner.plan.sides import JobEntry, Side, document_path, no_side
 from gitopsd.planner.plan.text_diff import text_diff
 
 _UNCHANGED = "nothing it is made of changed"
@@ -83,6 +86,18 @@ class Comparison:
                 yield self.same(worker, job)
             else:
                 yield self._change(self._fates[job], old, new, gone)
+        for job in sorted(old.draining):
+            if job in new.draining:
+                yield goes_on_draining(worker, job, new.draining[job])
+            elif job not in new.jobs:
+                yield JobChange(
+                    worker=worker,
+                    job=job,
+                    action="delete",
+                    effect="none",
+                    reason="it has drained, and has ended",
+                    before=hash_of(old.draining[job]),
+                )
 
     def same(self, worker: str, job: str) -> JobChange:
         """Of a job that is in place as it is to be."""
@@ -164,13 +179,35 @@ class Comparison:
             elif origin != worker:
                 yield self._move(job, origin, worker)
             elif self.old[worker].jobs[job] != new.jobs[job]:
-                yield _update(job, worker, self.old[worker], new)
+                drains_as, drains = self._drains_beside(job, worker)
+                yield replace(_update(job, worker, self.old[worker], new), drains=drains, drains_as=drains_as)
 
     def _leaving(self) -> Iterator[Fate]:
         for job in self.deleted:
             worker = self.was_on[job]
-            before = self.old[worker].document(job)
-            yield Fate(job=job, action="delete", effect="stop", worker=worker, before=before, after=JobDocument())
+            drains = self._drains(job, worker)
+            yield Fate(
+                job=job,
+                action="delete",
+                effect="drain" if drains else "stop",
+                worker=worker,
+                before=self.old[worker].document(job),
+                after=JobDocument(),
+                drains=drains,
+            )
+
+    def _drains(self, job: str, worker: str) -> str:
+        """For how long the job drains on a worker that it leaves, as text; empty where it stops at once."""
+        entry = (self.new.get(worker) or no_side()).draining.get(job)
+        return drain_time(entry) if entry else ""
+
+    def _drains_beside(self, job: str, worker: str) -> tuple[str, str]:
+        """The name under which its earlier form begins to drain beside the job, and for how long; empty for none."""
+        begun = self.old[worker].draining
+        for name, entry in self.new[worker].draining.items():
+            if name not in begun and entry["draining"].get("of") == job:
+                return name, drain_time(entry)
+        return "", ""
 
     def _move(self, job: str, origin: str, worker: str) -> Fate:
         one, other = self.fleet_before.get(origin), self.fleet.get(worker)
@@ -184,11 +221,23 @@ class Comparison:
             origin=origin,
             is_same_machine=same_machine(one, other),
             sees=lambda path: sees_same(path, one, other),
+            drains=self._drains(job, origin),
         )
 
     @cached_property
     def _stores(self) -> Stores:
         return stores(list(self._fates.values()))
+
+
+def goes_on_draining(worker: str, job: str, entry: JobEntry) -> JobChange:
+    """Of a job that drains already."""
+    reason = f"it drains until nothing is left for it, for {drain_time(entry)} at most"
+    return JobChange(worker=worker, job=job, action="unchanged", effect="none", reason=reason)
+
+
+def drain_time(entry: JobEntry) -> str:
+    """As a duration is written."""
+    return msgspec.convert(entry["draining"], Draining).at_most
 
 
 def _update(job: str, worker: str, old: Side, new: Side) -> Fate:

@@ -40,8 +40,31 @@ def _first(rules: tuple[EndRule, ...], fate: Fate, end: End, known: Stores) -> s
 # An input that the job had ----------------------------------------------------------------------------------------
 
 
-def _not_a_store(_fate: Fate, end: End, _known: Stores) -> str | None:
-    return None if end.path else ""  # what a `worker` channel holds in memory is its producer's, and sent again
+def _not_stored(_fate: Fate, end: End, _known: Stores) -> str | None:
+    return None if end.place else ""  # what a `worker` channel holds in memory is its producer's, and sent again
+
+
+def _is_drained(fate: Fate, end: End, _known: Stores) -> str | None:
+    reads_on = fate.drains_as and any(
+        (new.place, new.reads_for) == (end.place, end.reads_for) for new in fate.after.inputs
+    )
+    if not fate.drains or reads_on:
+        return None
+    return f"{_who_drains(fate)}: it reads what is left in {end.where}, for {fate.drains} at most, and ends"
+
+
+def _who_drains(fate: Fate) -> str:
+    if fate.drains_as:
+        return f"as it was it drains beside itself, as `{fate.drains_as}`"
+    return f"it drains on `{fate.origin or fate.worker}`"
+
+
+def _is_in_reach(fate: Fate, end: End, known: Stores) -> str | None:
+    """What isn't a directory is in reach of all."""
+    if end.path:
+        return None
+    reads = any((new.place, new.reads_for) == (end.place, end.reads_for) for new in fate.after.inputs)
+    return "" if reads or (end.place, end.reads_for) in known.readers else None
 
 
 def _stays_on_the_old_worker(fate: Fate, end: End, _known: Stores) -> str | None:
@@ -75,25 +98,27 @@ def _reads_elsewhere(fate: Fate, end: End, _known: Stores) -> str | None:
     for new in fate.after.inputs:
         if new.channel == end.channel:
             now = f"from {new.path}" if new.path else f"over {new.transport}"
-            return f"`{end.channel_name}` is read {now} now: what has not been read in {end.path} stays there"
+            return f"`{end.channel_name}` is read {now} now: what has not been read in {end.where} stays there"
     return None
 
 
 def _other_steps_read_on(_fate: Fate, end: End, known: Stores) -> str | None:
-    if not known.written.get(end.path, frozenset()) - {end.consumer}:
+    if not known.written.get(end.place, frozenset()) - {end.reads_for}:
         return None
     return (
-        f"what `{end.consumer}` has not read in {end.path} is not delivered to it any more, "
+        f"what `{end.reads_for}` has not read in {end.where} is not delivered to it any more, "
         "and is removed once the other steps have read it"
     )
 
 
 def _nobody_reads_it(_fate: Fate, end: End, _known: Stores) -> str | None:
-    return f"what `{end.consumer}` has not read in {end.path} stays there, and nothing reads it any more"
+    return f"what `{end.reads_for}` has not read in {end.where} stays there, and nothing reads it any more"
 
 
 OLD_INPUTS: tuple[EndRule, ...] = (
-    _not_a_store,
+    _not_stored,
+    _is_drained,
+    _is_in_reach,
     _stays_on_the_old_worker,
     _reads_on,
     _other_replicas_go_on,
@@ -123,7 +148,7 @@ def _filter_forgets(fate: Fate, end: End, _known: Stores) -> str | None:
     if end.port == SIGNALS or fate.before.kind == "message":
         return None
     ends = fate.effect in {"restart", "stop"} or fate.action == "move"
-    if fate.before.role != "exec" or not ends:
+    if fate.before.role != "exec" or not ends or (fate.drains and not fate.drains_as):
         return None
     return (
         f"what the filter has put out and `{end.channel_name}` has not taken {DRAIN_SECONDS} s "
@@ -211,8 +236,15 @@ def _read_is_read(fate: Fate) -> str | None:
     return f"what it has read is not read again as `{will_be.setting('format')}`"
 
 
+def _waits_for_the_others(fate: Fate) -> str | None:
+    if not fate.drains or any(end.place for end in fate.before.inputs):
+        return None
+    return f"{_who_drains(fate)} with the jobs that it reads from, for {fate.drains} at most"
+
+
 JOB_TABLES: tuple[tuple[JobRule, ...], ...] = (
     (_has_no_memory, _positions_stay_behind, _files_stay_behind, _state_stays_behind),
     (_does_not_run_again, _moved_reader, _reads_what_is_left, _runs_again),
     (_read_is_read,),
+    (_waits_for_the_others,),
 )

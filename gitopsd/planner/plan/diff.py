@@ -12,7 +12,7 @@ from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.plan import JobChange, Plan, PlanInputs, Returns
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.model.trees import EXECUTABLE, FILE, TreeEntry, object_id
-from gitopsd.planner.plan.compare import Comparison
+from gitopsd.planner.plan.compare import Comparison, goes_on_draining
 from gitopsd.planner.plan.delete_guard import why_held
 from gitopsd.planner.plan.quarantined import quarantined
 from gitopsd.planner.plan.sides import Side, no_side, side_of
@@ -60,7 +60,13 @@ def make_plan(
             worker: _new_side(rendering, rendering.releases[worker]) if worker in new_ids else no_side()
             for worker in changed
         },
-        same_jobs=[job.name for worker in workers if worker not in differs for job in rendering.releases[worker].jobs],
+        same_jobs=[
+            job.name
+            for worker in workers
+            if worker not in differs
+            for job in rendering.releases[worker].jobs
+            if not job.drains
+        ],
         fleet_before=state.fleet,
         fleet=rendering.workers,
         moved_because=moved_because or {},
@@ -74,7 +80,10 @@ def make_plan(
         if worker in differs:
             changes += comparison.changes(worker, gone="held" if held else "delete")
         else:
-            changes += [comparison.same(worker, job.name) for job in rendering.releases[worker].jobs]
+            changes += [
+                goes_on_draining(worker, job.name, job.record) if job.drains else comparison.same(worker, job.name)
+                for job in rendering.releases[worker].jobs
+            ]
     return Plan(
         inputs=inputs,
         tree=rendering.id,
@@ -133,7 +142,8 @@ def _new_side(rendering: Rendering, release: RenderedRelease) -> Side:
         return {path: TreeEntry(EXECUTABLE if file.executable else FILE, blob) for path, (blob, file) in found.items()}
 
     return Side(
-        jobs={name: job.record for name, job in jobs.items()},
+        jobs={name: job.record for name, job in jobs.items() if not job.drains},
+        draining={name: job.record for name, job in jobs.items() if job.drains},
         files_of=cache(files_of),
         blob=blobs.__getitem__,
         runtime=rendering.runtime.id if jobs else "",

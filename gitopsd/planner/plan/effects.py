@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from gitopsd.model.plan import JobChange, Plan
-from gitopsd.planner.plan.sides import Side
+from gitopsd.planner.plan.sides import JobEntry, Side
 
 _STAYS = frozenset({"unchanged", "held"})
 
@@ -18,8 +18,11 @@ _STAYS = frozenset({"unchanged", "held"})
 def made_of(side: Side, job: str) -> str:
     """40 hex digits over all that the job is made of and how it is looked after; empty where it isn't there."""
     entry = side.jobs.get(job)
-    if entry is None:
-        return ""
+    return hash_of(entry) if entry is not None else ""
+
+
+def hash_of(entry: JobEntry) -> str:
+    """40 hex digits over a job's part of `release.json`."""
     return hashlib.sha256(msgspec.json.encode(entry, order="sorted")).hexdigest()[:40]
 
 

@@ -13,7 +13,9 @@ class Fate:
     """What happens to one job. `before` is empty of a job that comes, `after` of one that goes.
 
     `origin` is where a job was that moves. `is_same_machine`: the two names are one machine, its state directory
-    included. `sees` says whether the worker where it will be sees what lies at a path where it was.
+    included. `sees` says whether the worker where it will be sees what lies at a path where it was. `drains`: for how
+    long it may drain where it was, as text; empty where it stops at once. `drains_as`: the name under which its earlier
+    form does that beside it.
     """
 
     job: str
@@ -25,6 +27,8 @@ class Fate:
     origin: str = ""
     is_same_machine: bool = False
     sees: Callable[[str], bool] = lambda _: True
+    drains: str = ""
+    drains_as: str = ""
 
     @property
     def leaves_machine(self) -> bool:
@@ -36,7 +40,9 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """Who reads and writes which `file-store`, over all jobs with a fate: (path, step) and path -> steps."""
+    """Who reads from which place where events are stored, and writes there, over all jobs with a fate: (place, step),
+    and place -> steps, as far as a writer knows of them.
+    """
 
     readers_before: frozenset[tuple[str, str]]
     readers: frozenset[tuple[str, str]]
@@ -51,14 +57,14 @@ class Stores:
 
 def stores(fates: list[Fate]) -> Stores:
     def readers(documents: list[JobDocument]) -> frozenset[tuple[str, str]]:
-        return frozenset((end.path, end.consumer) for document in documents for end in document.inputs if end.path)
+        return frozenset((end.place, end.reads_for) for document in documents for end in document.inputs if end.place)
 
     def written(documents: list[JobDocument]) -> dict[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
         for document in documents:
             for end in document.outputs:
-                if end.path:
-                    found[end.path] = found.get(end.path, frozenset()).union(end.consumers)
+                if end.place:
+                    found[end.place] = found.get(end.place, frozenset()).union(end.consumers)
         return found
 
     before, after = [fate.before for fate in fates], [fate.after for fate in fates]

@@ -14,6 +14,8 @@ from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 class End:
     """One end of a channel, at a port of the job. `channel` is the name on the wire.
 
+    Of a `worker` channel, an input has the `socket` at which it listens, an output those that it connects to. Of one
+    that stores events, `place` stands for where they are, and an input has the step that it reads for: `reads_for`.
     Only of a `file-store` more is known: its `path`; the `consumer` that reads with so many `replicas`; and the steps
     that a writer knows as `consumers`. `told` is all that the job is told of the end, as sorted JSON.
     """
@@ -25,7 +27,16 @@ class End:
     consumer: str = ""
     replicas: int = 0
     consumers: tuple[str, ...] = ()
+    socket: str = ""
+    sockets: tuple[str, ...] = ()
+    place: str = ""
+    reads_for: str = ""
     told: bytes = field(default=b"", compare=False)
+
+    @property
+    def where(self) -> str:
+        """Where its events are, in words."""
+        return self.path or f"the channel `{self.channel_name}`"
 
     @property
     def channel_name(self) -> str:
@@ -81,6 +92,8 @@ class _Raw(msgspec.Struct, frozen=True):
     signals: _Message = _Message()
 
 
+_PLACE = ("transport", "channel", "servers", "stream", "endpoint", "bucket", "prefix")
+
 _DECODER = msgspec.json.Decoder(_Raw)
 
 
@@ -103,20 +116,40 @@ def read_document(content: bytes) -> JobDocument:
 
 def _ends(ports: Mapping[str, list[dict[str, Any]]]) -> Iterator[End]:
     for port, ends in ports.items():
-        for end in ends:
-            transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
-            told = msgspec.json.encode(end, order="sorted")
-            if transport != "file-store":
-                yield End(port=port, transport=transport, channel=channel, told=told)
-                continue
-            replicas, consumers = end.get("replicas"), end.get("consumers")
-            yield End(
-                port=port,
-                transport=transport,
-                channel=channel,
-                path=str(end.get("path", "")),
-                consumer=str(end.get("consumer", "")),
-                replicas=replicas if isinstance(replicas, int) else 0,
-                consumers=tuple(consumers) if isinstance(consumers, dict) else (),
-                told=told,
-            )
+        yield from (read_end(end, port) for end in ends)
+
+
+def read_end(end: Mapping[str, Any], port: str = "") -> End:
+    """One end of a job's port, as `job.json` has it."""
+    transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
+    told = msgspec.json.encode(end, order="sorted")
+    if transport != "file-store":
+        sockets = end.get("sockets")
+        return End(
+            port=port,
+            transport=transport,
+            channel=channel,
+            socket=str(end.get("socket", "")),
+            sockets=tuple(map(str, sockets)) if isinstance(sockets, list) else (),
+            place="" if transport == "worker" else _place(end),
+            reads_for="" if transport == "worker" else str(end.get("consumer", "")),
+            told=told,
+        )
+    replicas, consumers = end.get("replicas"), end.get("consumers")
+    return End(
+        port=port,
+        transport=transport,
+        channel=channel,
+        path=str(end.get("path", "")),
+        place=str(end.get("path", "")),
+        reads_for=str(end.get("consumer", "")),
+        consumer=str(end.get("consumer", "")),
+        replicas=replicas if isinstance(replicas, int) else 0,
+        consumers=tuple(consumers) if isinstance(consumers, dict) else (),
+        told=told,
+    )
+
+
+def _place(end: Mapping[str, Any]) -> str:
+    """What a transport is told of where its events are: not who reads or writes them, nor how."""
+    return msgspec.json.encode([end.get(key) for key in _PLACE]).decode()

@@ -19,11 +19,13 @@ JobEntry = Mapping[str, Any]
 class Side:
     """`jobs` are the entries of `release.json`; `files_of` gives a job's files by path in the release.
 
-    `blob` reads a file by its id. `runtime` is the id of the runner's folder, `libraries` are those of the folders
-    beside it. `adapters` says of adapter jobs why they are there, as far as it is known.
+    `draining` are those of jobs that are not placed here any more, and end once nothing is left for them. `blob` reads
+    a file by its id. `runtime` is the id of the runner's folder, `libraries` are those of the folders beside it.
+    `adapters` says of adapter jobs why they are there, as far as it is known.
     """
 
     jobs: Mapping[str, JobEntry]
+    draining: Mapping[str, JobEntry] = field(default_factory=dict)
     files_of: Callable[[str], Mapping[str, TreeEntry]]
     blob: Callable[[str], bytes]
     runtime: str = ""
@@ -74,7 +76,8 @@ def side_of(
             if job in files:
                 files[job][path] = entry
     return Side(
-        jobs=jobs,
+        jobs={name: entry for name, entry in jobs.items() if "draining" not in entry},
+        draining={name: entry for name, entry in jobs.items() if "draining" in entry},
         files_of=lambda job: files.get(job, {}),
         blob=blob,
         runtime=record.runtime or "" if record else "",

@@ -11,14 +11,16 @@ Rules for those that are new, in this order:
   else when those were on which this very deployment failed before;
 - until so many as the canary are healthy no more are begun than that, and a failure among them stops the group;
 - more workers that failed than `max_failed`, or that can't be reached than `max_unreachable`, stop the group;
-- a group that stopped stops the waves after it. What is under way goes on to its end.
+- a group that stopped stops the waves after it. What is under way goes on to its end;
+- a worker begins when those have come to their end that take a job from it, or give it one that is exclusive.
 
 Whoever is away neither holds the others up, beyond its budget, nor counts as healthy: it catches up when it is back.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from gitopsd.model.amounts import at_least, at_most
@@ -49,8 +51,15 @@ class Decision:
     over: bool = False
 
 
-def decide(groups: Sequence[RolloutGroup], standings: Mapping[str, Standing]) -> Decision:
-    """What to do next. `standings` has each worker of the groups."""
+_NOBODY: Mapping[str, Collection[str]] = MappingProxyType({})
+_UNENDED: frozenset[Phase] = frozenset({"unseen", "waiting", "changing"})
+
+
+def decide(
+    groups: Sequence[RolloutGroup], standings: Mapping[str, Standing], after: Mapping[str, Collection[str]] = _NOBODY
+) -> Decision:
+    """What to do next. `standings` has each worker of the groups; `after`: worker -> those that come before it."""
+    held_up = {name for name, others in after.items() if any(standings[other].phase in _UNENDED for other in others)}
     start: list[str] = []
     stopped: dict[str, str] = {}
     waiting_for: dict[str, str] = {}
@@ -58,7 +67,7 @@ def decide(groups: Sequence[RolloutGroup], standings: Mapping[str, Standing]) ->
     for wave in in_waves(groups):
         stops, unfinished = "", ""
         for group in wave:
-            known = _Group(group, standings)
+            known = _Group(group, standings, held_up)
             reason = known.why_stopped() or (
                 f"it comes after {stopped_before}, which stopped" if stopped_before else ""
             )
@@ -84,7 +93,8 @@ def decide(groups: Sequence[RolloutGroup], standings: Mapping[str, Standing]) ->
 class _Group:
     """One group with what is known of its workers."""
 
-    def __init__(self, group: RolloutGroup, standings: Mapping[str, Standing]) -> None:
+    def __init__(self, group: RolloutGroup, standings: Mapping[str, Standing], held_up: Collection[str]) -> None:
+        self._held_up = held_up
         self._settings = group.settings
         self._size = max(group.size, len(group.workers))
         self._standings = {name: standings[name] for name in group.workers}
@@ -119,7 +129,7 @@ class _Group:
         on_trial = self._room_on_trial() if new else 0
         chosen: list[str] = []
         for name, standing in self._standings.items():
-            if standing.phase != "waiting" or len(chosen) >= room:
+            if standing.phase != "waiting" or len(chosen) >= room or (standing.new and name in self._held_up):
                 continue
             if standing.new:
                 if on_trial <= 0:

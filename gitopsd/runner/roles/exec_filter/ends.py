@@ -93,8 +93,9 @@ class FilterSource:
     def stop(self) -> None:
         self._process.end_input()
 
-    async def backlog(self) -> None:
-        """What a filter holds can't be seen."""
+    async def backlog(self) -> int:
+        """It is no channel: nothing is stored in it, and what it holds comes when its input ends."""
+        return 0
 
     async def close(self) -> None:
         await self._process.close()

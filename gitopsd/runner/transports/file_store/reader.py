@@ -13,6 +13,7 @@ from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
 from gitopsd.runner.polling import IdleWait
 from gitopsd.runner.transports.file_store import cursors, segments
 from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
+from gitopsd.runner.transports.file_store.lock import LOCK, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -45,7 +46,8 @@ class FileStoreInput:
         self._others: set[tuple[str, int, int]] = set()
         self._taken: set[tuple[str, int]] = set()  # read, but not acknowledged to the end
         self._idle = IdleWait()
-        self._checkpoint = Checkpoint(self._step / f"{self._replica}.json", lambda: cursors.dump(self._cursor))
+        self._file = f"{endpoint.text('cursor', str(self._replica))}.json"
+        self._checkpoint = Checkpoint(self._step / self._file, lambda: cursors.dump(self._cursor))
 
     async def open(self) -> None:
         make_directory(self._channel, below=self._step)
@@ -71,6 +73,12 @@ class FileStoreInput:
 
     async def close(self) -> None:
         await self._checkpoint.save()
+
+    def is_fed(self) -> bool:
+        try:
+            return any(is_locked(directory / LOCK) for directory in segments.producers(self._channel).values())
+        except OSError as error:
+            raise failed("look for producers in", self._channel, error) from error
 
     async def batches(self) -> AsyncIterator[Batch]:
         while not self._idle.stopped:
@@ -140,8 +148,8 @@ class FileStoreInput:
 
     def _merge_cursors(self) -> None:
         """Learn what other replicas have done; costs one directory listing while none of them moves. Raises OSError."""
-        own = f"{self._replica}.json"
-        others = [entry for entry in os.scandir(self._step) if entry.name != own and not entry.name.startswith(".")]
+        files = [entry for entry in os.scandir(self._step) if not entry.name.startswith(".")]
+        others = [entry for entry in files if entry.name != self._file]
         signature = {(entry.name, entry.stat().st_mtime_ns, entry.inode()) for entry in others}
         if signature == self._others:
             return

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 import zlib
@@ -14,6 +13,7 @@ from gitopsd.runner.lines import write_all
 from gitopsd.runner.polling import Backoff
 from gitopsd.runner.transports.file_store import cursors, segments
 from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
+from gitopsd.runner.transports.file_store.lock import LOCK, try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,8 @@ class FileStoreOutput:
         self._turn = asyncio.Lock()
         self._begun = asyncio.Event()
         self._lock: int | None = None
+        self._waiting: int | None = None
+        """The lock's file until the first write, whether or not the lock is ours by then."""
         self._next = segments.Segment(0, 0, 0, 0)
         self._writing: _Writing | None = None
         self._sealing: asyncio.Future[None] | None = None
@@ -57,6 +59,9 @@ class FileStoreOutput:
         make_directory(self._channel, below=self._directory)
         if not os.access(self._directory, os.W_OK):
             raise failed("write to", self._directory, PermissionError(13, os.strerror(13)))
+        # from the start on, where it is free, so that readers know that somebody may write
+        self._waiting = self._open_lock()
+        try_lock(self._waiting, self._directory / LOCK)
         self._context.spawn(self._seal_what_lingers())
         self._context.spawn(self._remove_what_is_done())
 
@@ -79,8 +84,9 @@ class FileStoreOutput:
             await asyncio.wait({self._sealing})
         if self._writing is not None:  # unacknowledged, so it is delivered again
             self._writing.discard()
-        if self._lock is not None:
-            os.close(self._lock)
+        for fd in (self._lock, self._waiting):
+            if fd is not None:
+                os.close(fd)
 
     async def _seal(self) -> None:
         writing = self._writing
@@ -108,14 +114,19 @@ class FileStoreOutput:
                 if self._writing is writing:
                     await self._seal()
 
-    async def _own_the_producer(self) -> int:
-        path = self._directory / ".lock"
-        backoff = Backoff()
+    def _open_lock(self) -> int:
+        path = self._directory / LOCK
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise failed("open", path, error) from error
-        while not _try_lock(fd, path):
+
+    async def _own_the_producer(self) -> int:
+        path = self._directory / LOCK
+        backoff = Backoff()
+        fd = self._waiting if self._waiting is not None else self._open_lock()
+        self._waiting = None
+        while not try_lock(fd, path):
             self._context.reporter.say_rarely(
                 "lock",
                 f"waiting: another process writes as {self._producer} in {self._channel}; if it isn't about to end,"
@@ -164,16 +175,6 @@ class FileStoreOutput:
     def _done_by(self, step: Path) -> cursors.Progress:
         cursor = cursors.read_step(step, lambda _path, _error: None)  # the consumer says so, loudly
         return cursor.get(self._producer, cursors.NOTHING)
-
-
-def _try_lock(fd: int, path: Path) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise failed("lock", path, error) from error
-    return True
 
 
 class _Writing:

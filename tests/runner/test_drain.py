@@ -1,0 +1,150 @@
+"""Jobs that leave: they end by themselves once nothing is left for them, or at their deadline."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.runner.station import events, numbers, until
+from tests.runner.transports.file_store import FileStore
+from tests.runner.transports.worker import Worker
+
+if TYPE_CHECKING:
+    from tests.runner.station import Endpoint, Station
+    from tests.runner.transports.kind import Transports
+
+PLENTY = 600
+
+
+def drains(
+    station: Station,
+    job: str,
+    role: str,
+    settings: dict[str, Any],
+    *,
+    inputs: list[Endpoint],
+    outputs: list[Endpoint] | None = None,
+    seconds: float = PLENTY,
+) -> str:
+    runner = {
+        "role": role,
+        "with": settings,
+        "inputs": {"default": inputs},
+        "outputs": {"default": outputs} if outputs else {},
+    }
+    station.describe(job, kind="once", runner=runner, drain={"deadline_seconds": seconds})
+    return job
+
+
+def stored(station: Station, file_store: Transports, content: bytes) -> None:
+    station.put("a.jsonl", content)
+    producer = station.start(station.reads([file_store.output({"deliver": 1})]))
+    assert producer.finish() == 0, producer.said()
+
+
+def test_a_draining_job_ends_once_it_has_read_what_is_stored(every_python: Station) -> None:
+    station = every_python
+    file_store = FileStore(station)
+    content = events(50_000)
+    stored(station, file_store, content)
+    job = drains(
+        station, "o.deliver.0", "write-files", {"path": str(station.root / "out")}, inputs=[file_store.input("deliver")]
+    )
+    process = station.start(job)
+    assert process.finish() == 0, process.said()
+    assert "drained: nothing is left" in process.said()
+    assert station.written() == content
+    assert (station.state(job) / "completed").exists()
+
+
+@pytest.mark.parametrize("kind", [Worker, FileStore])
+def test_a_draining_chain_ends_from_its_producers_on(station: Station, kind: type[Transports]) -> None:
+    """The consumer finds nothing for longer than it takes to be drained, and is there when something comes.
+
+    What is before it says nothing for a while, and then all at once.
+    """
+    content = events(2_000)
+    first_store = FileStore(station)
+    transport = kind(station)
+    stored(station, first_store, content)
+    late = "import sys, time\nlines = sys.stdin.readlines()\ntime.sleep(2)\nsys.stdout.writelines(lines)\n"
+    # a filter that reads to the end ends when its runner has drained, 5 s after the last event came
+    first = drains(
+        station,
+        "o.late.0",
+        "exec",
+        {"command": ["python3", "-c", late]},
+        inputs=[first_store.input("deliver")],
+        outputs=[transport.output({"last": 1}, producer="o.late.0", channel="d")],
+    )
+    last = drains(
+        station,
+        "o.last.0",
+        "write-files",
+        {"path": str(station.root / "out")},
+        inputs=[transport.input("last", channel="d")],
+    )
+    processes = [station.start(last), station.start(first)]
+    assert [process.finish() for process in processes] == [0, 0], [process.said() for process in processes]
+    assert sorted(numbers(station.lines())) == list(range(2_000))
+
+
+def test_a_job_that_cannot_drain_ends_at_its_deadline_and_says_what_is_left(
+    station: Station, file_store: Transports, worker: Transports
+) -> None:
+    stored(station, file_store, events(1_000))
+    job = drains(
+        station,
+        "o.deliver.0",
+        "relay",
+        {},
+        inputs=[file_store.input("deliver")],
+        outputs=[worker.output({"nobody": 1})],
+        seconds=1.5,
+    )
+    process = station.start(job)
+    assert process.finish() == 0
+    assert "draining ended at its deadline: 1000 events are left" in process.said()
+    assert (station.state(job) / "completed").exists()
+    station.writes([file_store.input("deliver")])
+    consumer = station.start("o.deliver.0")
+    until(lambda: station.written() == events(1_000), consumer)
+
+
+def test_a_deadline_holds_from_the_first_start_on(station: Station, file_store: Transports) -> None:
+    stored(station, file_store, events(10))
+    job = drains(
+        station, "o.deliver.0", "write-files", {"path": str(station.root / "out")}, inputs=[file_store.input("deliver")]
+    )
+    station.state(job).mkdir(parents=True)
+    (station.state(job) / "draining").write_text(f"{time.time() - 60:.3f}")
+    process = station.start(job)
+    assert process.finish() == 0
+    assert "its time to drain was over" in process.said()
+    assert station.written() == b""
+    assert (station.state(job) / "completed").exists()
+    assert not (station.state(job) / "draining").exists(), "the next time it drains, its time begins anew"
+
+
+def test_any_other_program_is_told_to_end_at_the_deadline(station: Station) -> None:
+    station.describe("o.own.0", kind="once", command=["sleep", "600"], drain={"deadline_seconds": 0.5})
+    process = station.start("o.own.0")
+    assert process.finish() == 0
+    assert "its time to drain is over" in process.said()
+    assert (station.state("o.own.0") / "completed").exists()
+
+
+def test_a_draining_job_that_is_stopped_is_not_done(station: Station, file_store: Transports) -> None:
+    job = drains(
+        station, "o.deliver.0", "write-files", {"path": str(station.root / "out")}, inputs=[file_store.input("deliver")]
+    )
+    process = station.start(job)
+    until((station.root / "mnt/c/consumers/deliver").exists, process)
+    assert process.stop() == 0
+    assert not (station.state(job) / "completed").exists()
+    began = (station.state(job) / "draining").read_text()
+    process = station.start(job)
+    assert process.finish() == 0
+    assert float(began) > time.time()
