@@ -28,6 +28,10 @@ class Job(NamedTuple):
     """The job's own directory: survives releases."""
     sockets: Path
     """Where the sockets of `worker` channels lie."""
+    files: Path = Path("files")
+    """What its blueprint ships; of a job that reloads by a path that leads to another release later on."""
+    runs_in_state: bool = False
+    """Whether its own program runs in `state`, not in its directory of the release."""
 
     @property
     def is_told_of(self) -> bool:
@@ -70,6 +74,8 @@ def load(directory: Path, part: str = "runner") -> Job:
         outputs=_endpoints(runner, "outputs"),
         state=Path(_environment("STATE_DIRECTORY")),
         sockets=Path(os.environ.get("GITOPSD_RUN", "/run/gitopsd")) / "s",
+        files=Path(os.environ.get("GITOPSD_FILES", path.absolute().parent / "files")),
+        runs_in_state=document.text("directory", "release") == "state",
     )
 
 

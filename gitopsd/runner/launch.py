@@ -1,9 +1,10 @@
 """The launcher of every job: `launch.py JOB`. It ships as runtime/launch.py, and units name it through `current`.
 
-It resolves the release once, so a job never sees two releases; sets GITOPSD_JOB, GITOPSD_FILES, GITOPSD_RUN and
-STATE_DIRECTORY; and becomes the job. Jobs of kind `once`, and those that signal, it runs as a child: to mark them
-completed, and to signal, when they ended well. A job of kind `message` becomes the runner that waits for its message,
-which starts each run by `launch.py JOB run`.
+It resolves the release once, so a job never sees two releases, but for one that reloads: its files are those of
+`current`, whatever that is by then. It sets GITOPSD_JOB, GITOPSD_FILES, GITOPSD_RUN and STATE_DIRECTORY; and becomes
+the job. Jobs of kind `once`, and those that signal, it runs as a child: to mark them completed, and to signal, when
+they ended well. A job of kind `message` becomes the runner that waits for its message, which starts each run by
+`launch.py JOB run`. `launch.py JOB check` runs the command that checks the job's files instead.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ NAME = re.compile(r"[a-z0-9_][a-z0-9._-]*")
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FORWARDED_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
+# where packages of engines put theirs, as a probe of the worker's features knows
+ENGINES_PATH = "/opt/tenzir/bin:/opt/fluent-bit/bin"
 
 
 class Ending(NamedTuple):
@@ -35,37 +38,50 @@ class Ending(NamedTuple):
 
 
 def main() -> int:
-    if len(sys.argv) < 2 or not NAME.fullmatch(sys.argv[1]) or sys.argv[2:] not in ([], ["run"]):
-        sys.stderr.write("usage: launch.py JOB [run]\n")
+    if len(sys.argv) < 2 or not NAME.fullmatch(sys.argv[1]) or sys.argv[2:] not in ([], ["run"], ["check"]):
+        sys.stderr.write("usage: launch.py JOB [run|check]\n")
         return 64
-    job = sys.argv[1]
+    job, checks = sys.argv[1], sys.argv[2:] == ["check"]
     release = Path(__file__).resolve().parent.parent
     directory = release / "jobs" / job
     try:
         description = json.loads((directory / "job.json").read_text(encoding="utf-8"))
-        command = [str(argument) for argument in description["exec"]]
-        waits = description["kind"] == "message" and sys.argv[2:] != ["run"]
-        ending = Ending(once=description["kind"] == "once", signals="signals" in description)
+        command = [str(argument) for argument in description["validate" if checks else "exec"]]
+        waits = description["kind"] == "message" and not sys.argv[2:]
+        ending = Ending(
+            once=description["kind"] == "once" and not checks, signals="signals" in description and not checks
+        )
         os.chdir(directory)
     except OSError as error:
         return _fail(job, f"cannot read {error.filename}: {error.strerror}; apply the release again")
     except (ValueError, KeyError, TypeError):
         return _fail(job, f"{directory / 'job.json'} is damaged; apply the release again")
+    # absolute either way: a job that runs in its state directory finds them all the same
+    files = Path(__file__).absolute().parent.parent / "jobs" / job if description.get("reloads") else directory
+    state = Path(os.environ.get("STATE_DIRECTORY") or release.parent.parent / "state" / job)
+    os.environ.update(GITOPSD_JOB=job, GITOPSD_FILES=str(files / "files"), STATE_DIRECTORY=str(state))
+    os.environ.setdefault("GITOPSD_RUN", "/run/gitopsd")
+    os.environ["PATH"] = f"{os.environ.get('PATH') or os.defpath}:{ENGINES_PATH}"
     program = _program([*RUNNER, "wait"] if waits else command)
     if program is None:
         return _fail(job, f"{command[0] if command else 'an empty command'} was not found; install it on this worker")
-    state = Path(os.environ.get("STATE_DIRECTORY") or release.parent.parent / "state" / job)
-    os.environ.update(GITOPSD_JOB=job, GITOPSD_FILES=str(directory / "files"), STATE_DIRECTORY=str(state))
-    os.environ.setdefault("GITOPSD_RUN", "/run/gitopsd")
     try:
         state.mkdir(parents=True, exist_ok=True)
         if waits:
             _become(program, [*RUNNER, "wait"])
+        command = [command[0], *(_absolute(word, files) for word in command[1:])]
+        if description.get("directory") == "state" and (checks or "runner" not in description):
+            program = str(directory / program)
+            os.chdir(state)
         if any(ending):
             return _run(job, program, command, state, ending)
         _become(program, command)
     except OSError as error:
         return _fail(job, f"cannot start {error.filename or program}: {error.strerror}")
+
+
+def _absolute(word: str, files: Path) -> str:
+    return str(files / word) if word.startswith("files/") else word
 
 
 def _program(command: list[str]) -> str | None:
