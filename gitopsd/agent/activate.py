@@ -54,8 +54,8 @@ def activate(layout: Layout, manager: ServiceManager, request: Request, deadline
     """One activation, under the worker's lock; the result is that of the verb, its last part an observation.
 
     Jobs are started, not waited for until they are ready.
-    Raises AgentError `busy`, `owned-by-another`, `stale`, `bad-payload`, `unsupported`, `no-space`; nothing that runs
-    was touched by then.
+    Raises AgentError `busy`, `owned-by-another`, `stale`, `bad-payload`, `unsupported`, `no-space`, `invalid`; nothing
+    that runs was touched by then.
     """
     manager.require()
     if request.confirm_timeout is not None and layout.service_manager != "systemd":
@@ -71,6 +71,8 @@ def activate(layout: Layout, manager: ServiceManager, request: Request, deadline
             _stage(layout, request)
             release = load_release(layout.releases / request.manifest.release)
             staged = credentials.stage(layout, release, request.values)
+        with progress.timed("validate"):
+            _validate(layout, release, staged, request, deadline)
         switch = Switch(layout, request.confirm_timeout, deadline)
         step = _step(layout, release, staged, switch)
         done = converge(layout, manager, step, progress=progress, deadline=deadline)
@@ -104,6 +106,28 @@ def _step(layout: Layout, release: Release, staged: credentials.Staged | None, s
             store.swap(layout, release.id)
 
     return Step(release, staged.changed if staged is not None else (), arm, swap)
+
+
+def _validate(
+    layout: Layout, release: Release, staged: credentials.Staged | None, request: Request, deadline: Deadline
+) -> None:
+    """Ask the checkers of all jobs that would run with other files than now; AgentError `invalid`."""
+    able = [job for job in release.jobs.values() if job.validates]
+    if not able:
+        return
+    applied = records.read_applied(layout)
+    rekeyed = staged.changed if staged is not None else frozenset[str]()
+    jobs = [job for job in able if applied.get(job.name) != job.digest or job.name in rekeyed]
+    if not jobs:
+        return
+    from .validate import validate  # noqa: PLC0415 -- most releases have nothing to check
+
+    try:
+        name = None if staged is None else staged.name
+        validate(layout, release, jobs, credentials=name, values=request.values, deadline=deadline)
+    except AgentError:
+        credentials.discard(layout, staged)
+        raise
 
 
 def _stage(layout: Layout, request: Request) -> None:

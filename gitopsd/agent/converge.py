@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import records
 from .decide import RECORD, RELOAD, RESTART, START, UNCHANGED, Decision, decide
 from .durable import remove
+from .errors import AgentError
 from .filters import filters_first
 from .readback import failure, is_pending, is_recorded
-from .release import job_of_unit
+from .release import job_of_unit, load_release
 from .run_jobs import LOG_LINES, run_jobs, stop_orphans
 from .services import NOT_THERE
+from .store import current_release
 from .surroundings import prepare
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def converge(
         applied = records.read_applied(layout)
         difference = manager.difference(release, before)
         completed = records.completed_jobs(layout)
-        decision = decide(release, applied, before, difference, completed, rekeyed=step.rekeyed)
+        reloadable = _reloadable(layout, release, applied)
+        decision = decide(release, applied, before, difference, completed, rekeyed=step.rekeyed, reloadable=reloadable)
         unprepared = prepare(layout, release)
     for job, problem in unprepared.items():
         progress.fail(job, problem, [])
@@ -107,6 +110,23 @@ def _end_filters(
         return
     for wave in filters_first(layout.current, running):
         manager.stop([running[job] for job in wave], deadline)
+
+
+def _reloadable(layout: Layout, release: Release, applied: Mapping[str, str]) -> frozenset[str]:
+    """Jobs that run as the release that is current still has them, and that this one would start in the same way."""
+    changed = {job for job in release.jobs.values() if job.process and applied.get(job.name) not in (None, job.digest)}
+    current = current_release(layout)
+    if not changed or current is None:
+        return frozenset()
+    try:
+        held = load_release(layout.releases / current).jobs
+    except (AgentError, OSError):  # somebody edited it: what was started is not known, and starting anew always does
+        return frozenset()
+    return frozenset(
+        job.name
+        for job in changed
+        if (was := held.get(job.name)) and (was.digest, was.process) == (applied[job.name], job.process)
+    )
 
 
 def as_json(done: Converged, progress: Progress) -> dict[str, Any]:

@@ -92,6 +92,13 @@ def stage(layout: Layout, release: Release, sent: Mapping[str, bytes]) -> Staged
     return Staged(name, changed)
 
 
+def discard(layout: Layout, staged: Staged | None) -> None:
+    """Remove a set that will not become current."""
+    if staged is not None:
+        remove(layout.credentials / "sets" / staged.name)
+        sync(layout.credentials / "sets")
+
+
 def swap(layout: Layout, staged: Staged | None) -> None:
     """Point `previous` at the set that is current, and `current` at the staged one; on disk when this returns.
 

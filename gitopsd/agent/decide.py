@@ -33,8 +33,12 @@ def decide(
     completed: Collection[str],
     *,
     rekeyed: Collection[str] = (),
+    reloadable: Collection[str] = (),
 ) -> Decision:
-    """`rekeyed` are the jobs whose secrets have other values now than those that they were started with."""
+    """`rekeyed` are the jobs whose secrets have other values now than those that they were started with.
+
+    `reloadable` are those that were started as the release would start them: only files that they read differ.
+    """
     actions = {
         job.name: _action(
             job,
@@ -44,6 +48,7 @@ def decide(
             completed=job.name in completed,
             # a job of which nothing is known may have been left between its new values and its restart
             rekeyed=job.name in rekeyed or (bool(job.secrets) and job.name not in applied),
+            reloads=job.on_change == "reload" and job.name in reloadable,
         )
         for job in release.jobs.values()
     }
@@ -61,7 +66,9 @@ def _of_another_kind(release: Release, units: Mapping[str, Unit]) -> set[str]:
     return {job.service for job in scheduled if units.get(job.service, NOT_THERE).is_running}
 
 
-def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bool, rekeyed: bool) -> str:
+def _action(
+    job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bool, rekeyed: bool, reloads: bool
+) -> str:
     rules: tuple[tuple[bool, str], ...]
     if job.kind == "once":
         rules = (
@@ -85,7 +92,7 @@ def _action(job: Job, unit: Unit, *, changed: bool, differs: bool, completed: bo
             (changed and job.on_change == "none", RECORD),
             ((differs or rekeyed) and job.on_change == "none", UNCHANGED),
             # a reload reads the job's files anew, not its unit's settings nor what systemd gave it at its start
-            (changed and job.on_change == "reload" and not differs and not rekeyed, RELOAD),
+            (changed and reloads and not differs and not rekeyed, RELOAD),
             (changed or differs or rekeyed, RESTART),
             (True, UNCHANGED),
         )

@@ -50,6 +50,8 @@ class Job(NamedTuple):
     directories: tuple[str, ...]
     ready: Ready = Ready("none")
     secrets: tuple[str, ...] = ()
+    validates: bool = False  # its job.json has a command that checks its files
+    process: str = ""  # of one that reloads: changes with what it was started with, not with the files it reads anew
 
     @property
     def service(self) -> str:
@@ -108,6 +110,8 @@ def _parse_job(name: str, value: Any) -> Job:
         directories=_directories(name, value),
         ready=_ready(name, value.get("ready", {"kind": "none"})),
         secrets=_secrets(name, value),
+        validates=value.get("validates") is True,
+        process=str(value.get("process", "")),
     )
     if job.kind not in KINDS:
         raise AgentError("unsupported", f"job {name}: kind {job.kind!r} is none of {', '.join(KINDS)}")

@@ -9,6 +9,7 @@ from gitopsd.compiler.expand import Expanded, ExpandedChannel, ExpandedStep, Fra
 from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
 from gitopsd.compiler.expressions.values import Spending, TooMuchEvaluated, size_of
+from gitopsd.compiler.from_file import FROM, expression_mistake, file_named, read_text
 from gitopsd.compiler.link import Linked, unknown_parameter
 from gitopsd.compiler.parameters import ParameterError, checked, is_required
 from gitopsd.compiler.placement.constraints import parse_constraint
@@ -166,8 +167,18 @@ class _Binding:
         frame, key = user.frame, user.key
         around = self._frames[frame.name]
         raw = frame.declared.value.steps[key].with_[name]
-        way = ("steps", key, "with", name)
+        way: tuple[str, ...] = ("steps", key, "with", name)
         self._spend(values, self._size(raw) + len(parameter.values))
+        file = file_named(raw) if parameter.type == "string" else None
+        if file is not None:
+            way = (*way, FROM)
+            library = self._linked.libraries[frame.library]
+            raw, mistake = read_text(file, library.shipped, frame.declared.document.locate(*way))
+            if mistake:
+                values.known = False
+                self.diagnostics.append(mistake)
+                return
+            self._spend(values, size_of(raw))
         try:
             if has_expression(raw):
                 names = names_used(raw)
@@ -190,7 +201,11 @@ class _Binding:
             values.params[name] = checked(parameter, raw)
         except ExpressionError as error:
             values.known = False
-            self.diagnostics.append(expression_diagnostic(error, frame.declared.document, way, f"`{name}`: "))
+            self.diagnostics.append(
+                expression_diagnostic(error, frame.declared.document, way, f"`{name}`: ")
+                if file is None
+                else expression_mistake(error, f"{frame.library}{file}", raw, name)
+            )
         except ParameterError as error:
             values.known = False
             message = f"the parameter `{name}` of `{user.use}` {error}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gitopsd.compiler.declarations.decode import decode
+from gitopsd.compiler.from_file import FROM, files_named
 from gitopsd.compiler.load import missing_path
 from gitopsd.compiler.paths import is_below, path_outside
 from gitopsd.compiler.yaml.reader import Document, read_yaml
@@ -84,6 +85,8 @@ class _Finder:
                 continue
             document = self._document(path)
             for step, declared in module.steps.items():
+                for key, file in files_named([declared]):
+                    self._ships(root, file, document.locate("steps", step, "with", key, FROM))
                 if declared.use.startswith("std/"):
                     continue
                 used = self._follow(root, declared.use, document.locate("steps", step, "use"))
@@ -119,15 +122,17 @@ class _Finder:
         for name, content in blueprint.job.files.items():
             if not isinstance(content, ShippedFile):
                 continue
-            place = document.locate("job", "files", name, "from")
-            shipped = root + content.from_
-            if not is_below(content.from_) or not content.from_.startswith("files/"):
-                self.diagnostics.append(path_outside(content.from_, place))
-            elif shipped not in self._files:
-                known = [one.removeprefix(root) for one in self._files if one.startswith(f"{root}files/")]
-                self._miss(shipped, missing_path("the file", content.from_, place, known))
-            else:
-                self.found.add(shipped)
+            self._ships(root, content.from_, document.locate("job", "files", name, "from"))
+
+    def _ships(self, root: str, file: str, place: Location) -> None:
+        shipped = root + file
+        if not is_below(file) or not file.startswith("files/"):
+            self.diagnostics.append(path_outside(file, place))
+        elif shipped not in self._files:
+            known = [one.removeprefix(root) for one in self._files if one.startswith(f"{root}files/")]
+            self._miss(shipped, missing_path("the file", file, place, known))
+        else:
+            self.found.add(shipped)
 
     def _take(self, path: str, kind: type[T]) -> T | None:
         """The declaration, once: None where it was taken before, or is not sound."""

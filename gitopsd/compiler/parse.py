@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from gitopsd.compiler.declarations.decode import decode
+from gitopsd.compiler.from_file import files_named
 from gitopsd.compiler.load import ENVIRONMENTS_FILE, LibraryFiles, Loaded
 from gitopsd.compiler.yaml.reader import Document, read_yaml
 from gitopsd.model.blueprint import Blueprint, ShippedFile
@@ -225,7 +226,8 @@ class _Reader:
 def _workflow_outline(declared: Workflow | Module) -> Outline:
     steps: Iterable[Any] = declared.steps.values()
     name = declared.workflow if isinstance(declared, Workflow) else declared.module
-    return Outline(name, tuple(sorted({step.use for step in steps})))
+    ships = {path for _, path in files_named(declared.steps.values())}
+    return Outline(name, tuple(sorted({step.use for step in steps})), tuple(sorted(ships)))
 
 
 def _blueprint_outline(declared: Blueprint) -> Outline:

@@ -30,8 +30,9 @@ def workflow_parts(linked: Linked, name: str) -> Parts:
             continue  # a blueprint of gitopsd's own
         paths.add(path)
         shipped, folder = linked.libraries[library].shipped, linked.libraries[library].folder
-        names += [f"{library} {file} {shipped[file].blob}" for file in outline.ships]
-        paths.update(folder + file for file in outline.ships)
+        ships = [file for file in outline.ships if file in shipped]  # what else a step names is said when it is bound
+        names += [f"{library} {file} {shipped[file].blob}" for file in ships]
+        paths.update(folder + file for file in ships)
         for use in outline.uses:
             used = linked.find(use, library)
             if used:

@@ -35,7 +35,9 @@ _TOUCHED = ("started", "restarted", "reloaded", "stopped")
 _NOT_SENT = frozenset({"resolve", "jump", "refused", "connect", "host-key", "banner", "auth"})
 """Stages at which nothing was asked of the worker yet."""
 
-_UNTOUCHED = frozenset({"busy", "owned-by-another", "stale", "bad-payload", "unsupported", "no-python", "no-sudo"})
+_UNTOUCHED = frozenset({
+    "busy", "owned-by-another", "stale", "bad-payload", "unsupported", "invalid", "no-python", "no-sudo",
+})  # fmt: skip
 """Codes with which a worker refuses before it changes anything."""
 
 _UNTOUCHED_UNLESS_ARMED = frozenset({"no-space", "protocol"})

@@ -82,6 +82,18 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="name -> text, in which expressions are evaluated, or a file of the repository"),
     ] = field(default_factory=dict)
     writes: Annotated[tuple[str, ...], Meta(description="directories that the job writes to")] = ()
+    validate: Annotated[
+        list[str] | str | UnsetType,
+        Meta(description="a command that checks the job's files before anything that runs is touched"),
+    ] = UNSET
+    directory: Annotated[
+        Literal["release", "state"] | UnsetType,
+        Meta(description="where `exec` runs: in the job's directory of the release, or where it keeps its state"),
+    ] = UNSET
+    input: Annotated[
+        Literal["stdin", "socket"] | UnsetType,
+        Meta(description="where a filter takes its events: stdin, or a socket that it listens at"),
+    ] = UNSET
     unit: Annotated[dict[str, str | int | bool], Meta(description="systemd settings, of those that are allowed")] = (
         field(default_factory=dict)
     )

@@ -30,6 +30,10 @@ class Job(NamedTuple):
     """Where the sockets of `worker` channels lie."""
     drain_until: float | None = None
     """Of a job that drains: when it ends at the latest, in seconds since the epoch."""
+    files: Path = Path("files")
+    """What its blueprint ships; of a job that reloads by a path that leads to another release later on."""
+    runs_in_state: bool = False
+    """Whether its own program runs in `state`, not in its directory of the release."""
 
     @property
     def is_told_of(self) -> bool:
@@ -73,6 +77,8 @@ def load(directory: Path, part: str = "runner") -> Job:
         state=Path(_environment("STATE_DIRECTORY")),
         sockets=Path(os.environ.get("GITOPSD_RUN", "/run/gitopsd")) / "s",
         drain_until=_drain_until() if "drain" in document.names() else None,
+        files=Path(os.environ.get("GITOPSD_FILES", path.absolute().parent / "files")),
+        runs_in_state=document.text("directory", "release") == "state",
     )
 
 

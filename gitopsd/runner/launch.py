@@ -1,9 +1,10 @@
 """The launcher of every job: `launch.py JOB`. It ships as runtime/launch.py, and units name it through `current`.
 
-It resolves the release once, so a job never sees two releases; sets GITOPSD_JOB, GITOPSD_FILES, GITOPSD_RUN and
-STATE_DIRECTORY; and becomes the job. Jobs of kind `once`, and those that signal, it runs as a child: to mark them
-completed, and to signal, when they ended well. A job of kind `message` becomes the runner that waits for its message,
-which starts each run by `launch.py JOB run`.
+It resolves the release once, so a job never sees two releases, but for one that reloads: its files are those of
+`current`, whatever that is by then. It sets GITOPSD_JOB, GITOPSD_FILES, GITOPSD_RUN and STATE_DIRECTORY; and becomes
+the job. Jobs of kind `once`, and those that signal, it runs as a child: to mark them completed, and to signal, when
+they ended well. A job of kind `message` becomes the runner that waits for its message, which starts each run by
+`launch.py JOB run`. `launch.py JOB check` runs the command that checks the job's files instead.
 
 A job that drains is of kind `once`, with a deadline that holds from its first start on: GITOPSD_DRAIN_UNTIL. The runner
 ends by itself; any other program that hasn't ended by then is told to (SIGTERM), and counts as completed.
@@ -31,6 +32,8 @@ FORWARDED_SIGNALS = (*ENDING_SIGNALS, signal.SIGHUP)
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
 RUNNER_SECONDS = 15.0
 """What the runner has after the deadline of a job that drains, to end what is under way and say what is left."""
+# where packages of engines put theirs, as a probe of the worker's features knows
+ENGINES_PATH = "/opt/tenzir/bin:/opt/fluent-bit/bin"
 
 
 class Ending(NamedTuple):
@@ -43,41 +46,55 @@ class Ending(NamedTuple):
 
 
 def main() -> int:
-    if len(sys.argv) < 2 or not NAME.fullmatch(sys.argv[1]) or sys.argv[2:] not in ([], ["run"]):
-        sys.stderr.write("usage: launch.py JOB [run]\n")
+    if len(sys.argv) < 2 or not NAME.fullmatch(sys.argv[1]) or sys.argv[2:] not in ([], ["run"], ["check"]):
+        sys.stderr.write("usage: launch.py JOB [run|check]\n")
         return 64
-    job = sys.argv[1]
+    job, checks = sys.argv[1], sys.argv[2:] == ["check"]
     release = Path(__file__).resolve().parent.parent
     directory = release / "jobs" / job
     try:
         description = json.loads((directory / "job.json").read_text(encoding="utf-8"))
-        command = [str(argument) for argument in description["exec"]]
-        waits = description["kind"] == "message" and sys.argv[2:] != ["run"]
-        drain = float(description["drain"]["deadline_seconds"]) if "drain" in description else None
-        signals = "signals" in description and drain is None
-        ending = Ending(once=description["kind"] == "once", signals=signals, drain_seconds=drain)
+        command = [str(argument) for argument in description["validate" if checks else "exec"]]
+        waits = description["kind"] == "message" and not sys.argv[2:]
+        drain = float(description["drain"]["deadline_seconds"]) if "drain" in description and not checks else None
+        ending = Ending(
+            once=description["kind"] == "once" and not checks,
+            signals="signals" in description and not checks and drain is None,
+            drain_seconds=drain,
+        )
         os.chdir(directory)
     except OSError as error:
         return _fail(job, f"cannot read {error.filename}: {error.strerror}; apply the release again")
     except (ValueError, KeyError, TypeError):
         return _fail(job, f"{directory / 'job.json'} is damaged; apply the release again")
+    # absolute either way: a job that runs in its state directory finds them all the same
+    files = Path(__file__).absolute().parent.parent / "jobs" / job if description.get("reloads") else directory
+    state = Path(os.environ.get("STATE_DIRECTORY") or release.parent.parent / "state" / job)
+    os.environ.update(GITOPSD_JOB=job, GITOPSD_FILES=str(files / "files"), STATE_DIRECTORY=str(state))
+    os.environ.setdefault("GITOPSD_RUN", "/run/gitopsd")
+    os.environ["PATH"] = f"{os.environ.get('PATH') or os.defpath}:{ENGINES_PATH}"
     program = _program([*RUNNER, "wait"] if waits else command)
     if program is None:
         return _fail(job, f"{command[0] if command else 'an empty command'} was not found; install it on this worker")
-    state = Path(os.environ.get("STATE_DIRECTORY") or release.parent.parent / "state" / job)
-    os.environ.update(GITOPSD_JOB=job, GITOPSD_FILES=str(directory / "files"), STATE_DIRECTORY=str(state))
-    os.environ.setdefault("GITOPSD_RUN", "/run/gitopsd")
     try:
         state.mkdir(parents=True, exist_ok=True)
         if waits:
             _become(program, [*RUNNER, "wait"])
-        if ending.drain_seconds is None:
+        if ending.drain_seconds is None and not checks:
             (state / "draining").unlink(missing_ok=True)
+        command = [command[0], *(_absolute(word, files) for word in command[1:])]
+        if description.get("directory") == "state" and (checks or "runner" not in description):
+            program = str(directory / program)
+            os.chdir(state)
         if any(ending):
             return _run(job, program, command, state, ending)
         _become(program, command)
     except OSError as error:
         return _fail(job, f"cannot start {error.filename or program}: {error.strerror}")
+
+
+def _absolute(word: str, files: Path) -> str:
+    return str(files / word) if word.startswith("files/") else word
 
 
 def _program(command: list[str]) -> str | None:

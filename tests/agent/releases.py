@@ -24,6 +24,14 @@ job = sys.argv[1]
 os.chdir(release / "jobs" / job)
 settings = json.loads(pathlib.Path("job.json").read_text())
 state = pathlib.Path(os.environ["STATE_DIRECTORY"])
+if sys.argv[2:] == ["check"]:
+    secrets = pathlib.Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"))
+    print(settings["says"].format(
+        user=os.getuid(), state=state, secret=(secrets / "token").read_text() if secrets.is_dir() else ""), flush=True)
+    for path in settings.get("writes_to", ()):
+        pathlib.Path(path).touch()
+    time.sleep(settings.get("check_seconds", 0))
+    sys.exit(settings["refuses"])
 with open(state / "starts", "a") as starts:
     starts.write(settings["version"] + "\n")
 if "CREDENTIALS_DIRECTORY" in os.environ:
@@ -97,6 +105,8 @@ class TestJob:
     unit_lines: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     schedule: str = ""
+    validates: bool = False
+    process: str = "as ever"
 
     @property
     def unit(self) -> str:
@@ -184,6 +194,8 @@ def release_of(*jobs: TestJob, extra: dict[str, bytes] | None = None) -> TestRel
             "user": job.user,
             "directories": list(job.directories),
             "secrets": list(job.secrets),
+            **({"validates": True} if job.validates else {}),
+            **({"process": job.process} if job.on_change == "reload" else {}),
         }
     head = {"format": 1, "worker": "edge-1", "environment": "production", "runtime": None, "jobs": described}
     files["release.json"] = ("100644", _json(head))

@@ -21,7 +21,9 @@ def action(unit: Unit, facts: dict[str, bool], *, kind: str = "service", on_chan
     applied = {JOB: "old" if facts.get("changed") else "new"}
     completed = [JOB] if facts.get("completed") else []
     rekeyed = [JOB] if facts.get("rekeyed") else []
-    return decide(release, applied, {UNIT: unit}, difference, completed, rekeyed=rekeyed).actions[JOB]
+    reloadable = [] if facts.get("other_process") else [JOB]
+    decision = decide(release, applied, {UNIT: unit}, difference, completed, rekeyed=rekeyed, reloadable=reloadable)
+    return decision.actions[JOB]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,7 @@ def test_a_service(unit: Unit, facts: dict[str, bool], expected: str) -> None:
     ("unit", "facts", "expected"),
     [
         (RUNNING, {"changed": True}, "reload"),
+        (RUNNING, {"changed": True, "other_process": True}, "restart"),
         (RUNNING, {"changed": True, "differs": True}, "restart"),
         (RUNNING, {"changed": True, "rekeyed": True}, "restart"),
         (RUNNING, {"rekeyed": True}, "restart"),
@@ -96,7 +99,7 @@ def test_a_job_with_secrets_of_which_nothing_is_known_is_restarted_rather_than_r
     job = Job(JOB, "service", "new", UNIT, "reload", "gitopsd-job", (), secrets=("token",))
     release = Release("0" * 40, {JOB: job}, {UNIT: b""})
     for applied, expected in (({}, "restart"), ({JOB: "old"}, "reload")):
-        assert decide(release, applied, {UNIT: RUNNING}, NOTHING, []).actions[JOB] == expected
+        assert decide(release, applied, {UNIT: RUNNING}, NOTHING, [], reloadable=[JOB]).actions[JOB] == expected
 
 
 def test_units_of_no_job_of_the_release_are_orphans_and_other_units_are_not_ours() -> None:

@@ -80,6 +80,9 @@ def test_a_setting_is_written_as_systemd_reads_it(name: str, value: object, text
         ("SupplementaryGroups", "adm  docker"),
         ("SupplementaryGroups", "adm,docker"),
         ("ExecStartPre", "/bin/true"),
+        ("SystemCallFilter", "@privileged"),
+        ("SystemCallFilter", "~@chown"),
+        ("SystemCallFilter", "@chown @resources @mount"),
         ("ReadWritePaths", "+/etc"),
         ("AmbientCapabilities", "~CAP_SYS_ADMIN"),
         ("AmbientCapabilities", "cap_sys_admin"),
@@ -267,6 +270,14 @@ def test_a_job_with_capabilities_may_make_the_system_calls_that_they_are_for() -
     given = {"AmbientCapabilities": "CAP_CHOWN", "CapabilityBoundingSet": "CAP_CHOWN"}
     text = unit_text("a.b.0", kind="service", notifies=True, directories=(), settings=given)
     assert denied not in text.splitlines()
+
+
+def test_system_calls_that_a_blueprint_adds_come_after_those_that_are_denied() -> None:
+    settings = {"SystemCallFilter": "@chown @resources"}
+    unit = unit_text("a.b.0", kind="service", notifies=True, directories=(), settings=settings).splitlines()
+    assert [line.partition("=")[2] for line in unit if line.startswith("SystemCallFilter=")] == [
+        "@system-service", "~@privileged @resources", "@chown @resources",
+    ]  # fmt: skip
 
 
 def test_a_blueprint_changes_the_limits() -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from gitopsd.compiler.checks.vendored import check_vendored
-from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.vendor.check import check_libraries
 from gitopsd.daemon.vendor.vendoring import add_library, update_libraries
 from gitopsd.repo.errors import RepositoryError
@@ -242,3 +242,16 @@ def test_credentials_are_neither_stored_nor_shown(two: Pair, web: str) -> None:
     with pytest.raises(RepositoryError) as caught:
         add_library(two.repository, gone, "v1", "modules", name="gone")
     assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_files_that_parameters_come_from_are_copied_with_the_module(two: Pair) -> None:
+    module = "module: relay\nsteps:\n  relay: {use: std/rsyslog, with: {config: {from: files/relay.conf}}}\n"
+    two.other.write("modules/relay.yaml", module)
+    two.other.commit("A relay without its file")
+    with pytest.raises(DiagnosticsError) as refused:
+        two.add("main", "modules/relay.yaml")
+    assert [one.code for one in refused.value.diagnostics] == ["missing-path"]
+    two.other.write("files/relay.conf", "stop\n")
+    two.other.commit("A relay")
+    two.add("main", "modules/relay.yaml")
+    assert two.files() == {"modules/relay.yaml", "files/relay.conf"}

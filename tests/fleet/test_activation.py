@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerRefused
 from gitopsd.model.facts import Owner
+from gitopsd.model.secret import SecretValue
 from tests.agent.releases import TestJob, release_of
 from tests.fleet_ssh.on_machines import (
     ROOT,
@@ -247,6 +248,57 @@ def test_a_reload_reaches_the_running_process(machine: Machine, worker: WorkerCo
     assert pids(result.observation)[unit(A)] == before[unit(A)]
     assert lines(machine, "cat", f"{ROOT}/state/{A}/reloads") == ["1"]
     assert result.observation.applied.keys() == {A}
+
+
+def checked(version: str, *, secrets: tuple[str, ...] = (), **settings: Any) -> TestRelease:
+    """A job whose unit is as it is rendered, and whose program checks its files."""
+    rendered = unit_text(A, kind="service", notifies=True, directories=(), settings={}, secrets=secrets).splitlines()
+    sandbox = tuple(line for line in rendered if line.startswith(HARDENING))
+    settings = {"validate": ["engine"], "says": "fine", "refuses": 0, **settings}
+    job = TestJob(name=A, version=version, validates=True, secrets=secrets, unit_lines=sandbox, settings=settings)
+    return release_of(job, TestJob(name=B, version=version))
+
+
+def test_what_a_jobs_program_refuses_is_not_activated(machine: Machine, worker: WorkerConnection) -> None:
+    before = activate(worker, checked("1")).observation
+    user = lines(machine, "id", "-u", "gitopsd-job")[0]
+    with pytest.raises(WorkerRefused, match="refuses its files") as refused:
+        activate(worker, checked("2", says="as {user} in {state}", refuses=1))
+    assert refused.value.code == "invalid"
+    assert f"  as {user} in /tmp\n" in str(refused.value)
+    after = verbs.observe(worker)
+    assert (after.release, pids(after)) == (before.release, pids(before))
+    assert activate(worker, checked("3")).restarted == (A, B)
+
+
+def test_what_checks_files_is_confined_as_the_job_is_and_can_write_nowhere(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    for path in (f"{ROOT}/planted", "/srv/planted", "/run/planted"):
+        with pytest.raises(WorkerRefused, match=r"Read-only file system|Permission denied"):
+            activate(worker, checked("1", writes_to=[path]))
+    assert activate(worker, checked("2", writes_to=["/tmp/planted"])).failed == {}
+    assert lines(machine, "ls", "/tmp/planted") == []
+    assert [line for line in lines(machine, "ls", "/run", "/run/systemd/system") if "gitopsd-check" in line] == []
+    assert lines(machine, "systemctl", "list-units", "--all", "--plain", "--no-legend", "gitopsd-check*") == []
+
+
+def test_what_checks_files_sees_the_secrets_that_the_job_will_have_and_they_are_masked(
+    machine: Machine, worker: WorkerConnection
+) -> None:
+    activate(worker, checked("1", secrets=("token",)), secrets={"token": SecretValue(b"the first one")})
+    release = checked("2", secrets=("token",), says="token is {secret}!", refuses=1)
+    with pytest.raises(WorkerRefused, match="refuses its files") as refused:
+        activate(worker, release, secrets={"token": SecretValue(b"the second one")})
+    assert "token is [secret]!" in str(refused.value)
+    assert lines(machine, "cat", f"{ROOT}/credentials/current/{A}/token") == ["the first one"]
+    assert len(lines(machine, "ls", f"{ROOT}/credentials/sets")) == 1
+
+
+def test_what_takes_too_long_to_check_files_is_ended(machine: Machine, worker: WorkerConnection) -> None:
+    with pytest.raises(WorkerRefused, match="gave no answer in time"):
+        activate(worker, checked("1", check_seconds=600), deadline=3.0)
+    until(lambda: lines(machine, "pgrep", "-f", f"launch.py {A} check") == [])
 
 
 def test_a_unit_that_systemd_refuses_fails_alone(worker: WorkerConnection) -> None:

@@ -87,6 +87,7 @@ blueprint: keep
 secrets: [token]
 job:
   exec: [python3, files/keep.py]
+  validate: [sh, -c, 'grep -q create_server "$1" || { echo "it serves nothing"; exit 1; }', sh, files/keep.py]
   files: {keep.py: {from: files/keep.py}}
   ready: {tcp: 7001}
 """,
@@ -234,6 +235,18 @@ def test_a_change_restarts_the_job_that_changed(site: Site) -> None:
     site.operator.run("apply")
     after = site.pids()
     assert {job for job in before if after.get(job) != before[job]} - {TICK} == {KEEP}
+
+
+def test_what_a_jobs_checker_refuses_changes_nothing(site: Site) -> None:
+    before = site.pids()
+    site.operator.write({"files/keep.py": "import time\n"})
+    site.operator.commit("Break what keep runs")
+    assert "it serves nothing" in site.operator.run("apply", expect=1).stderr
+    after = site.pids()
+    assert {job for job in before if after.get(job) != before[job]} - {TICK} == set()
+    site.operator.write({"files/keep.py": FILES["files/keep.py"]})
+    site.operator.commit("Put it right")
+    site.operator.run("apply")
 
 
 def test_a_secret_is_rolled(site: Site) -> None:

@@ -105,6 +105,8 @@ def test_on_change_decides_what_happens_to_what_runs() -> None:
     assert changed(plan(reloaded, before))["alerts.alert.0"].effect == "reload"
     with_another_unit = render(edited(OWN, blueprint, "Nice: 5", "Nice: 6"), before)
     assert changed(plan(with_another_unit, before))["alerts.alert.0"].effect == "restart"
+    with_another_argument = render(edited(OWN, blueprint, "--batch", "--batches"), before)
+    assert changed(plan(with_another_argument, before))["alerts.alert.0"].effect == "restart"
 
 
 def test_a_change_of_how_a_job_is_looked_after_touches_nothing_that_runs_and_is_shown() -> None:

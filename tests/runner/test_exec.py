@@ -162,3 +162,94 @@ def test_jq_works_as_a_filter(station: Station, worker: Transports) -> None:
     log.add(events(10))
     until(lambda: station.written() == b"".join(b'{"n":%d}\n' % n for n in range(10)), process, consumer, producer)
     assert process.stop() == 0, process.said()
+
+
+LISTENS = """
+import os, signal, socket, sys
+reloads = 0
+def reload(*_):
+    global reloads
+    reloads += 1
+signal.signal(signal.SIGHUP, reload)
+signal.signal(signal.SIGTERM, lambda *_: None)
+if os.path.exists("events.sock"):
+    os.unlink("events.sock")
+server = socket.socket(socket.AF_UNIX)
+server.bind("events.sock")
+server.listen()
+connection, _ = server.accept()
+for line in connection.makefile("rb"):
+    sys.stdout.buffer.write(line.replace(b"text", b"%d" % reloads))
+    sys.stdout.buffer.flush()
+"""
+
+
+def listener(station: Station, channel: Transports, program: str = LISTENS) -> str:
+    """An engine that reads no stdin, with a state directory whose path is longer than that of a socket may be."""
+    job = "o." + "filter-" * 16 + "x.0"
+    (station.root / "engine.py").write_text(program)
+    ports = {"inputs": {"default": [channel.input("filter")]}, "outputs": {"default": [channel.output({"deliver": 1})]}}
+    command = ["python3", str(station.root / "engine.py")]
+    runner = {"role": "exec", "with": {"command": command, "input": "socket"}, **ports}
+    station.describe(job, directory="state", runner=runner)
+    return job
+
+
+def test_events_go_through_an_engine_that_listens_at_a_socket(every_python: Station, worker: Transports) -> None:
+    station = every_python
+    station.put("a", events(50_000))
+    running = [station.start(listener(station, worker)), station.start(station.writes([worker.input("deliver")]))]
+    producer = feed(station, worker)
+    assert producer.finish() == 0, producer.said()  # all was acknowledged, so the engine has read it
+    until(lambda: len(station.lines()) == 50_000, *running)
+    assert station.written() == events(50_000).replace(b"text", b"0")
+    assert running[0].stop() == 0, running[0].said()
+    assert running[1].stop() == 0
+
+
+def test_a_reload_is_passed_on_to_the_engine_and_the_runner_stays(station: Station, worker: Transports) -> None:
+    station.put("a", events(1))
+    running = [station.start(listener(station, worker)), station.start(station.writes([worker.input("deliver")]))]
+    assert feed(station, worker).finish() == 0
+    until(lambda: len(station.lines()) == 1, *running)
+    running[0].send_signal(signal.SIGHUP)
+    station.put("b", events(1, start=1))
+    assert feed(station, worker).finish() == 0
+    until(lambda: len(station.lines()) == 2, *running)
+    assert b'"1"' in station.lines()[1]
+    assert running[0].stop() == 0
+
+
+def test_an_engine_that_never_listens_fails_the_job_and_nothing_counts_as_done(
+    station: Station, worker: Transports
+) -> None:
+    process = station.start(listener(station, worker, "import sys; sys.exit('no such input')"))
+    assert process.finish() == 1
+    assert "no such input" in process.said()
+
+
+DEAF = """
+import os, pathlib, socket, time
+server = socket.socket(socket.AF_UNIX)
+server.bind("events.sock")
+server.listen()
+connection, _ = server.accept()
+connection.recv(1, socket.MSG_PEEK)
+pathlib.Path("reached").touch()
+while True:
+    time.sleep(1)
+"""
+
+
+def test_what_an_engine_has_not_read_from_its_socket_comes_again(station: Station, worker: Transports) -> None:
+    station.put("a", events(100))
+    job = listener(station, worker, DEAF)
+    deaf, consumer = station.start(job), station.start(station.writes([worker.input("deliver")]))
+    producer = feed(station, worker)
+    until((station.state(job) / "reached").exists, deaf, producer)
+    deaf.kill()
+    deaf.wait()
+    hearing = station.start(listener(station, worker))
+    assert producer.finish() == 0, producer.said()
+    until(lambda: len(station.lines()) == 100, hearing, consumer)
+    assert numbers(station.lines()) == list(range(100))

@@ -104,7 +104,7 @@ def test_a_name_that_is_no_job_is_refused(station: Station, name: str) -> None:
     launcher = station.release / "runtime" / "launch.py"
     ended = subprocess.run([station.interpreter, "-IB", launcher, name], capture_output=True, check=False)
     assert ended.returncode == 64
-    assert ended.stderr == b"usage: launch.py JOB [run]\n"
+    assert ended.stderr == b"usage: launch.py JOB [run|check]\n"
 
 
 def test_an_unknown_job_is_named(station: Station) -> None:
@@ -151,3 +151,36 @@ class TestOnce:
         process.send_signal(signal.SIGHUP)
         assert process.finish() == 0
         assert (station.state("o.once.0") / "completed").exists()
+
+
+def test_a_job_that_runs_in_its_state_directory_is_given_its_files_by_their_whole_path(station: Station) -> None:
+    command = ["python3", "-c", TELL, "files/engine.conf"]
+    station.describe("o.tell.0", command=command, directory="state")
+    process = station.start("o.tell.0")
+    assert process.finish() == 0
+    _, directory, arguments, *_ = json.loads(process.said())
+    assert directory == str(station.state("o.tell.0"))
+    assert arguments == ["-c", str(station.directory("o.tell.0") / "files/engine.conf")]
+
+
+def test_a_job_that_reloads_finds_its_files_in_whatever_release_is_current(station: Station) -> None:
+    (station.root / "current").symlink_to("releases/r1")
+    station.describe("o.tell.0", command=["python3", "-c", TELL, "files/engine.conf"], reloads=True)
+    launcher = [station.interpreter, "-IB", str(station.root / "current/runtime/launch.py"), "o.tell.0"]
+    done = subprocess.run(launcher, capture_output=True, check=True, env={**os.environ, "STATE_DIRECTORY": "/tmp"})
+    environment, _, arguments, *_ = json.loads(done.stdout)
+    assert environment["GITOPSD_FILES"] == str(station.root / "current/jobs/o.tell.0/files")
+    assert arguments[1] == str(station.root / "current/jobs/o.tell.0/files/engine.conf")
+
+
+def test_what_checks_the_files_runs_instead_of_the_job_where_its_state_would_be(station: Station) -> None:
+    validate = ["sh", "-c", 'pwd; cat "$1"; exit 3', "sh", "files/engine.conf"]
+    station.describe("o.tell.0", kind="once", runner={}, directory="state", validate=validate)
+    (station.directory("o.tell.0") / "files/engine.conf").write_text("no good\n")
+    scratch = station.root / "scratch"
+    launcher = [station.interpreter, "-IB", str(station.release / "runtime/launch.py"), "o.tell.0", "check"]
+    done = subprocess.run(
+        launcher, capture_output=True, text=True, check=False, env={**os.environ, "STATE_DIRECTORY": str(scratch)}
+    )
+    assert (done.returncode, done.stdout) == (3, f"{scratch}\nno good\n")
+    assert not (scratch / "completed").exists()

@@ -35,6 +35,7 @@ def check_blueprint(declared: Declared[Blueprint], shipped: Collection[str]) -> 
     yield from _check_files(job, document, shipped)
     yield from check_schedule(declared.value, document)
     written = {"kind": job.kind, "schedule": job.schedule, "exec": job.exec, "with": job.with_}
+    written["validate"] = job.validate
     for error in expression_mistakes({**written, "writes": job.writes, "unit": job.unit, "files": job.files}, SCOPE):
         yield expression_diagnostic(error, document, ("job",))
 
@@ -92,6 +93,7 @@ def _check_program(job: Job, document: Document) -> Iterator[Diagnostic]:
             "`with` is for a `runner`, and the job has none", document, ("job", "with"), ("job", "exec"),
             hint="pass what the program needs as arguments, or in a file under `files:`",
         )  # fmt: skip
+    yield from _check_own_program(job, document)
     if isinstance(job.ready, ReadyCheck):
         given = [kind for kind in ("tcp", "http") if not isinstance(getattr(job.ready, kind), UnsetType)]
         if len(given) == 2:
@@ -105,6 +107,16 @@ def _check_program(job: Job, document: Document) -> Iterator[Diagnostic]:
                 location=document.locate_key("job", "ready"),
                 hint="write `ready: {tcp: PORT}`, or `ready: none`",
             )
+
+
+def _check_own_program(job: Job, document: Document) -> Iterator[Diagnostic]:
+    """What only a program of the blueprint's own can be told."""
+    given = {"validate": job.validate, "directory": job.directory, "input": job.input}
+    for key in (key for key, value in given.items() if value is not UNSET and job.runner is not UNSET):
+        yield _conflict(
+            f"`{key}` is for an `exec`, and the job has none", document, ("job", key), ("job", "runner"),
+            hint=f"remove `{key}`: the runner's roles need none",
+        )  # fmt: skip
 
 
 def _conflict(

@@ -67,6 +67,7 @@ class _Evaluated:
     role: str
     schedule: str = ""
     argv: list[str] | None = None
+    validate: list[str] | None = None
     with_: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, TreeFile] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -123,9 +124,11 @@ class JobRenderer:
             hint = "write `service`, `once` or `schedule`"
             raise JobError("wrong-value", f"a job's kind can't be `{kind[:40]}`", ("kind",), hint)
         given = "" if isinstance(job.schedule, UnsetType) else _text(job.schedule, scope, "schedule")
-        argv = _argv(job, scope)
+        argv = _argv(job.exec, scope, "exec")
         role = str(job.runner) if argv is None else "exec" if _is_filter(step.blueprint) else ""
         with_ = _evaluated(job.with_, scope, "with") if argv is None else {"command": argv}
+        if role == "exec" and job.input == "socket":
+            with_["input"] = "socket"
         if role == "transform":
             check_actions(with_.get("actions"), with_.get("route"))
         if role == "read-files":
@@ -135,6 +138,7 @@ class JobRenderer:
             role=role,
             schedule=schedule_of(kind, given),
             argv=argv,
+            validate=_argv(job.validate, scope, "validate"),
             with_=with_,
             files=self._files(step, scope),
             settings=self._settings(job, scope),
@@ -188,6 +192,12 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
     if evaluated.schedule or waits:
         ready = {"kind": "notify" if waits else "none"}
     on_change = "restart" if waits else job.on_change  # what is kept running is the runner
+    if job.directory == "state":
+        document["directory"] = "state"
+    if on_change == "reload":
+        document["reloads"] = True
+    if evaluated.validate:
+        document["validate"] = evaluated.validate
     needed = sorted({*secrets, *routed.secrets})
     units = {}
     units[unit_name(routed.name)] = unit_text(
@@ -212,6 +222,7 @@ def _content(routed: RoutedJob, job: Job, secrets: Sequence[str], evaluated: _Ev
         **({"schedule": evaluated.schedule} if evaluated.schedule else {}),
         **({"exclusive": True} if routed.step and routed.step.place.exclusive else {}),
         **({"libraries": libraries} if libraries else {}),
+        **({"validates": True} if evaluated.validate else {}),
     }
     return JobContent(
         document=document,
@@ -237,7 +248,7 @@ def _is_filter(blueprint: Blueprint) -> bool:
 
 def _names(job: Job) -> frozenset[str]:
     templates = [content for content in job.files.values() if isinstance(content, str)]
-    return names_used([job.kind, job.schedule, job.exec, job.with_, job.unit, job.writes, templates])
+    return names_used([job.kind, job.schedule, job.exec, job.validate, job.with_, job.unit, job.writes, templates])
 
 
 def _scope(routed: RoutedJob, step: BoundStep, environment: str, spending: Spending) -> _Names:
@@ -310,20 +321,20 @@ def _text(value: Any, scope: _Names, *at: str | int) -> str:
     return result
 
 
-def _argv(job: Job, scope: _Names) -> list[str] | None:
-    if isinstance(job.exec, UnsetType):
+def _argv(command: list[str] | str | UnsetType, scope: _Names, key: str) -> list[str] | None:
+    if isinstance(command, UnsetType):
         return None
-    argv = _evaluated(job.exec, scope, "exec")
+    argv = _evaluated(command, scope, key)
     if not isinstance(argv, list):
         hint = "write `[PROGRAM, ARGUMENT]`; no shell reads it"
-        raise JobError("wrong-type", f"the command must be a list, not {word_for(argv)}", ("exec",), hint)
+        raise JobError("wrong-type", f"the command must be a list, not {word_for(argv)}", (key,), hint)
     words = [str(word) if isinstance(word, int | float) and not isinstance(word, bool) else word for word in argv]
     for word in words:
         if not isinstance(word, str) or "\0" in word:
             message = f"the command must be a list of texts without NUL characters, and {word_for(word)} isn't one"
-            raise JobError("wrong-type", message, ("exec",), "put quotes around it")
+            raise JobError("wrong-type", message, (key,), "put quotes around it")
     if not words or not words[0]:
-        raise JobError("wrong-value", "the command names no program", ("exec",), "start it with the program")
+        raise JobError("wrong-value", "the command names no program", (key,), "start it with the program")
     return words
 
 

@@ -46,6 +46,8 @@ _HARDENING = {
 _DENIED_CALLS = "~@privileged @resources"
 """Taken from `@system-service` again; a job that was given capabilities may need them."""
 
+_CALLS = "SystemCallFilter"
+
 _LIMITS = {
     # a core would hold the values of secrets
     "LimitCORE": "0",
@@ -133,19 +135,20 @@ def unit_text(
         service["PrivateUsers"] = "yes"
     if directories:
         service["ReadWritePaths"] = path_list(directories)
-    service = _with_settings(service, settings)
+    calls = [(name, setting_text(name, value)) for name, value in settings.items() if name == _CALLS]
+    service = _with_settings(service, {name: value for name, value in settings.items() if name != _CALLS})
     # without a start limit: a job whose peer is away for an hour must still come up by itself
     unit = {"Description": f"gitopsd job {job}", "After": "network.target", "StartLimitIntervalSec": "0"}
     if kind == "once":
         unit["ConditionPathExists"] = f"!{ROOT}/state/{job}/completed"
     if directories:
         unit["RequiresMountsFor"] = path_list(directories)
-    denied = [] if has_capabilities else [("SystemCallFilter", _DENIED_CALLS)]
+    denied = [] if has_capabilities else [(_CALLS, _DENIED_CALLS)]
     # the path stays the same whatever the value is: another value is no other unit
     credentials = [("LoadCredential", f"{name}:{ROOT}/credentials/current/{job}/{name}") for name in secrets]
     sections = {
         "Unit": list(unit.items()),
-        "Service": sorted([*service.items(), *credentials, *denied]),
+        "Service": [*sorted([*service.items(), *credentials, *denied]), *calls],  # what is added comes last
     }
     if kind != "schedule":
         sections["Install"] = [("WantedBy", "multi-user.target")]

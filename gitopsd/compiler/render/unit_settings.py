@@ -43,6 +43,10 @@ _PATHS = _Kind(
     pattern=r"-?/[^\s\"'\\]*( -?/[^\s\"'\\]*)*", example="absolute paths with a space between them, without quotes"
 )
 _ACCOUNT = USER_PATTERN.removeprefix("^").removesuffix(END)
+_CALLS = _Kind(  # what these two allow is little for a job without capabilities
+    pattern=r"(@chown|@resources)( (@chown|@resources))?",
+    example="`@chown`, `@resources` or both, without which some programs don't work",
+)
 _USER = _Kind(pattern=_ACCOUNT, example="the name of an account on the worker, such as `postgres`")
 _GROUPS = _Kind(pattern=rf"{_ACCOUNT}( {_ACCOUNT}){{0,15}}", example="names of groups on the worker, such as `adm`")
 _CAPABILITY = r"CAP_[A-Z]{2,20}(_[A-Z]{2,20}){0,3}"
@@ -69,6 +73,7 @@ SETTINGS: Mapping[str, _Kind] = {
     "ProtectHome": _HOME,
     "ReadOnlyPaths": _PATHS,
     "RestartSec": _TIME,
+    "SystemCallFilter": _CALLS,
     "TasksMax": _TASKS,
     "TimeoutStartSec": _TIME,
     "TimeoutStopSec": _TIME,

@@ -148,6 +148,9 @@ def _rendered(
     folder = f"jobs/{job.name}/"
     own = build_tree({path.removeprefix(folder): file for path, file in files.items() if path.startswith(folder)})
     entry = {**content.entry, "digest": _digest(content, files, runtime, library)}
+    if entry["on_change"] == "reload":
+        started_with = {path: file for path, file in files.items() if not path.startswith(f"{folder}files/")}
+        entry["process"] = _digest(content, started_with, runtime, library)
     return RenderedJob(
         name=job.name,
         workflow=job.workflow,
@@ -160,7 +163,10 @@ def _rendered(
 
 
 def _digest(content: JobContent, rendered: JobFiles, runtime: BuiltTree, library: LibraryOf) -> str:
-    """40 hex digits that change exactly when the job must be restarted or reloaded."""
+    """40 hex digits that change exactly when the job must be restarted or reloaded.
+
+    Of all files but those of the blueprint: when it must be restarted, since it reads only these anew.
+    """
     parts = [f"{path} {file.executable} {object_id('blob', file.data)}" for path, file in rendered.items()]
     if content.uses_runner:
         parts += [runtime.id, *(library(name).id for name in content.libraries)]

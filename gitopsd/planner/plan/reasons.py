@@ -114,9 +114,8 @@ def _parts_that_differ(
     libraries = [name for name in will_be.get("libraries", ()) if old.libraries.get(name) != new.libraries.get(name)]
     if libraries and was.get("libraries") == will_be.get("libraries"):
         yield f"{_named(libraries)}, which comes with gitopsd"
-    keys = sorted(
-        key for key in {*was, *will_be} - {"digest", "schedule", "libraries"} if was.get(key) != will_be.get(key)
-    )
+    told = {*was, *will_be} - {"digest", "libraries", "process", "schedule"}
+    keys = sorted(key for key in told if was.get(key) != will_be.get(key))
     if keys:
         yield f"how it is looked after ({', '.join(keys)})"
 
@@ -225,7 +224,10 @@ def entry_effect(was: JobEntry, will_be: JobEntry, *, unit_differs: bool) -> str
         (was["kind"] == will_be["kind"] == "schedule", "none"),
         ("schedule" in (was["kind"], will_be["kind"]), "restart"),
         (will_be["kind"] == "once", "restart"),
-        (will_be["on_change"] == "reload" and unit_differs, "restart"),
+        (
+            will_be["on_change"] == "reload" and (unit_differs or was.get("process") != will_be.get("process")),
+            "restart",
+        ),
         (True, str(will_be["on_change"])),
     )
     return next(effect for applies, effect in rules if applies)

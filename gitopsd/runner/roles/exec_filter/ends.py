@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import struct
-import termios
+import signal
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -72,7 +70,7 @@ class FilterSink:
                 self._more.clear()
                 await self._more.wait()
                 delay = LOOK_SECONDS
-            read = self._written - _unread(self._process.stdin)
+            read = self._written - self._process.unread()
             while self._waiting and self._waiting[0][0] <= read:
                 settle(self._waiting.popleft()[1])
                 delay = LOOK_SECONDS
@@ -89,6 +87,7 @@ class FilterSource:
 
     async def open(self) -> None:
         await self._process.start()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._process.reload)
 
     def stop(self) -> None:
         self._process.end_input()
@@ -135,18 +134,10 @@ def _nothing_to_acknowledge() -> None:
 
 
 def _write_some(fd: int, data: memoryview) -> int | None:
-    """How many bytes a pipe took, 0 while it is full; None once nobody reads it."""
+    """How many bytes a pipe or socket took, 0 while it is full; None once nobody reads it."""
     try:
         return os.write(fd, data)
     except BlockingIOError:
         return 0
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionResetError):
         return None
-
-
-def _unread(fd: int) -> int:
-    """Bytes in a pipe that its reader hasn't taken (0 once it is closed)."""
-    if fd < 0:
-        return 0
-    (unread,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))
-    return int(unread)
