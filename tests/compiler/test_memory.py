@@ -128,3 +128,16 @@ def test_where_one_part_of_a_key_ends_counts() -> None:
     assert memory_key("a", "bc", "d") != memory_key("a", "b", "cd")
     assert memory_key("a", ["b", "c"]) != memory_key("a", ["b"], ["c"])
     assert memory_key("a", ["b"]) != memory_key("a", "b")
+
+
+def test_a_change_of_a_file_that_a_parameter_comes_from_is_compiled() -> None:
+    case = Case(path=GOLDEN / "engines")
+    source = case.source()
+    memory = Remembering()
+    first = compiled_with(memory, source, ArtifactState())
+    source["files/large-orders.conf"] += b"# a comment\n"
+    changed = compiled_with(memory, source, ArtifactState())
+    assert first.rendering
+    assert changed.rendering
+    assert changed.rendering.id != first.rendering.id
+    assert outcome(changed) == outcome(compiled_with(Forgetful(), source, ArtifactState()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import signal
 from collections import deque
 from typing import TYPE_CHECKING
 
