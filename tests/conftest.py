@@ -1,6 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("gitopsd", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("gitopsd")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

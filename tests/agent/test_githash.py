@@ -62,7 +62,7 @@ def test_the_order_of_entries_does_not_matter(tmp_path: Path) -> None:
 name = st.text(st.sampled_from("ab0-._ßZ"), min_size=1, max_size=4).filter(lambda text: text not in (".", ".."))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=st.sets(st.lists(name, min_size=1, max_size=3).map(tuple), min_size=1, max_size=12))
 def test_any_names_sort_as_git_sorts_them(
     tmp_path_factory: pytest.TempPathFactory, paths: set[tuple[str, ...]]

@@ -63,7 +63,7 @@ JUNK = st.sampled_from(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(source=st.sampled_from(SOURCES), data=st.data())
 def test_a_value_that_was_replaced_by_something_else(source: dict[str, bytes], data: st.DataObject) -> None:
     """Takes a repository that makes sense, and puts junk where some value or key stood."""
@@ -74,7 +74,7 @@ def test_a_value_that_was_replaced_by_something_else(source: dict[str, bytes], d
     never_raises({**source, path: b" ".join(words)})
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(source=st.sampled_from(SOURCES), seed=st.integers(0, 10_000))
 def test_lines_that_were_dropped_or_doubled(source: dict[str, bytes], seed: int) -> None:
     mixed = random.Random(seed)  # noqa: S311 - the same mutilation every time
@@ -93,7 +93,7 @@ def test_a_file_of_many_wrong_steps_is_told_in_bounded_time() -> None:
     assert len(compiled.diagnostics) == MAX_MISTAKES + 1
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(source=st.sampled_from([source for source in SOURCES if "gitopsd.yaml" in source]), data=st.data())
 def test_keys_and_values_that_were_changed_where_they_stand(source: dict[str, bytes], data: st.DataObject) -> None:
     """Takes a repository that makes sense, and puts another key or value into the structure of one of its files."""

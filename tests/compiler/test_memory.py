@@ -46,7 +46,7 @@ def outcome(compiled: Compiled) -> Any:
     return compiled.rendering.id if compiled.rendering else [str(one) for one in compiled.diagnostics]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(repositories=st.lists(REPOSITORIES, min_size=2, max_size=4))
 def test_a_memory_of_other_versions_changes_nothing(repositories: list[Repository]) -> None:
     memory = Remembering()

@@ -9,13 +9,13 @@ from tests.compiler.test_loader_fuzz import never_raises
 from tests.contents import in_memory
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(files=GRAPHS)
 def test_any_graph_of_modules(files: Files) -> None:
     never_raises(files)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(files=linked_graphs())
 def test_any_graph_of_modules_without_a_circle(files: Files) -> None:
     never_raises(files)

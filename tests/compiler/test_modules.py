@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitopsd.compiler.compile import Compiled, compile_front
@@ -138,7 +138,6 @@ def module_graphs(draw: st.DrawFn) -> dict[str, bytes]:
     return {"gitopsd.yaml": ENVIRONMENTS, "fleets/production.yaml": FLEET, **encoded}
 
 
-@settings(deadline=None)
 @given(files=module_graphs())
 def test_any_graph_of_modules_ends_in_steps_or_names_a_circle(files: dict[str, bytes]) -> None:
     compiled: Compiled = compile_with(files)

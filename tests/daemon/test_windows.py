@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitopsd.daemon.configuration import WindowConfiguration
@@ -133,7 +133,6 @@ WINDOWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(windows=WINDOWS, now=st.integers(int(at("2026-01-01T00:00")), int(at("2027-01-01T00:00"))))
 def test_what_holds_now_holds_until_the_time_that_is_said_and_no_longer(
     windows: list[WindowConfiguration], now: int

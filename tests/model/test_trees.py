@@ -13,7 +13,7 @@ FILES = st.dictionaries(
 ).map(lambda files: {path: file for path, file in files.items() if not any(o.startswith(path + "/") for o in files)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(files=FILES)
 def test_ids_are_those_of_git_write_tree(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, tuple[bytes, bool]]

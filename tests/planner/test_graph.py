@@ -120,7 +120,7 @@ def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
     )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(drawn=graphs())
 def test_nothing_overlaps_and_no_link_crosses_a_step_or_the_name_of_a_channel(drawn: Graph) -> None:
     root = ET.fromstring(svg_text(drawn))  # noqa: S314 - our own text

@@ -49,7 +49,7 @@ MOVES = st.lists(
 
 
 @given(MOVES, st.integers(0, 2), st.integers(1, 6), st.sampled_from([0.0, 0.3]), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_worker_is_begun_in_its_order(
     moves: list[Move], canary: int, at_once: int, away: float, random: Random
 ) -> None:

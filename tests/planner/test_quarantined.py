@@ -63,7 +63,7 @@ def of(tree: BuiltTree, name: str) -> dict[str, str]:
 counts = st.integers(min_value=1, max_value=7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(was=st.tuples(counts, counts), becomes=st.tuples(counts, counts), path=st.sampled_from(["same", "other"]))
 def test_the_held_workflow_is_as_it_was_and_the_other_as_the_version_has_it(
     was: tuple[int, int], becomes: tuple[int, int], path: str

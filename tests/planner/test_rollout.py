@@ -90,7 +90,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_never_more_at_once_than_max_parallel(fleet: Fleet, random: Random) -> None:
     def watch(fleet: Fleet, decision: Decision) -> None:
         for group in fleet.groups:
@@ -104,7 +104,7 @@ def test_never_more_at_once_than_max_parallel(fleet: Fleet, random: Random) -> N
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_nothing_new_begins_in_a_group_that_stopped_or_after_it_and_a_stop_is_for_good(
     fleet: Fleet, random: Random
 ) -> None:
@@ -122,7 +122,7 @@ def test_nothing_new_begins_in_a_group_that_stopped_or_after_it_and_a_stop_is_fo
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_canary_is_healthy_before_the_others_begin(fleet: Fleet, random: Random) -> None:
     def watch(fleet: Fleet, decision: Decision) -> None:
         for group in fleet.groups:
@@ -139,7 +139,7 @@ def test_the_canary_is_healthy_before_the_others_begin(fleet: Fleet, random: Ran
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_consumers_are_through_before_producers_begin(fleet: Fleet, random: Random) -> None:
     def watch(fleet: Fleet, decision: Decision) -> None:
         for group in fleet.groups:
@@ -155,7 +155,7 @@ def test_consumers_are_through_before_producers_begin(fleet: Fleet, random: Rand
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_everybody_is_told_unless_the_group_stopped_and_what_runs_already_is_mended_all_the_same(
     fleet: Fleet, random: Random
 ) -> None:
@@ -170,7 +170,7 @@ def test_everybody_is_told_unless_the_group_stopped_and_what_runs_already_is_men
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_group_stops_for_its_own_reasons_only_when_a_budget_or_its_canary_is_gone(
     fleet: Fleet, random: Random
 ) -> None:
@@ -185,7 +185,7 @@ def test_a_group_stops_for_its_own_reasons_only_when_a_budget_or_its_canary_is_g
 
 
 @given(fleets(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_without_limits_everybody_is_begun(fleet: Fleet, random: Random) -> None:
     groups = [RolloutGroup(name=group.name, settings=ALL_AT_ONCE, workers=group.workers) for group in fleet.groups]
     fleet.groups = tuple(groups)

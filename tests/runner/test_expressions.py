@@ -101,7 +101,7 @@ def _typed(value: object) -> object:
     return type(value).__name__, "nan" if isinstance(value, float) and math.isnan(value) else value
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(EXPRESSIONS, EVENTS)
 @example("a == `1`", {"a": True})
 @example("a == `1`", {"a": 1.0})

@@ -58,7 +58,7 @@ def _has_no_reference(text: str) -> None:
     assert found is None, (found, text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts, diffs)
 def test_no_text_changes_the_form_of_a_page(text: str, diff: str) -> None:
     lines = diff.count("\n")
@@ -68,7 +68,7 @@ def test_no_text_changes_the_form_of_a_page(text: str, diff: str) -> None:
     assert shape(page) == shape(comment_text(everything("x" if text else "", plain)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts)
 def test_no_text_changes_the_form_of_what_does_not_compile(text: str) -> None:
     page = comment_text(refused(text))
@@ -78,7 +78,7 @@ def test_no_text_changes_the_form_of_what_does_not_compile(text: str) -> None:
     ]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(texts, diffs, st.integers(min_value=SHORTEST, max_value=40_000))
 def test_no_page_is_longer_than_its_limit(text: str, diff: str, limit: int) -> None:
     for found in (everything(text * 20, diff * 20, count=20), refused(text * 20)):
@@ -115,14 +115,14 @@ def _things(page: str) -> Counter[str]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(contents, st.integers(min_value=SHORTEST, max_value=60_000), st.integers(min_value=0, max_value=20_000))
 def test_a_longer_limit_never_shows_less(found: Content, limit: int, more: int) -> None:
     shorter, longer = comment_text(found, limit), comment_text(found, limit + more)
     assert _things(shorter) <= _things(longer)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(contents)
 def test_the_same_plan_gives_the_same_bytes(found: Content) -> None:
     assert comment_text(found, 20_000) == comment_text(found, 20_000)
