@@ -79,7 +79,7 @@ def _reference(repository: Repository, name: str) -> pygit2.Reference | None:
     if not pygit2.reference_is_valid_name(name):
         return None
     try:
-        return repository.git.references.get(name)
+        return repository.reference(name)
     except (ValueError, pygit2.GitError) as error:
         raise RepositoryError(f"{name} cannot be read: {error}", "run `git fsck` in the repository") from None
 

@@ -1,5 +1,6 @@
 """Opening a repository, and reading single objects of it."""
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -133,11 +134,19 @@ class Repository:
     def ref(self, name: str) -> str | None:
         """The commit (or tag object) that a ref points at right now, by its full name; None without such a ref."""
         try:
-            return str(self.git.references[name].resolve().target)
-        except KeyError:
+            found = self.reference(name)
+            return None if found is None else str(found.resolve().target)
+        except KeyError:  # it names a ref that isn't there
             return None
         except (ValueError, pygit2.GitError) as error:
             raise RepositoryError(f"{name} cannot be read: {error}", "run `git fsck` in the repository") from None
+
+    def reference(self, name: str) -> pygit2.Reference | None:
+        """A ref by its full name. Raises ValueError or pygit2.GitError for one that can't be read.
+
+        pygit2 1.21 never lets go of a name that it was asked for: of an interned one there is one in all.
+        """
+        return self.git.references.get(sys.intern(name))
 
     def config(self, name: str) -> str | None:
         """A value of Git's configuration, as libgit2 layers it; None when unset."""

@@ -20,7 +20,7 @@ def resolve_commit(repository: Repository, revision: str) -> str:
     named = {
         name: target
         for name in (f"refs/tags/{revision}", f"{repository.branch_prefix}{revision}")
-        if (target := _ref_commit(git, name)) is not None
+        if (target := _ref_commit(repository, name)) is not None
     }
     if len(set(named.values())) > 1:
         raise UnknownRevisionError(
@@ -51,12 +51,12 @@ def default_branch(repository: Repository) -> str:
     head = "refs/remotes/origin/HEAD" if repository.branch_prefix != "refs/heads/" else "HEAD"
     hint = "name the branch with source_branch in the configuration, or give a revision"
     try:
-        target = repository.git.references.get(head)
+        target = repository.reference(head)
     except (ValueError, pygit2.GitError) as error:
         raise RepositoryError(f"HEAD cannot be read: {error}", hint) from None
     if target is None or not isinstance(target.target, str):
         raise RepositoryError("HEAD is on no branch, so there is no default source branch", hint)
-    if _ref_commit(repository.git, target.target) is None:
+    if _ref_commit(repository, target.target) is None:
         branches = sorted(
             name.removeprefix(repository.branch_prefix)
             for name in repository.git.references
@@ -88,13 +88,13 @@ def _full_name(repository: Repository, revision: str) -> str:
         return revision
     base, suffix = re.fullmatch(r"([^~^@]*)(.*)", revision, re.DOTALL).groups()  # type: ignore[union-attr] # always matches
     full = "refs/remotes/origin/HEAD" if base == "HEAD" else f"{repository.branch_prefix}{base}"
-    return full + suffix if repository.git.references.get(full) is not None else revision
+    return full + suffix if repository.reference(full) is not None else revision
 
 
-def _ref_commit(git: pygit2.Repository, name: str) -> str | None:
+def _ref_commit(repository: Repository, name: str) -> str | None:
     if not pygit2.reference_is_valid_name(name):
         return None
-    reference = git.references.get(name)
+    reference = repository.reference(name)
     try:
         return None if reference is None else str(reference.peel(pygit2.Commit).id)
     except (KeyError, ValueError, pygit2.GitError):
