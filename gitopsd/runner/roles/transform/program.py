@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitopsd.runner.errors import JobError
-from gitopsd.runner.flow import Deliver, Receipt, when_all
+from gitopsd.runner.flow import Deliver, Receipt, settle, when_all
 from gitopsd.runner.lines import BLOCK_BYTES, EVENT_BYTES, without_blank_lines
 from gitopsd.runner.roles.exec_filter.process import KILL_SECONDS, FilterProcess
 from gitopsd.runner.tasks import end
@@ -46,11 +46,17 @@ class Program:
     def __init__(self, settings: ExecSettings, context: Context, onward: Deliver) -> None:
         self._settings = settings
         self._onward = onward
+        self._spawn = context.spawn
         self._process = FilterProcess(settings.command, context, has_input=True, has_output=True)
         self._turn = asyncio.Lock()
+        self._missing = 0
+        """Lines that it has yet to answer."""
+        self._parts: list[bytes] = []
+        self._answered: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
         await self._process.start()
+        self._spawn(self._read())
 
     async def write(self, data: bytes) -> Receipt[None]:
         async with self._turn:
@@ -68,10 +74,11 @@ class Program:
         await self._process.close()
 
     async def _asked(self, data: bytes) -> bytes:
-        count = data.count(b"\n")
+        count = self._missing = data.count(b"\n")
+        self._parts, self._answered = [], asyncio.get_running_loop().create_future()
         sending = asyncio.ensure_future(self._send(data))
         try:
-            return await asyncio.wait_for(self._answers(count), self._settings.seconds)
+            await asyncio.wait_for(self._answered, self._settings.seconds)
         except asyncio.TimeoutError:
             raise JobError(
                 f"{self._process.name} didn't answer {count} events within {self._settings.seconds:g} s; it must answer"
@@ -79,23 +86,25 @@ class Program:
             ) from None
         finally:
             await end([sending])
+        return b"".join(self._parts)
 
-    async def _answers(self, count: int) -> bytes:
-        stdout, parts, missing, size = self._process.stdout, list[bytes](), count, 0
-        while missing > 0:
-            data = await stdout.read(BLOCK_BYTES) if stdout is not None else b""
-            if not data:
-                await self._process.ended()
-                raise JobError(f"{self._process.name} ended before it had answered each line; it must read to the end")
+    async def _read(self) -> None:
+        """All the time, so that what nobody asked for is noticed too."""
+        stdout, size = self._process.stdout, 0
+        while stdout is not None and (data := await stdout.read(BLOCK_BYTES)):
             lines = data.count(b"\n")
-            parts.append(data)
-            missing -= lines
             size = len(data) - data.rfind(b"\n") - 1 if lines else size + len(data)
+            if lines > self._missing or (size and lines == self._missing):
+                raise JobError(
+                    f"{self._process.name} wrote more than one line for a line; use std/exec for such a program"
+                )
             if size >= EVENT_BYTES:
                 raise JobError(f"{self._process.name} wrote a line longer than {EVENT_BYTES >> 20} MiB; shorten it")
-        if missing < 0 or size:
-            raise JobError(f"{self._process.name} wrote more than one line for a line; use std/exec for such a program")
-        return b"".join(parts)
+            self._parts.append(data)
+            self._missing -= lines
+            if not self._missing and self._answered is not None:
+                settle(self._answered)
+        await self._process.ended()
 
     async def _send(self, data: bytes) -> None:
         rest = memoryview(data)
