@@ -130,6 +130,7 @@ def test_events_that_take_another_port_by_condition_show_at_both() -> None:
     "settings",
     [
         {"actions": [{"filter": "qty"}, {"exec": ["touch", "/nowhere/ran"]}]},
+        {"actions": [{"batch": 10}]},
         {"actions": [{"what a later version adds": 1}]},
     ],
 )

@@ -38,10 +38,10 @@ def come_of(case: EventCase) -> Channels:
     return {channel: events for channel, events in written.items() if channel not in unknown}
 
 
-PURE = frozenset(
-    {"parse", "filter", "set", "rename", "remove", "flatten", "unnest", "sample", "dedupe", "batch"}
-)  # fmt: skip
-"""The actions that do nothing but make events of events. What isn't listed, such as running a program, is not told."""
+PURE = frozenset({"parse", "filter", "set", "rename", "remove", "flatten", "unnest", "sample", "dedupe"})
+"""The actions that do nothing but make events of events. What isn't listed is not told: what a program answers, and
+which events a batch brings together, which time decides.
+"""
 
 
 def has_transforms(case: EventCase) -> bool:
