@@ -57,7 +57,7 @@ def produce(
 def stored(channel: ObjectStore) -> dict[str, list[Segment]]:
     """By writer, the segments in the order of their keys."""
     found: dict[str, list[Segment]] = {}
-    for key in channel.objects("segments/"):
+    for key in channel.keys("segments/"):
         writer, _, name = key.rpartition("/")
         segment = Segment.parse(name)
         assert segment is not None

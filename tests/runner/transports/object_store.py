@@ -66,13 +66,18 @@ class ObjectStore(Transports):
             **self.options,
         }
 
-    def objects(self, folder: str = "", channel: str = "c") -> dict[str, bytes]:
-        """What is stored of a channel below a folder, by the rest of the key."""
+    def keys(self, folder: str = "", channel: str = "c") -> list[str]:
+        """What is stored of a channel below a folder: the rest of each key."""
         prefix = f"{self.prefix}{channel}/{folder}"
-        client = self.server.client()
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return {key[len(prefix) :]: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+        pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [entry["Key"][len(prefix) :] for page in pages for entry in page.get("Contents", [])]
+
+    def objects(self, folder: str = "", channel: str = "c") -> dict[str, bytes]:
+        """The same with what they hold, where nothing is being removed."""
+        client, prefix = self.server.client(), f"{self.prefix}{channel}/{folder}"
+        return {
+            key: client.get_object(Bucket=BUCKET, Key=prefix + key)["Body"].read() for key in self.keys(folder, channel)
+        }
 
     def put(self, key: str, content: bytes, channel: str = "c") -> None:
         self.server.client().put_object(Bucket=BUCKET, Key=f"{self.prefix}{channel}/{key}", Body=content)
