@@ -372,3 +372,16 @@ def test_what_is_held_in_the_process_is_bounded() -> None:
         small.keep(key, Value(text=key * 100))
     small.flush()
     assert [key for key in "abcde" if small.recall(key, Value)] == ["d", "e"]
+
+
+def test_what_nobody_asks_for_is_left_to_the_file_in_a_long_life(path: Path) -> None:
+    one = memory(path)
+    for number in range(200):
+        one.keep(f"version {number}", Value(text=str(number)))
+        if one.recall("always", Value) is None:
+            one.keep("always", Value(text="always"))
+        one.flush()
+    assert len(one._values) < 30
+    assert "always" in one._values
+    assert one.recall("version 0", Value) == Value(text="0"), "the file has it"
+    one.close()

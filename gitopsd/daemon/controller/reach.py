@@ -49,6 +49,7 @@ class ThreadWorkspace:
             self._opened, self._of = opened, generation
             self._calls = 0
         self._calls += 1
+        self._opened.memory.flush()  # what the cycle before worked out, should this be killed
         if self._calls % _REOPENED_EVERY == 0:
             self._opened = replace(self._opened, repository=reopened(self._opened.repository))
             gc.collect()  # pygit2's repositories are circles, which Python would look for once in hours

@@ -7,7 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ SWITCH = "GITOPSD_CACHE"
 _MAX_ENTRIES = 50_000
 _MAX_BYTES = 64 << 20  # of encoded values; decoded they take some times as much
 _MAX_VALUE = 16 << 20  # larger ones would push out everything else
+_KEPT_FLUSHES = 20
+"""A value that wasn't asked for since so many flushes is left to the file: versions come and go in a long life."""
 
 
 class PlanMemory:
@@ -45,8 +47,9 @@ class PlanMemory:
         self._file: MemoryFile | None = None
         self._fingerprint = salt
         self._salt = ""
-        self._values: OrderedDict[str, tuple[object, int]] = OrderedDict()
+        self._values: OrderedDict[str, _Held] = OrderedDict()
         self._bytes = 0
+        self._flushes = 0
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._pending: dict[str, bytes] = {}
@@ -56,9 +59,9 @@ class PlanMemory:
     def recall(self, key: str, kind: type[T]) -> T | None:
         with self._lock:
             found = self._values.get(key)
-            if found is not None and type(found[0]) is kind:
-                self._values.move_to_end(key)
-                return found[0]
+            if found is not None and type(found.value) is kind:
+                self._remember(key, found.value, found.size)
+                return found.value
             encoded = self._pending.get(key) or self._read(key)
             if encoded is None:
                 return None
@@ -88,12 +91,16 @@ class PlanMemory:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what was kept since the last time, in one transaction."""
+        """Writes what was kept since the last time, in one transaction. For a long life: between two plans."""
         with self._lock:
+            if not self._pending:
+                return
             pending, self._pending, self._pending_bytes = self._pending, {}, 0
-            file = self._opened_file() if pending else self._file
+            file = self._opened_file()
             if file is not None:
                 file.write({self._salt + key: encoded for key, encoded in pending.items()})
+                self._flushes += 1
+                self._forget(lambda oldest: oldest.used < self._flushes - _KEPT_FLUSHES)
 
     def close(self) -> None:
         """Flushes and lets go of the file."""
@@ -116,10 +123,22 @@ class PlanMemory:
 
     def _remember(self, key: str, value: object, size: int) -> None:
         before = self._values.pop(key, None)
-        self._bytes += size - (before[1] if before else 0)
-        self._values[key] = (value, size)
-        while len(self._values) > self._max_entries or self._bytes > self._max_bytes:
-            self._bytes -= self._values.popitem(last=False)[1][1]
+        self._bytes += size - (before.size if before else 0)
+        self._values[key] = _Held(value, size, self._flushes)
+        self._forget(lambda _: len(self._values) > self._max_entries or self._bytes > self._max_bytes)
+
+    def _forget(self, condition: Callable[["_Held"], bool]) -> None:
+        """From the least recently used on, for as long as the condition holds for it."""
+        while self._values and condition(next(iter(self._values.values()))):
+            self._bytes -= self._values.popitem(last=False)[1].size
+
+
+class _Held(NamedTuple):
+    """A decoded value, the size of its encoded form in bytes, and how many flushes were before it was last used."""
+
+    value: Any
+    size: int
+    used: int
 
 
 def plan_memory() -> PlanMemory:
