@@ -179,6 +179,7 @@ def test_a_killed_run_comes_again(shop: Shop, victim: str) -> None:
 
 def test_a_signaller_that_is_killed_signals_nothing_and_the_next_run_does(shop: Shop) -> None:
     begun, reports, closes = len(shop.began(REPORTS)), shop.ended(REPORTS), len(shop.began(CLOSES))
+    bills = shop.ended(BILLS)
     shop.hold(CLOSES)
     shop.edge.run(["systemctl", "start", "--no-block", unit(CLOSES)])
     eventually("the close begins", lambda: len(shop.began(CLOSES)) > closes)
@@ -190,7 +191,7 @@ def test_a_signaller_that_is_killed_signals_nothing_and_the_next_run_does(shop: 
     )
     assert len(shop.began(REPORTS)) == begun
     assert shop.close() == 0
-    eventually("it is reported", lambda: shop.ended(REPORTS) == reports + 1)
+    eventually("it is reported, and billed", lambda: shop.ended(REPORTS) == reports + 1 and shop.ended(BILLS) > bills)
 
 
 def test_a_message_outlives_the_loss_of_power_on_either_side(shop: Shop) -> None:

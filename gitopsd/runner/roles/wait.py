@@ -20,15 +20,18 @@ from gitopsd.runner.flow import Assembly, Counts, Pump, Receipt, settle, to_ever
 from gitopsd.runner.polling import Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from gitopsd.runner.flow import Input
     from gitopsd.runner.job import Context
     from gitopsd.runner.roles.ports import Ports
 
 LAUNCHER = "../../runtime/launch.py"
 
 GATHER_SECONDS = 0.1
-"""How long a run waits for what comes together with its first event."""
+GATHER_SECONDS_MOST = 3.0
+"""How long a run waits for what comes together with its first event, and for what is stored already to be read."""
 
 AGAIN_SECONDS = 5.0
 AGAIN_SECONDS_MOST = 300.0
@@ -38,8 +41,9 @@ END_SECONDS = 10.0
 
 def assemble(context: Context, ports: Ports, _counts: Counts) -> Assembly:
     """What comes in starts runs. Raises JobError."""
-    runs = Runs(context)
-    return Assembly([runs], [[Pump(source, to_every([runs])) for source in ports.inputs_of("default")]])
+    sources = ports.inputs_of("default")
+    runs = Runs(context, sources)
+    return Assembly([runs], [[Pump(source, to_every([runs])) for source in sources]])
 
 
 class _Came(NamedTuple):
@@ -50,8 +54,9 @@ class _Came(NamedTuple):
 class Runs:
     """One run at a time. What comes while one is under way starts another one after it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, sources: Sequence[Input]) -> None:
         self._context = context
+        self._sources = sources
         self._message = context.job.settings.text("message")
         self._waiting: list[_Came] = []
         self._newest = b""
@@ -79,7 +84,7 @@ class Runs:
         backoff = Backoff(AGAIN_SECONDS, AGAIN_SECONDS_MOST)
         while True:
             await self._more.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await self._gather()
             self._more.clear()
             came, self._waiting = self._waiting, []
             code = await self._run(sum(one.events for one in came))
@@ -93,6 +98,16 @@ class Runs:
             delay = backoff.next()
             self._context.reporter.say(f"the run failed with exit code {code}; it is started again in {delay:.0f} s")
             await asyncio.sleep(delay)
+
+    async def _gather(self) -> None:
+        """Wait until all that is stored has come in, as far as the transport can tell how much that is."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + GATHER_SECONDS_MOST
+        while True:
+            await asyncio.sleep(GATHER_SECONDS)
+            stored = [await source.backlog() for source in self._sources]
+            if sum(one.events for one in self._waiting) >= sum(filter(None, stored)) or loop.time() > deadline:
+                return
 
     async def _run(self, events: int) -> int:
         """One run to its end, and its exit code. Raises JobError."""
