@@ -1,6 +1,8 @@
 """Changes while events are on their way, with real jobs on the built-in worker: no event is lost."""
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,17 +36,20 @@ class Flow:
     def store(self) -> dict[str, str]:
         return {"transport": "file-store", "path": str(self.data / "store")}
 
-    def declare(self, rows: Mapping[str, str], *, readers: int = 1, slow: bool = True) -> None:
+    def declare(
+        self, rows: Mapping[str, str], *, readers: int = 1, slow: str = "std/exec", slowed: Mapping[str, str] = WORKER
+    ) -> None:
         def step(use: str, replicas: int = 1, **more: Any) -> dict[str, Any]:
             return {"use": use, "place": {"group": "local", "replicas": replicas}, **more}
 
         out = f"{self.data}/out"
+        how = {"command": ["python3", "-c", SLOW]} if slow == "std/exec" else {}
         steps = {
             "read": step("std/read-files", with_={"glob": f"{self.data}/in/*", "mode": "tail"}, out="rows"),
-            "slow": step("std/exec", readers, with_={"command": ["python3", "-c", SLOW]}, in_="rows", out="slowed"),
+            "slow": step(slow, readers, with_=how, in_="rows", out="slowed"),
             "write": step("std/write-files", readers, with_={"path": out}, in_="slowed" if slow else "rows"),
         }
-        channels = {"rows": dict(rows), "slowed": WORKER}
+        channels = {"rows": dict(rows), "slowed": dict(slowed)}
         if not slow:
             del steps["slow"], channels["slowed"]
         named = {name: {key.rstrip("_"): value for key, value in one.items()} for name, one in steps.items()}
@@ -188,3 +193,21 @@ def test_a_change_of_transport_and_back_loses_nothing(flow: Flow) -> None:
     operator.run("reconcile")
     operator.run("apply")
     assert "flow.slow-was.0" not in states(operator)
+
+
+def test_the_earlier_form_of_a_step_that_writes_to_a_store_writes_beside_the_next_one(flow: Flow) -> None:
+    """A store has one writer of each name: what drains waits for nobody."""
+    operator, kept = flow.operator, {"transport": "file-store", "path": str(flow.data / "kept")}
+    flow.declare(flow.store, slow="std/transform", slowed=kept)
+    operator.run("apply")
+    (keep,) = [one["main_pid"] for one in operator.run("workloads", "--json").json if one["job"] == "flow.slow.0"]
+    os.kill(keep, signal.SIGSTOP)
+    flow.put(EVENTS)
+    eventually("all is stored", lambda: flow.stored() == EVENTS)
+    flow.declare(WORKER, slow="std/transform", slowed=kept)
+    operator.run("apply", "--confirm-deletes")
+    flow.put(EVENTS, start=EVENTS)
+    flow.all_came_out(2 * EVENTS)
+    eventually("it has drained", lambda: "draining" not in states(operator).values())
+    writers = {path.name for path in (flow.data / "kept/segments").iterdir()}
+    assert writers == {"flow.slow.0", "flow.slow-was.0"}

@@ -61,7 +61,8 @@ class Rendered(Protocol):
 def earlier_form(job: RenderedJob, files: JobFiles, name: str, keeps: Callable[[Mapping[str, Any]], bool]) -> Earlier:
     """The job under another name, to run beside its next form, with those of its inputs that it `keeps`.
 
-    Its position in a store is a file of its own, since the job that it was may still be ending.
+    Its position in a store is a file of its own, since the job that it was may still be ending; and it writes as
+    itself, since its next form writes to the same channels, and a store has one writer of each name.
     """
     folders = {f"jobs/{job.name}/": f"jobs/{name}/", f"units/gitopsd-{job.name}.": f"units/gitopsd-{name}."}
     renamed: dict[str, TreeFile] = {}
@@ -72,7 +73,8 @@ def earlier_form(job: RenderedJob, files: JobFiles, name: str, keeps: Callable[[
     runner = document["runner"]
     own = name.rpartition(".")[0].rpartition("-")[2]
     inputs = {port: [_with_cursor(end, own) for end in ends if keeps(end)] for port, ends in runner["inputs"].items()}
-    runner = {**runner, "inputs": {port: ends for port, ends in inputs.items() if ends}}
+    outputs = {port: [_written_as(end, name) for end in ends] for port, ends in runner["outputs"].items()}
+    runner = {**runner, "inputs": {port: ends for port, ends in inputs.items() if ends}, "outputs": outputs}
     renamed[f"jobs/{name}/job.json"] = json_file({**document, "job": name, "runner": runner})
     unit = f"units/gitopsd-{name}.service"
     own_name = re.compile(rf"{re.escape(job.name)}(?![\w-])")
@@ -84,6 +86,10 @@ def earlier_form(job: RenderedJob, files: JobFiles, name: str, keeps: Callable[[
 
 def _with_cursor(end: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return {**end, "cursor": f"{end['replica']}-{name}"} if end["transport"] == "file-store" else end
+
+
+def _written_as(end: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return {**end, "producer": name} if "producer" in end else end
 
 
 def draining(job: RenderedJob, files: JobFiles, seconds: int) -> DrainingJob:
