@@ -1,5 +1,6 @@
 """The controller: leads, looks where the branches are, and keeps the loops of all environments going."""
 
+import ctypes
 import gc
 import logging
 import os
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 _COLLECT_AFTER = (20_000, 10, 10)
 """What lives for long must not wait for long for Python to find circles, which hold packs and memory."""
 
+_M_ARENA_MAX = -8
+"""mallopt(3)"""
+
 _TICK_SECONDS = 1.0
 _LOOK_SECONDS = 120.0
 """How long a repository that could not be looked at is left alone at most: once it is back, people wait for that."""
@@ -69,6 +73,13 @@ class Settings:
     open_workspace: Callable[[], Workspace]
     environment: str | None = None
     open_workers: Callable[[Workspace], Workers] = lambda workspace: Workers(ssh_settings(workspace))
+
+
+def _share_heaps() -> None:
+    """Threads share two heaps of the C library: with one each, what they free in turn is never given back."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 class Controller:
@@ -142,6 +153,7 @@ class Controller:
     def run(self) -> None:
         """Stands by until it leads, then leads until it is asked to stop."""
         gc.set_threshold(*_COLLECT_AFTER)
+        _share_heaps()
         learn_struct_types()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())

@@ -26,6 +26,7 @@ _DAY = 86_400
 _SET_UP = (
     "PRAGMA journal_mode = DELETE",
     "PRAGMA synchronous = OFF",
+    "PRAGMA cache_size = -256",  # KiB; the kernel has the file anyway, and a controller has one for each of its threads
     "CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, day INTEGER NOT NULL, value BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS by_day ON memory (day)",
 )
