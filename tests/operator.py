@@ -69,9 +69,10 @@ class Operator:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, *only: str) -> str:
+        """Commit what differs, or `only` these paths: jobs may write to the work tree."""
         identity = ["-c", "user.name=Operator", "-c", "user.email=operator@example.invalid"]
-        self.git("add", "--all")
+        self.git("add", "--all", *only)
         self.git(*identity, "commit", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
 

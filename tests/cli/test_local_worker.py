@@ -106,8 +106,14 @@ def test_a_workflow_that_is_removed_leaves_nothing_running(operator: Operator) -
     operator.write({"gitopsd.yaml": "environments:\n  local: {fleet: fleets/local.yaml}\n"})
     operator.commit("Remove it")
     plan = operator.run("plan", "--json").json
-    assert {change["effect"] for change in plan["changes"]} == {"stop"}
+    assert {change["job"]: change["effect"] for change in plan["changes"]} == {
+        "roundtrip.collect.0": "stop",
+        "roundtrip.deliver.0": "drain",
+    }
     operator.run("apply", "--confirm-deletes")
+    eventually("what was stored has been read", lambda: _states(operator) <= {"drained"})
+    operator.run("reconcile")
+    operator.run("apply")
     assert operator.run("workloads", "--json").json == []
 
 
@@ -159,3 +165,7 @@ def test_what_is_deployed_can_be_looked_at_while_the_source_is_broken(operator: 
     assert len(operator.run("workloads", "--json").json) == 2
     assert len(operator.run("history", "--json").json) == 1
     operator.git("checkout", "--quiet", "workflows")
+
+
+def _states(operator: Operator) -> set[str]:
+    return {one["state"] for one in operator.run("workloads", "--json").json}

@@ -114,4 +114,4 @@ def test_a_local_run_shows_messages_as_events_and_starts_nothing_for_them(operat
     ran = operator.run("run", "shop", "--input", "orders=events").stdout
     assert 'orders-closed (from large)\n  {"total": 5000}\n' in ran
     assert "report" in ran
-    assert "a message starts its runs" in ran
+    assert "it waits for the message `orders-closed`" in ran

@@ -85,7 +85,7 @@ def test_a_plan_that_deletes_much_is_held_until_it_is_confirmed(operator: Operat
     assert {one["state"] for one in operator.run("workloads", "--json").json} == {"running"}
     applied = operator.run("apply", "../plan.json", "--confirm-deletes", "--json").json
     assert applied["plan_digest"] == plan["digest"]
-    assert operator.run("workloads", "--json").json == []
+    assert {one["state"] for one in operator.run("workloads", "--json").json} <= {"draining", "drained"}
 
 
 def test_a_plan_under_another_policy_is_stale_and_the_policy_is_the_operators(

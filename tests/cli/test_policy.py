@@ -64,7 +64,7 @@ def test_a_branch_that_allows_more_than_the_operator_does_not_help(operator: Ope
     operator.run("apply")
     operator.git("checkout", "--quiet", "rendered/local")
     operator.write({"policy.json": json.dumps({"max_jobs": 100, "users": ["root", "gitopsd-job"]})})
-    operator.commit("Allow everything")
+    operator.commit("Allow everything", "policy.json")
     operator.git("checkout", "--quiet", "main")
     head = operator.git("rev-parse", "rendered/local")
     ran = governed(operator, "policy: {max_jobs: 1}").run("apply", expect=1)
@@ -86,7 +86,7 @@ def test_a_policy_that_others_committed_and_that_cannot_be_read_is_named(operato
     operator.run("apply")
     operator.git("checkout", "--quiet", "rendered/local")
     operator.write({"policy.json": '{"max_jobs": "many"}', "facts.json": "{}"})
-    operator.commit("Break the policy")
+    operator.commit("Break the policy", "policy.json", "facts.json")
     operator.git("checkout", "--quiet", "main")
     assert "policy.json on the artifact branch can't be read" in operator.run("plan", expect=1).stderr
     governed(operator, "policy: {max_jobs: 50}").run("apply")  # one's own replaces it

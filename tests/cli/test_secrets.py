@@ -45,7 +45,7 @@ def blueprint(name: str, *secrets: str) -> str:
 @pytest.fixture
 def keys(operator: Operator) -> Operator:
     """A repository with three jobs: one that asks for two secrets, one that asks for one of them, one for none."""
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml")
+    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "tests/roundtrip.yaml")
     operator.write(
         {
             "gitopsd.yaml": "environments:\n  local: {fleet: fleets/local.yaml}\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 from gitopsd.agent.githash import read_directory, tree_id
@@ -81,7 +82,9 @@ def _process(scene: Scene, release: Path, job: str, kind: str, shown: dict[str, 
     if (shown["ActiveState"], shown["SubState"]) != ("active", "running"):
         return [f"{job} is {shown['ActiveState']} ({shown['SubState']})"]
     wanted = json.loads((release / "jobs" / job / "job.json").read_bytes())["exec"][1:]
-    has = scene.machine.run(["cat", f"/proc/{shown['MainPID']}/cmdline"]).stdout.split("\0")[1:-1]
+    words = scene.machine.run(["cat", f"/proc/{shown['MainPID']}/cmdline"]).stdout.split("\0")[1:-1]
+    # the launcher names a job's files by where they lie, in the release that the job was started from
+    has = [re.sub(rf"^{DATA}/releases/[0-9a-f]{{40}}/jobs/{re.escape(job)}/", "", word) for word in words]
     # one that reloads goes on as the process that it was
     if has != wanted and ".reloads." not in job:
         return [f"{job} runs as {has}, not {wanted}"]

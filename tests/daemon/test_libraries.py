@@ -8,10 +8,14 @@ from gitopsd.daemon import planning, upgrade
 from gitopsd.daemon.shipped import library
 from gitopsd.model.trees import BuiltTree, build_tree
 from gitopsd.runner.bundle import library_files
-from tests.daemon.deployments import Deployments, workflow
+from tests.daemon.deployments import Deployments, fleet, workflow
 from tests.daemon.two_workflows import Tree, head_of, of_workflow, revert, tree_at, two_workflows, went
 
-OVER_NATS = {"workflows/orders.yaml": {**workflow("orders", 4), "channels": {"c": {"transport": "nats"}}}}
+EDGE = fleet("edge-1", "edge-2", "edge-3")["groups"]["edge"]
+OVER_NATS = {
+    "workflows/orders.yaml": {**workflow("orders", 4), "channels": {"c": {"transport": "nats"}}},
+    "fleets/production.yaml": {"groups": {"edge": {**EDGE, "rollout": {"drain": "0s"}}}},
+}
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ secrets:
         variables={"KEYS_ENV": f"{CANARY}-env", "SOPS_AGE_KEY": str(identity)},
     )
     operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
+    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "tests/roundtrip.yaml", "fleets/local.yaml")
     worker = f'{{address: {machine.address}, user: root, host_key: "{machine.host_key}"}}'
     operator.write(
         {

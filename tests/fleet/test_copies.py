@@ -242,7 +242,7 @@ def test_teardown_names_the_copies_and_takes_them_only_when_told(operator: Opera
 def test_a_worker_that_left_stays_on_record_while_there_are_copies_on_it(operator: Operator, machine: Machine) -> None:
     operator.run("job", "clone", DELIVER, "mine", "--start")
     operator.git("rm", "--quiet", "workflows/orders.yaml")
-    operator.write({"fleets/production.yaml": "groups:\n  edge: {}\n"})
+    operator.write({"fleets/production.yaml": "groups:\n  edge: {rollout: {drain: 0s}}\n"})
     operator.commit("Without a worker")
     ran = operator.run("apply", "--confirm-deletes")
     assert "edge-1 left the fleet and stays on record" in ran.stderr
