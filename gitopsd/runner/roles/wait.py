@@ -7,7 +7,6 @@ So whatever ends this process or its run, or takes the worker down, those events
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitopsd.runner.checkpoint import replace
 from gitopsd.runner.errors import failed
 from gitopsd.runner.flow import Assembly, Counts, Pump, Receipt, settle, to_every
+from gitopsd.runner.lock import hold
 from gitopsd.runner.polling import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from gitopsd.runner.flow import Input
     from gitopsd.runner.job import Context
@@ -147,26 +146,11 @@ class Runs:
 
     async def _own_the_job(self) -> int:
         """Wait for a run that a killed process left behind: it holds the lock for as long as it lives."""
-        path = self._context.job.state / "run.lock"
-        backoff = Backoff()
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise failed("open", path, error) from error
-        while not _try_lock(fd, path):
-            self._context.reporter.say_rarely("lock", "waiting: a run of before is still under way")
-            await asyncio.sleep(backoff.next())
-        return fd
-
-
-def _try_lock(fd: int, path: Path) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise failed("lock", path, error) from error
-    return True
+        reporter = self._context.reporter
+        return await hold(
+            self._context.job.state / "run.lock",
+            lambda: reporter.say_rarely("lock", "waiting: a run of before is still under way"),
+        )
 
 
 def _decoded(event: bytes) -> object:

@@ -15,6 +15,9 @@ ROOT = Path("/var/lib/gitopsd")
 MESSAGES = ROOT / "data" / "messages"
 """Of the messages that stay on their worker."""
 
+LOCK = ".lock"
+"""In a producer's directory: whoever writes as that producer holds it."""
+
 
 def channel_directory(endpoint: Settings, context: Context) -> Path:
     """The channel's own; that of a message which stays on its worker is made if it is missing. Raises JobError."""

@@ -10,10 +10,10 @@ from gitopsd.runner.checkpoint import Checkpoint
 from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.flow import Batch
 from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
+from gitopsd.runner.lock import is_locked
 from gitopsd.runner.polling import IdleWait
 from gitopsd.runner.transports.file_store import cursors, segments
-from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
-from gitopsd.runner.transports.file_store.lock import LOCK, is_locked
+from gitopsd.runner.transports.file_store.directories import LOCK, channel_directory, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

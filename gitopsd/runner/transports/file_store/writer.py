@@ -10,10 +10,10 @@ from gitopsd.runner.checkpoint import sync_directory
 from gitopsd.runner.errors import failed
 from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.lines import write_all
+from gitopsd.runner.lock import try_lock
 from gitopsd.runner.polling import Backoff
 from gitopsd.runner.transports.file_store import cursors, segments
-from gitopsd.runner.transports.file_store.directories import channel_directory, make_directory
-from gitopsd.runner.transports.file_store.lock import LOCK, try_lock
+from gitopsd.runner.transports.file_store.directories import LOCK, channel_directory, make_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

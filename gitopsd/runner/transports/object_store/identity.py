@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import secrets
@@ -11,14 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gitopsd.runner import checkpoint
 from gitopsd.runner.errors import failed
-from gitopsd.runner.polling import Backoff
+from gitopsd.runner.lock import hold
 from gitopsd.runner.transports.object_store import manifests, segments
 from gitopsd.runner.transports.object_store.manifests import NEW, Manifest
 from gitopsd.runner.transports.object_store.segments import Segment
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gitopsd.runner.job import Context
     from gitopsd.runner.transports.object_store.store import Store
 
@@ -127,26 +124,5 @@ class Identity:
             return None
 
     async def _own_the_state(self) -> int:
-        path = self._state.with_suffix(".lock")
-        backoff = Backoff()
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise failed("open", path, error) from error
-        while not _try_lock(fd, path):
-            self._reporter.say_rarely(
-                "lock",
-                f"waiting: another process writes as {self._producer}; if it isn't about to end, stop it",
-            )
-            await asyncio.sleep(backoff.next())
-        return fd
-
-
-def _try_lock(fd: int, path: Path) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise failed("lock", path, error) from error
-    return True
+        message = f"waiting: another process writes as {self._producer}; if it isn't about to end, stop it"
+        return await hold(self._state.with_suffix(".lock"), lambda: self._reporter.say_rarely("lock", message))

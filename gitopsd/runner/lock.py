@@ -1,17 +1,17 @@
-"""The lock of a producer of a `file-store` channel: whoever writes as that producer holds it."""
+"""Locks on files: what only one process may do at a time, whichever of two releases started it."""
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import failed
+from gitopsd.runner.polling import Backoff
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-LOCK = ".lock"
 
 
 def try_lock(fd: int, path: Path) -> bool:
@@ -38,3 +38,19 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+async def hold(path: Path, waiting: Callable[[], None]) -> int:
+    """The descriptor of the file, made where there is none, once the lock is ours. Raises JobError.
+
+    `waiting` is called before each wait for whoever has it, which lasts as long as that process does.
+    """
+    backoff = Backoff()
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise failed("open", path, error) from error
+    while not try_lock(fd, path):
+        waiting()
+        await asyncio.sleep(backoff.next())
+    return fd
