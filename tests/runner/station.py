@@ -130,8 +130,9 @@ class Station:
         return b"".join(path.read_bytes() for path in sorted((self.root / "out").glob(f"{job}.*.jsonl")))
 
     def lines(self, job: str = "*") -> list[bytes]:
-        """Whole lines only: the last one may still be on its way."""
-        return self.written(job).split(b"\n")[:-1]
+        """Whole lines only: the last one of each file may still be on its way."""
+        files = (path.read_bytes() for path in sorted((self.root / "out").glob(f"{job}.*.jsonl")))
+        return [line for file in files for line in file.split(b"\n")[:-1]]
 
 
 def until(condition: Callable[[], bool], *alive: Process) -> None:
