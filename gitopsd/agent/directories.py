@@ -103,6 +103,8 @@ def _hand_over(descriptor: int, path: str, account: Account | None) -> None:
     if not _is_unfinished(found):
         return  # another worker has just finished it, or somebody put another in its place: that is not ours to give
     if os.listdir(descriptor):
+        if not _is_unfinished(os.fstat(descriptor)):
+            return  # another worker finished it between the two looks, and it is in use already
         raise AgentError("bad-payload", f"directory {path!r} was replaced while it was made: look who writes there")
     if account is not None and account.uid != found.st_uid:
         os.fchown(descriptor, account.uid, account.gid)

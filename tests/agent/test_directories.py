@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -106,11 +107,17 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
 
 def test_workers_that_share_a_file_system_may_make_one_directory_at_once(tmp_path: Path) -> None:
-    paths = [str(tmp_path / "shared" / f"store-{number // 4}") for number in range(400)]
-    with ThreadPoolExecutor(8) as workers:
-        for done in [workers.submit(make_missing, path, None, LAYOUT) for path in paths]:
-            done.result()
-    assert len(list((tmp_path / "shared").iterdir())) == 100
+    paths = [str(tmp_path / "shared" / f"store-{number // 4}" / "in") for number in range(1200)]
+    before = sys.getswitchinterval()
+    # threads take turns after a step or two, as processes on other machines do by themselves
+    sys.setswitchinterval(1e-4)
+    try:
+        with ThreadPoolExecutor(8) as workers:
+            for done in [workers.submit(make_missing, path, None, LAYOUT) for path in paths]:
+                done.result()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(list((tmp_path / "shared").iterdir())) == 300
 
 
 def test_a_directory_that_was_left_unfinished_is_finished(tmp_path: Path) -> None:
