@@ -60,7 +60,7 @@ def read(repository: Path) -> Rows:
 
 
 def front(repository: Path) -> Rows:
-    from gitopsd.compiler.compile import compile_front
+    from gitopsd.compiler.front import compile_front
 
     source = _workspace(repository, cache=False).source("HEAD")
     rows: Rows = {}
@@ -69,7 +69,8 @@ def front(repository: Path) -> Rows:
 
 
 def back(repository: Path) -> Rows:
-    from gitopsd.compiler.compile import compile_back, compile_front
+    from gitopsd.compiler.back import compile_back
+    from gitopsd.compiler.front import compile_front
     from gitopsd.daemon.shipped import library
     from gitopsd.model.artifacts import ArtifactState
     from gitopsd.model.policy import PolicyRecord

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from gitopsd.compiler.compile import compile_back
+from gitopsd.compiler.back import compile_back
 from gitopsd.compiler.environment import environment_names
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.daemon.errors import DiagnosticsError

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from gitopsd import __version__
-from gitopsd.compiler.compile import Compiled, Flow, Front, compile_back, compile_front
+from gitopsd.compiler.back import Compiled, compile_back
 from gitopsd.compiler.compiled_form import compiled_form
 from gitopsd.compiler.environment import find_branch
+from gitopsd.compiler.front import Flow, Front, compile_front
 from gitopsd.compiler.link import Linked
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.place import fleet_workers

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from gitopsd.compiler.compile import MAX_RENDERED_BYTES, Compiled, Front, compile_back, compile_front
+from gitopsd.compiler.back import MAX_RENDERED_BYTES, Compiled, compile_back
 from gitopsd.compiler.event_tests import prepare_test, read_tests
+from gitopsd.compiler.front import Front, compile_front
 from gitopsd.compiler.pins import find_pin, pin_is_a_branch, unknown_pin
 from gitopsd.compiler.render.draining import Departures
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker

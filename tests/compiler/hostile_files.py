@@ -8,7 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 
-from gitopsd.compiler.compile import compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.model.excerpt import format_diagnostics
 from tests.compiler.cases import GOLDEN, Case
 from tests.contents import in_memory

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gitopsd.compiler.compile import compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.place import Placement, fleet_workers, place
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.diagnostic import Diagnostic

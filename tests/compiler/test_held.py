@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from gitopsd.compiler.checks.held import why_left_out
-from gitopsd.compiler.compile import compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.render.workflow import RenderedJob
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.policy import PolicyRecord, SecretPolicy

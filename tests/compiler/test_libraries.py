@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gitopsd.compiler.compile import Compiled
+from gitopsd.compiler.back import Compiled
 from gitopsd.runner.bundle import library_files
 from tests.compiler import cases
 from tests.compiler.cases import GOLDEN, Case

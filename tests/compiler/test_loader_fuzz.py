@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.declarations.mistakes import MAX_MISTAKES
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.yaml.reader import read_yaml
 from gitopsd.model.excerpt import format_diagnostics
 from tests.compiler.cases import Case, cases, compile_with

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gitopsd.compiler.compile import compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.local.run import LocalRun, Wishes
 from gitopsd.compiler.local.subject import Name, bind_subject
 from gitopsd.compiler.local.wiring import wire

@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitopsd.compiler.compile import Compiled, compile_back, compile_front
+from gitopsd.compiler.back import Compiled, compile_back
+from gitopsd.compiler.front import compile_front
 from gitopsd.model.artifacts import ArtifactState
 from gitopsd.model.memory import Forgetful, Memory, memory_key
 from tests.compiler.cases import GOLDEN, RUNTIME, Case, cases, library

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from gitopsd.compiler.compile import compile_front
+from gitopsd.compiler.front import compile_front
 from tests.compiler.module_graphs import GRAPHS, Files, chain, linked_graphs
 from tests.compiler.test_loader_fuzz import never_raises
 from tests.contents import in_memory

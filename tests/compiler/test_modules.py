@@ -1,15 +1,18 @@
 """Modules put in the place of the steps that use them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.compiler.compile import Compiled, compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.model.system import System
 from tests.compiler.cases import GOLDEN, Case, compile_with, rendered_files
 from tests.contents import in_memory
+
+if TYPE_CHECKING:
+    from gitopsd.compiler.back import Compiled
 
 FLEET = b"groups: {edge: {workers: {edge-1: {connection: local, service_manager: supervisor}}}}"
 ENVIRONMENTS = b"environments: {production: {fleet: fleets/production.yaml}}"

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
+from gitopsd.compiler.back import compile_back
 from gitopsd.compiler.checks.policy import check_fleet_policy, check_policy, refused_settings
-from gitopsd.compiler.compile import compile_back, compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.placement.colocate import company_of
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location

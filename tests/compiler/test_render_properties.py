@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.compiler.compile import compile_front
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.place import fleet_workers
 from gitopsd.model.trees import build_tree, object_id
 from tests.compiler.cases import GOLDEN, RUNTIME, Case, compile_with

@@ -13,9 +13,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["gitopsd", "jinja2", "ruamel"]):
-    from gitopsd.compiler.compile import compile_front
     from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
     from gitopsd.compiler.expressions.texts import ExpressionError, evaluate
+    from gitopsd.compiler.front import compile_front
     from gitopsd.compiler.yaml.reader import read_yaml
     from gitopsd.model.excerpt import format_diagnostics
     from tests.contents import in_memory

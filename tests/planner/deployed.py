@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from gitopsd.compiler.compile import Compiled
+from gitopsd.compiler.back import Compiled
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.model.artifacts import ArtifactState, PlacedWorker
 from gitopsd.model.plan import JobChange, Plan, PlanInputs

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitopsd.compiler.compile import compile_front
 from gitopsd.compiler.event_tests import EventCase, prepare_test, read_tests
+from gitopsd.compiler.front import compile_front
 from gitopsd.planner.events.differences import EventDifference, event_differences
 from gitopsd.planner.events.flow import is_transform
 from tests.contents import in_memory

@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitopsd.compiler.compile import compile_back, compile_front
+from gitopsd.compiler.back import compile_back
+from gitopsd.compiler.front import compile_front
 from gitopsd.compiler.render.held import HeldWorkflow
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.compiler.render.workflow import WorkflowText
