@@ -4,17 +4,16 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from gitopsd.fleet.allowed import why_not_allowed
-from gitopsd.fleet.connector import Connector
 from gitopsd.fleet.errors import WorkerRefused
 from gitopsd.fleet.local import LocalWorker
 from gitopsd.fleet.pool import Pool
-from gitopsd.fleet.ssh import SshWorker
 from gitopsd.fleet.target import SshSettings
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from gitopsd.fleet.connection import WorkerConnection
+    from gitopsd.fleet.connector import Connector
     from gitopsd.fleet.target import Target
 
 
@@ -67,6 +66,10 @@ class Workers:
         if target.connection == "local":
             return LocalWorker(target)
         with self._lock:  # one of them: jump hosts are shared by all threads
+            # an SSH client is most of what there is to import, and half of all commands reach no worker over it
+            from gitopsd.fleet.connector import Connector
+            from gitopsd.fleet.ssh import SshWorker
+
             if self._connector is None:
                 self._connector = Connector(self._settings)
         return SshWorker(target, self._connector, self._pool, anew=anew)
