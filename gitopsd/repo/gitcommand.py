@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitopsd.repo.errors import GitCommandError
-from gitopsd.repo.process import run_process
+from gitopsd.repo.left_lock import remove_left_lock
+from gitopsd.repo.process import Finished, run_process
 
 # Everything else named GIT_* is dropped: a GIT_DIR or GIT_INDEX_FILE left over from a hook would point us elsewhere.
 _KEPT_GIT_VARIABLES = frozenset({
@@ -64,14 +65,15 @@ def run_git(
     bounded = ("prlimit", *limits, "--") if limits else ()
     command = (*bounded, "git", *git_dir_option, *_OPTIONS, *arguments)
     shown = ("git", *(without_credentials(argument) for argument in arguments))
+    environment = _scrubbed_environment(ssh_command) | dict(environment or {})
+
+    def attempt() -> Finished:
+        return run_process(command, environment=environment, cwd=cwd, stdin=stdin, deadline=deadline)
+
     try:
-        done = run_process(
-            command,
-            environment=_scrubbed_environment(ssh_command) | dict(environment or {}),
-            cwd=cwd,
-            stdin=stdin,
-            deadline=deadline,
-        )
+        done = attempt()
+        if done.exit_code and git_dir is not None and remove_left_lock(git_dir, done.stderr.decode("utf-8", "replace")):
+            done = attempt()
     except FileNotFoundError as error:
         raise GitCommandError(
             command=shown, exit_code=127, stdout="", stderr=str(error), hint=f"install {_FROM[command[0]]}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_ENDING_SECONDS = 2.0  # for what was told to end: git removes its locks then, and leaves them where it is killed
 _KILLED_DEADLINE = 5.0  # seconds for what was killed to be gone
 
 
@@ -41,17 +42,19 @@ def run_process(
     try:
         stdout, stderr = process.communicate(stdin, timeout=deadline)
     except subprocess.TimeoutExpired:
-        _kill_group(process)
+        _end_group(process)
         return Finished(exit_code=None, stdout=b"", stderr=b"")
     except BaseException:  # Ctrl-C must not leave a push running behind our back
-        _kill_group(process)
+        _end_group(process)
         raise
     return Finished(exit_code=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    _signal_group(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_ENDING_SECONDS)
+    _signal_group(process, signal.SIGKILL)  # whatever is left of it
     try:
         process.communicate(timeout=_KILLED_DEADLINE)
     except subprocess.TimeoutExpired:
@@ -59,3 +62,8 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

@@ -46,7 +46,7 @@ def update_ref(repository: Repository, update: RefUpdate, *, reason: str) -> Non
             raise RefMovedError(update.ref, expected=update.old, actual=actual) from error
         raise RepositoryError(
             f"{update.ref} could not be updated: {error.stderr.strip() or error.message}",
-            "if a crashed process left a .lock file there, remove it; otherwise look at permissions and free space",
+            "a .lock file that a killed git left is removed after ten minutes; else look at permissions and space",
         ) from error
     folder = (repository.git_dir / update.ref).parent
     if folder.is_dir():  # a repository may keep its refs elsewhere

@@ -7,6 +7,7 @@ import pytest
 
 from gitopsd.repo.errors import GitCommandError
 from gitopsd.repo.gitcommand import run_git, without_credentials
+from gitopsd.repo.left_lock import remove_left_lock
 from tests.repo.gitrepo import GitRepo
 
 
@@ -43,6 +44,50 @@ def test_an_interrupt_ends_git_too(source: GitRepo, tmp_path: Path) -> None:
         run_git(["hang"], git_dir=source.path / ".git")
     time.sleep(2.5)
     assert not mark.exists()
+
+
+def test_a_git_that_is_ended_leaves_no_lock(source: GitRepo, tmp_path: Path) -> None:
+    """One that is killed at once would: no ref moves any more, and nobody removes it."""
+    hook = tmp_path / "hooks/reference-transaction"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexec sleep 600\n")
+    hook.chmod(0o755)
+    arguments = ["-c", f"core.hooksPath={hook.parent}", "update-ref", "refs/heads/other", "HEAD"]
+    with pytest.raises(GitCommandError, match="did not finish before its deadline"):
+        run_git(arguments, git_dir=source.path / ".git", deadline=1.0)
+    assert not list(source.path.glob(".git/**/*.lock"))
+
+
+LOCKS = {
+    "refs/heads/kept.lock": ["update-ref", "refs/heads/kept", "HEAD"],
+    "packed-refs.lock": ["pack-refs", "--all"],
+}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_that_was_left_on_a_ref_is_removed_after_ten_minutes(source: GitRepo, name: str) -> None:
+    git_dir = source.path / ".git"
+    lock = git_dir / name
+    lock.touch()
+    with pytest.raises(GitCommandError, match="File exists"):
+        run_git(LOCKS[name], git_dir=git_dir)
+    assert lock.exists(), "somebody may hold it"
+    os.utime(lock, (time.time() - 601,) * 2)
+    run_git(LOCKS[name], git_dir=git_dir)
+    assert not lock.exists()
+
+
+def test_a_lock_that_is_no_refs_or_that_only_the_other_side_speaks_of_stays(source: GitRepo) -> None:
+    git_dir = source.path / ".git"
+    (git_dir / "refs/heads/kept.lock").touch()
+    (git_dir / "index.lock").touch()
+    for lock in (git_dir / "refs/heads/kept.lock", git_dir / "index.lock"):
+        os.utime(lock, (0, 0))
+    said = f"Unable to create '{git_dir}/refs/heads/kept.lock': File exists"
+    assert not remove_left_lock(git_dir, f"remote: error: {said}\n")
+    assert not remove_left_lock(git_dir, f"fatal: Unable to create '{git_dir}/index.lock': File exists.\n")
+    assert not remove_left_lock(git_dir, f"fatal: Unable to create '{git_dir}/refs/../index.lock': File exists.\n")
+    assert remove_left_lock(git_dir, f"fatal: {said}.\n")
 
 
 def test_the_environment_is_scrubbed_and_speaks_one_language(source: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
