@@ -44,6 +44,8 @@ if settings.get("exit") is not None:
     sys.exit(settings["exit"])
 if settings["kind"] in ("once", "schedule"):
     time.sleep(settings.get("seconds", 0))
+    while settings.get("held") and not (state / "let-go").exists():
+        time.sleep(0.05)
     if settings["kind"] == "schedule":
         sys.exit(0)
     (state / "completed").write_text(job)

@@ -85,14 +85,15 @@ def test_a_scheduled_job_waits_for_its_time_and_its_timer_starts_at_boot(
 def test_runs_follow_the_calendar_and_a_run_under_way_ends_as_it_began(
     machine: Machine, worker: WorkerConnection
 ) -> None:
-    slow = scheduled(OFTEN, "1", seconds=4)
+    slow = scheduled(OFTEN, "1", held=True)
     activate(worker, slow)
     until(lambda: verbs.observe(worker).units[unit(A)].active == "activating")
     pid = verbs.observe(worker).units[unit(A)].main_pid
-    result = activate(worker, scheduled(OFTEN, "2", seconds=0), slow)
+    result = activate(worker, scheduled(OFTEN, "2"), slow)
     assert (result.unchanged, result.restarted, result.failed, result.daemon_reload) == ((A,), (), {}, False)
     under_way = result.observation.units[unit(A)]
     assert (under_way.active, under_way.main_pid) == ("activating", pid)
+    machine.run(["touch", f"{ROOT}/state/{A}/let-go"])
     until(lambda: starts(machine, A)[-1] == "2")
     seen = verbs.observe(worker)
     assert seen.units[unit(A)].result == "success"
