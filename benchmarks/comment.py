@@ -23,7 +23,7 @@ import msgspec
 from benchmarks.plan_repository import commit, generate
 
 if TYPE_CHECKING:
-    from gitopsd.daemon.planning import Planned
+    from gitopsd.daemon.planning.plan import Planned
     from gitopsd.daemon.workspace import Workspace
 
 LIMIT = 65_000
@@ -41,10 +41,10 @@ def main() -> None:
 
 
 def _measure(folder: Path, jobs: int, runs: int) -> None:
-    from gitopsd.daemon.asked import Asked
-    from gitopsd.daemon.configuration import Configuration
+    from gitopsd.daemon.configuration.configuration import Configuration
+    from gitopsd.daemon.deploying.writing import write_version
+    from gitopsd.daemon.holds.asked import Asked
     from gitopsd.daemon.workspace import Workspace
-    from gitopsd.daemon.writing import write_version
     from gitopsd.repo.repository import open_at
 
     files = generate(workers=max(50, jobs // 10), jobs=jobs, workflows=max(1, jobs // 33))
@@ -63,7 +63,7 @@ def _measure(folder: Path, jobs: int, runs: int) -> None:
 
 
 def _row(name: str, workspace: "Workspace", runs: int) -> "Planned":
-    from gitopsd.daemon.planning import plan_version
+    from gitopsd.daemon.planning.plan import plan_version
 
     started = time.perf_counter()
     planned = plan_version(workspace, workspace.source())
@@ -75,7 +75,7 @@ def _row(name: str, workspace: "Workspace", runs: int) -> "Planned":
 
 
 def _comment(runs: int, planned: "Planned") -> tuple[float, str, str]:
-    from gitopsd.daemon.plan_comment import comment_of
+    from gitopsd.daemon.planning.plan_comment import comment_of
     from gitopsd.planner.comment.comment import comment_text
     from gitopsd.planner.comment.content import Versions
     from gitopsd.planner.comment.neutral import neutral

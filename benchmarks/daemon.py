@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, cast
 from benchmarks.fleet_work import Work
 from benchmarks.processes import environment
 from gitopsd.daemon.controller import events
-from gitopsd.daemon.controller.client import ask, find_leader
-from gitopsd.daemon.controller.protocol import FollowVersion, Leader
+from gitopsd.daemon.controller.control_socket.client import ask, find_leader
+from gitopsd.daemon.controller.control_socket.protocol import FollowVersion, Leader
 from tests.fleet.machines import Fleet
 
 if TYPE_CHECKING:

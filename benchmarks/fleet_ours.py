@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from benchmarks.fleet_clock import Sample, timed
 from benchmarks.fleet_work import Work
-from gitopsd.daemon.apply import apply_version
-from gitopsd.daemon.committing import Applied
-from gitopsd.daemon.converge import PayloadSource
-from gitopsd.daemon.differences import find_differences
+from gitopsd.daemon.artifacts.releases import desired_releases
+from gitopsd.daemon.convergence.differences import find_differences
+from gitopsd.daemon.convergence.result import PayloadSource
+from gitopsd.daemon.deploying.apply import apply_version
+from gitopsd.daemon.deploying.committing import Applied
 from gitopsd.daemon.fleet_access import deployed_targets, reach_all
-from gitopsd.daemon.releases import desired_releases
 from gitopsd.daemon.workspace import Workspace, open_workspace
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers

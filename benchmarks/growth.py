@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from benchmarks.plan_repository import change, commit, generate
-from gitopsd.daemon.asked import BY_A_PERSON
-from gitopsd.daemon.committing import commit_version
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.configuration.configuration import Configuration
+from gitopsd.daemon.deploying.committing import commit_version
+from gitopsd.daemon.holds.asked import BY_A_PERSON
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import artifact_branch
 from gitopsd.repo.commit_source import read_commit

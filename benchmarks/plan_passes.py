@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from benchmarks.plan_repository import change
 
 if TYPE_CHECKING:
-    from gitopsd.daemon.planning import Planned
+    from gitopsd.daemon.planning.plan import Planned
     from gitopsd.daemon.workspace import Workspace
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def front(repository: Path) -> Rows:
 def back(repository: Path) -> Rows:
     from gitopsd.compiler.back import compile_back
     from gitopsd.compiler.front import compile_front
-    from gitopsd.daemon.shipped import library
+    from gitopsd.daemon.planning.shipped import library
     from gitopsd.model.artifacts import ArtifactState
     from gitopsd.model.policy import PolicyRecord
     from gitopsd.runner.bundle import runtime_files
@@ -141,13 +141,13 @@ def _workspace(repository: Path, *, cache: bool) -> "Workspace":
 
 
 def _plan(workspace: "Workspace") -> "Planned":
-    from gitopsd.daemon.planning import plan_version
+    from gitopsd.daemon.planning.plan import plan_version
 
     return plan_version(workspace, workspace.source("HEAD"))
 
 
 def _commit(workspace: "Workspace", planned: "Planned") -> None:
-    from gitopsd.daemon.artifact_state import CommittedReleases
+    from gitopsd.daemon.artifacts.state import CommittedReleases
     from gitopsd.repo.publish import write_deployment
     from gitopsd.repo.trailers import DeploymentTrailers
 

@@ -13,14 +13,14 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.plan_file import read_plan
 from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
-from gitopsd.daemon.apply import apply_version
-from gitopsd.daemon.asked import Asked, KeepAt
-from gitopsd.daemon.controller.client import find_leader
-from gitopsd.daemon.controller.through import apply_through
+from gitopsd.daemon.controller.control_socket.client import find_leader
+from gitopsd.daemon.controller.control_socket.through import apply_through
+from gitopsd.daemon.deploying.apply import apply_version
 from gitopsd.daemon.errors import StalePlanError
+from gitopsd.daemon.holds.asked import Asked, KeepAt
 
 if TYPE_CHECKING:
-    from gitopsd.daemon.converge import WorkerResult
+    from gitopsd.daemon.convergence.result import WorkerResult
 
 
 @click.command()

@@ -8,9 +8,9 @@ import msgspec
 
 from gitopsd.cli.plan_text import format_plan, without_upgrade
 from gitopsd.cli.rollout_text import RolloutText, counted, rollout_json
-from gitopsd.daemon.committing import Applied
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.planning import Planned
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.deploying.committing import Applied
+from gitopsd.daemon.planning.plan import Planned
 
 _MOST_DRIFT = 5
 

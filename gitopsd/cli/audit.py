@@ -6,7 +6,7 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.status import open_deployed
+from gitopsd.daemon.planning.deployed import open_deployed
 from gitopsd.daemon.trust.audit import AuditedCommit, audit
 from gitopsd.model.excerpt import printable
 

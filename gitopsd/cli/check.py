@@ -8,8 +8,8 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.diagnostic_formats import Format, encode_diagnostics
 from gitopsd.cli.failure import show_diagnostics
 from gitopsd.cli.session import Session
-from gitopsd.daemon.checking import check_version
-from gitopsd.daemon.event_testing import TestedVersion, TestFailure, find_tests, run_tests
+from gitopsd.daemon.local_run.event_testing import TestedVersion, TestFailure, find_tests, run_tests
+from gitopsd.daemon.planning.checking import check_version
 from gitopsd.model.diagnostic import Diagnostic, has_errors, in_order
 from gitopsd.model.excerpt import Sources, format_diagnostic, printable
 from gitopsd.repo.source import FileContents, SourceTree

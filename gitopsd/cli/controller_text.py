@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 
 from gitopsd.daemon.controller import events
-from gitopsd.daemon.controller.client import find_leader, state_of
-from gitopsd.daemon.controller.protocol import EnvironmentState, State
-from gitopsd.daemon.left_out import utc
+from gitopsd.daemon.controller.control_socket.client import find_leader, state_of
+from gitopsd.daemon.controller.control_socket.protocol import EnvironmentState, State
+from gitopsd.daemon.convergence.left_out import utc
 from gitopsd.daemon.workspace import Workspace
 
 

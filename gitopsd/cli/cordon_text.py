@@ -1,6 +1,6 @@
 """Cordons, quarantines and pauses in words, the same ones wherever they are shown."""
 
-from gitopsd.daemon.control import KnownCordon, KnownHold, KnownPause, KnownQuarantine
+from gitopsd.daemon.artifacts.control import KnownCordon, KnownHold, KnownPause, KnownQuarantine
 from gitopsd.model.control import Cordon, Pause, Quarantine
 
 

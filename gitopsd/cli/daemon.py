@@ -23,8 +23,8 @@ def daemon(session: Session, *, log_format: Literal["text", "json"] | None) -> N
     SIGTERM ends it within seconds, SIGHUP has it read its configuration again.
     """
     from gitopsd.daemon.controller.controller import Controller, Settings  # noqa: PLC0415 - not for `--help`
-    from gitopsd.daemon.controller.event_log import LogHandler, log_sink  # noqa: PLC0415
-    from gitopsd.daemon.controller.onlookers import onlookers  # noqa: PLC0415
+    from gitopsd.daemon.controller.onlookers.event_log import LogHandler, log_sink  # noqa: PLC0415
+    from gitopsd.daemon.controller.onlookers.onlookers import onlookers  # noqa: PLC0415
     from gitopsd.daemon.workspace import open_workspace  # noqa: PLC0415
 
     log = log_sink(log_format, debug=session.debug)

@@ -14,10 +14,12 @@ from pathlib import Path
 import click
 
 from gitopsd.cli.apply_text import Reporter
-from gitopsd.daemon import status
-from gitopsd.daemon.apply import apply_version
+from gitopsd.daemon.deploying.apply import apply_version
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.workers import job_log
+from gitopsd.daemon.planning.deployed import open_deployed
+from gitopsd.daemon.status.status import observe_fleet
+from gitopsd.daemon.status.workloads import workloads
+from gitopsd.daemon.workers.single import job_log
 from gitopsd.daemon.workspace import Workspace, open_workspace
 from gitopsd.model.excerpt import printable
 from gitopsd.repo.initialise import commit_work_tree, initialise, set_parameter, template_folder
@@ -61,9 +63,9 @@ def run_demo(input_file: Path | None, folder: Path) -> int:
         f"after {outcome.seconds:.1f} s"
     )
     _say(4, "What runs: real processes, kept running by the built-in worker")
-    deployed = status.open_deployed(workspace)
-    for observed in status.observe_fleet(workspace, deployed):
-        for workload in status.workloads(observed):
+    deployed = open_deployed(workspace)
+    for observed in observe_fleet(workspace, deployed):
+        for workload in workloads(observed):
             click.echo(f"  {workload.job}: {workload.state}, process {workload.main_pid} on {workload.worker}")
     _next_steps(folder)
     return 0

@@ -4,8 +4,8 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.plan_text import change_lines
 from gitopsd.cli.session import Session
-from gitopsd.daemon.deployment_record import changes_of, find
-from gitopsd.daemon.status import open_deployed
+from gitopsd.daemon.history.deployment_record import changes_of, find
+from gitopsd.daemon.planning.deployed import open_deployed
 
 
 @click.command()

@@ -6,8 +6,8 @@ from typing import assert_never
 from gitopsd.cli.remote_text import fitted
 from gitopsd.cli.rollout_text import RolloutText, counted, end_lines, parts
 from gitopsd.daemon.controller import events
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.revert_commit import returns
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.reverting.revert_commit import returns
 
 _MOST_DRIFT = 5
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from gitopsd.daemon.control import moment
+from gitopsd.daemon.artifacts.control import moment
 
 _DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,5})d)?(?:([0-9]{1,5})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9})s)?")
 _LONGEST = timedelta(days=3660)

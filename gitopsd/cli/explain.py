@@ -8,7 +8,7 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.compiler.explanation import ExplainedValue, StepExplanation
-from gitopsd.daemon.explaining import explain
+from gitopsd.daemon.planning.explaining import explain
 from gitopsd.model.excerpt import printable
 
 _LONGEST_VALUE = 60

@@ -6,7 +6,7 @@ from gitopsd.cli.plan_file import read_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.planning import Planned, plan_version
+from gitopsd.daemon.planning.plan import Planned, plan_version
 from gitopsd.model.names import did_you_mean
 from gitopsd.model.plan import JobChange
 from gitopsd.planner.graph.draw import Graph, draw_graph, workflow_of

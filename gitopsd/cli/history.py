@@ -6,8 +6,8 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.deployment_record import DeploymentRecord, read_records
-from gitopsd.daemon.status import open_deployed
+from gitopsd.daemon.history.deployment_record import DeploymentRecord, read_records
+from gitopsd.daemon.planning.deployed import open_deployed
 
 
 @click.command()

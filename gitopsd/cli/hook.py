@@ -64,7 +64,7 @@ def install(session: "Session", /, repo: str, **settings: Any) -> None:
     one that can, then what the controller does. Other branches get their plan.
     """
     from gitopsd.cli.hook_install_text import show_changes, show_settings  # noqa: PLC0415 - not at each push
-    from gitopsd.daemon.configuration import read_configuration  # noqa: PLC0415
+    from gitopsd.daemon.configuration.configuration import read_configuration  # noqa: PLC0415
     from gitopsd.daemon.hooks.installation import doubts, install_hooks  # noqa: PLC0415
 
     chosen = _settings(session, **settings)

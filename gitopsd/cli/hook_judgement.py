@@ -10,15 +10,15 @@ from gitopsd.cli.remote_text import RemoteText
 from gitopsd.compiler.environment import environment_names, find_branch
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.pins import find_pin
-from gitopsd.daemon.checking import check_version
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.holds import hold_lines, holds_of
+from gitopsd.daemon.holds.holds import hold_lines, holds_of
+from gitopsd.daemon.holds.signed_versions import refuse_unsigned
+from gitopsd.daemon.holds.upgrade import plan_deployment
 from gitopsd.daemon.hooks.pushes import BRANCHES
-from gitopsd.daemon.planning import Planned
-from gitopsd.daemon.runnable import refuse_what_cannot_run
-from gitopsd.daemon.signed_versions import refuse_unsigned
-from gitopsd.daemon.upgrade import plan_deployment
+from gitopsd.daemon.planning.checking import check_version
+from gitopsd.daemon.planning.plan import Planned
+from gitopsd.daemon.planning.runnable import refuse_what_cannot_run
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.diagnostic import Diagnostic, Severity, has_errors
 from gitopsd.model.excerpt import format_diagnostics

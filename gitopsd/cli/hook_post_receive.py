@@ -8,9 +8,9 @@ from gitopsd.cli.failure import told
 from gitopsd.cli.hook_judgement import Judge
 from gitopsd.cli.hook_pre_receive import MEMORY
 from gitopsd.cli.remote_text import RemoteText
-from gitopsd.daemon.configuration import Configuration, read_configuration
-from gitopsd.daemon.controller.client import ask, find_leader
-from gitopsd.daemon.controller.protocol import FollowVersion, Leader
+from gitopsd.daemon.configuration.configuration import Configuration, read_configuration
+from gitopsd.daemon.controller.control_socket.client import ask, find_leader
+from gitopsd.daemon.controller.control_socket.protocol import FollowVersion, Leader
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
 from gitopsd.daemon.hooks.bounded import run_bounded
 from gitopsd.daemon.hooks.pushes import BRANCHES, PushedRef

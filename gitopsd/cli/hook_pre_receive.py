@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from gitopsd.cli.failure import told
 from gitopsd.cli.hook_judgement import FITS, REFUSED, Judge
 from gitopsd.cli.remote_text import RemoteText
-from gitopsd.daemon.configuration import Configuration, read_configuration
+from gitopsd.daemon.configuration.configuration import Configuration, read_configuration
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.hooks.bounded import Ended, run_bounded
 from gitopsd.daemon.hooks.pushes import BRANCHES, PushedRef, of_people

@@ -8,9 +8,9 @@ from gitopsd.cli.confirm import confirmed
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon import copies
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.status import age
+from gitopsd.daemon.jobs import copies
+from gitopsd.daemon.status.status import age
 from gitopsd.fleet.protocol import Cloned
 from gitopsd.model.excerpt import printable
 from gitopsd.model.names import NAME_PATTERN, PATTERN_RULES

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from gitopsd.daemon.rollout_reporter import Stage
+from gitopsd.daemon.convergence.rollout_reporter import Stage
 from gitopsd.model.excerpt import printable
 
 _WORDS: dict[Stage, str] = {

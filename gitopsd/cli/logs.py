@@ -4,7 +4,7 @@ import click
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.session import Session
-from gitopsd.daemon.logs import LogLine, find_logged_jobs, follow_logs, read_logs
+from gitopsd.daemon.jobs.logs import LogLine, find_logged_jobs, follow_logs, read_logs
 from gitopsd.model.excerpt import printable
 
 _DEFAULT_LINES = 100

@@ -8,7 +8,7 @@ from gitopsd.cli.decision_options import checked_reason, with_duration, with_end
 from gitopsd.cli.expiry import expiry
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-from gitopsd.daemon.pausing import pause_environment, resume_environment
+from gitopsd.daemon.holds.pausing import pause_environment, resume_environment
 from gitopsd.model.excerpt import printable
 
 _NOTHING_NEW = "as before: there is nothing to commit"

@@ -12,15 +12,15 @@ from gitopsd.cli.plan_file import encode_plan
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
 from gitopsd.cli.write_aside import write_aside
-from gitopsd.daemon.control import control_of, expired_parts
+from gitopsd.daemon.artifacts.control import control_of, expired_parts
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.event_changes import event_changes
-from gitopsd.daemon.holds import Hold, hold_lines, holds_of
-from gitopsd.daemon.planning import Planned
-from gitopsd.daemon.runnable import refuse_what_cannot_run
-from gitopsd.daemon.signed_versions import refuse_unsigned
-from gitopsd.daemon.upgrade import plan_deployment
-from gitopsd.daemon.version_hold import head_of_source
+from gitopsd.daemon.holds.holds import Hold, hold_lines, holds_of
+from gitopsd.daemon.holds.signed_versions import refuse_unsigned
+from gitopsd.daemon.holds.upgrade import plan_deployment
+from gitopsd.daemon.holds.version_hold import head_of_source
+from gitopsd.daemon.planning.event_changes import event_changes
+from gitopsd.daemon.planning.plan import Planned
+from gitopsd.daemon.planning.runnable import refuse_what_cannot_run
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 from gitopsd.planner.events.differences import EventChanges
@@ -86,7 +86,7 @@ def _stays(workspace: Workspace, commit: str) -> bool:
 
 def _markdown(planned: Planned, holds: Collection[Hold], events: EventChanges) -> str:
     """The comment of a pull request, of this version by itself."""
-    from gitopsd.daemon.plan_comment import comment_of  # noqa: PLC0415 - only for those who ask for it
+    from gitopsd.daemon.planning.plan_comment import comment_of  # noqa: PLC0415 - only for those who ask for it
     from gitopsd.planner.comment.comment import comment_text  # noqa: PLC0415
     from gitopsd.planner.comment.content import Versions  # noqa: PLC0415
 

@@ -8,9 +8,9 @@ from gitopsd.cli.decision_options import checked_reason, with_duration, with_end
 from gitopsd.cli.expiry import expiry
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-from gitopsd.daemon.control import known_quarantines
-from gitopsd.daemon.quarantine import Quarantining, quarantine_workflow, release_workflow
-from gitopsd.daemon.status import open_deployed
+from gitopsd.daemon.artifacts.control import known_quarantines
+from gitopsd.daemon.planning.deployed import open_deployed
+from gitopsd.daemon.reverting.quarantine import Quarantining, quarantine_workflow, release_workflow
 from gitopsd.model.excerpt import printable
 
 _workflow = click.argument("name", metavar="WORKFLOW")

@@ -7,13 +7,13 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.reconcile_text import Reporter
 from gitopsd.cli.rollout_text import rollout_code
 from gitopsd.cli.session import Session
-from gitopsd.daemon.controller.client import find_leader
-from gitopsd.daemon.controller.through import reconcile_through
-from gitopsd.daemon.reconcile import find_differences_of
-from gitopsd.daemon.reconcile import reconcile as put_right
+from gitopsd.daemon.controller.control_socket.client import find_leader
+from gitopsd.daemon.controller.control_socket.through import reconcile_through
+from gitopsd.daemon.deploying.reconcile import find_differences_of
+from gitopsd.daemon.deploying.reconcile import reconcile as put_right
 
 if TYPE_CHECKING:
-    from gitopsd.daemon.converge import WorkerResult
+    from gitopsd.daemon.convergence.result import WorkerResult
 
 
 _ORDER = (

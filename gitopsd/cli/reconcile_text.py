@@ -7,12 +7,12 @@ import msgspec
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.rollout_text import RolloutText, counted, drift_lines, edit_lines, rollout_json
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.differences import Differences
-from gitopsd.daemon.left_out import TriedInVain
-from gitopsd.daemon.lost import GivenUp
-from gitopsd.daemon.rollout_summary import Rollout
-from gitopsd.daemon.status import Deployed
+from gitopsd.daemon.convergence.differences import Differences
+from gitopsd.daemon.convergence.left_out import TriedInVain
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_summary import Rollout
+from gitopsd.daemon.planning.deployed import Deployed
+from gitopsd.daemon.workers.lost import GivenUp
 
 
 class Reporter(RolloutText):

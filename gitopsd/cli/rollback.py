@@ -4,8 +4,8 @@ import msgspec
 from gitopsd.cli.failure import print_json, show_diagnostics
 from gitopsd.cli.plan_text import format_plan
 from gitopsd.cli.session import Session
-from gitopsd.daemon.configuration import policy_of
-from gitopsd.daemon.rollback import carry_out, prepare_rollback
+from gitopsd.daemon.configuration.configuration import policy_of
+from gitopsd.daemon.reverting.rollback import carry_out, prepare_rollback
 from gitopsd.model.excerpt import printable
 from gitopsd.repo.source import FileContents
 
@@ -37,7 +37,7 @@ def rollback(
     proposes = policy_of(workspace.configuration).rollback == "pull-request"
     proposed = None
     if proposes and not dry_run:
-        from gitopsd.daemon.proposing import propose  # noqa: PLC0415 - HTTP, where policy wants it
+        from gitopsd.daemon.reverting.proposing import propose  # noqa: PLC0415 - HTTP, where policy wants it
 
         proposed = propose(workspace, prepared)
     if not dry_run and proposed is None:

@@ -10,12 +10,12 @@ import click
 
 from gitopsd.cli import exit_codes
 from gitopsd.cli.interruption import Interruption
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.differences import Differences
-from gitopsd.daemon.left_out import TriedInVain
-from gitopsd.daemon.revert_commit import Revert, returns
-from gitopsd.daemon.rollout_reporter import Stage
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.differences import Differences
+from gitopsd.daemon.convergence.left_out import TriedInVain
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_reporter import Stage
+from gitopsd.daemon.convergence.rollout_summary import Rollout
+from gitopsd.daemon.reverting.revert_commit import Revert, returns
 from gitopsd.model.excerpt import printable
 from gitopsd.model.facts import Observation
 from gitopsd.planner.drift import Drift

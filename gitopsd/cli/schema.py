@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from gitopsd.daemon.schemas import KINDS, schema_text, write_schemas
+from gitopsd.daemon.configuration.schemas import KINDS, schema_text, write_schemas
 
 
 @click.command()

@@ -3,7 +3,7 @@ import click
 from gitopsd.cli import exit_codes
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-from gitopsd.daemon.configuration import SYSTEM_PATH
+from gitopsd.daemon.configuration.configuration import SYSTEM_PATH
 from gitopsd.daemon.service.install import Step, Wish
 from gitopsd.daemon.service.install import install as put_in_place
 from gitopsd.daemon.service.install import remove as take_away

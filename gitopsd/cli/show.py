@@ -6,8 +6,8 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.plan_text import change_lines
 from gitopsd.cli.session import Session
-from gitopsd.daemon.brought import Brought
-from gitopsd.daemon.deployment_record import (
+from gitopsd.daemon.history.brought import Brought
+from gitopsd.daemon.history.deployment_record import (
     DeploymentChanges,
     DeploymentRecord,
     changes_of,
@@ -15,10 +15,9 @@ from gitopsd.daemon.deployment_record import (
     find,
     read_record,
 )
-from gitopsd.daemon.outcomes import WorkerOutcome, worker_outcomes
-from gitopsd.daemon.reviewed import Reviewed
-from gitopsd.daemon.rollout_note import RolloutRecord
-from gitopsd.daemon.status import open_deployed
+from gitopsd.daemon.history.outcomes import WorkerOutcome, worker_outcomes
+from gitopsd.daemon.history.rollout_note import Reviewed, RolloutRecord
+from gitopsd.daemon.planning.deployed import open_deployed
 from gitopsd.model.excerpt import printable
 
 _MOST_COMMITS = 10

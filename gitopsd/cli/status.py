@@ -15,9 +15,10 @@ from gitopsd.cli.cordon_text import (
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
-from gitopsd.daemon.control import known_hold, known_pause, known_quarantines
-from gitopsd.daemon.holds import hold_lines, holds_of
-from gitopsd.daemon.status import Deployed, WorkerStatus, open_deployed, worker_statuses
+from gitopsd.daemon.artifacts.control import known_hold, known_pause, known_quarantines
+from gitopsd.daemon.holds.holds import hold_lines, holds_of
+from gitopsd.daemon.planning.deployed import Deployed, open_deployed
+from gitopsd.daemon.status.status import WorkerStatus, worker_statuses
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 

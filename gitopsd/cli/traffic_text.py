@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gitopsd.daemon.status import Workload
+from gitopsd.daemon.status.workloads import Workload
 
 _FRESH_SECONDS = 15.0
 """A job that runs says more often how long it has stood still; what is older is of a process that is gone."""

@@ -6,7 +6,7 @@ import msgspec
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.workloads import state_of
-from gitopsd.daemon.why import Why, explain_worker
+from gitopsd.daemon.status.why import Why, explain_worker
 from gitopsd.model.excerpt import printable
 
 _MOST_DRIFT = 20

@@ -11,9 +11,9 @@ from gitopsd.cli.worker_adopt import adopt
 from gitopsd.cli.worker_bootstrap import bootstrap
 from gitopsd.cli.worker_cordon import cordon, drain, uncordon
 from gitopsd.cli.worker_forget import forget
-from gitopsd.daemon.control import known_cordons
-from gitopsd.daemon.facts import record_facts
-from gitopsd.daemon.workers import known_workers, probe_workers, teardown_worker
+from gitopsd.daemon.artifacts.control import known_cordons
+from gitopsd.daemon.workers.facts import record_facts
+from gitopsd.daemon.workers.single import known_workers, probe_workers, teardown_worker
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.excerpt import printable
 

@@ -7,9 +7,9 @@ from gitopsd.cli import exit_codes
 from gitopsd.cli.confirm import confirmed
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
-from gitopsd.daemon import adopting
-from gitopsd.daemon.adopting import Adoption
-from gitopsd.daemon.status import age
+from gitopsd.daemon.status.status import age
+from gitopsd.daemon.workers import adopting
+from gitopsd.daemon.workers.adopting import Adoption
 from gitopsd.model.excerpt import printable
 from gitopsd.model.facts import UnitState
 

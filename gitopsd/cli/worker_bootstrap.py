@@ -6,9 +6,9 @@ import click
 from gitopsd.cli import exit_codes
 from gitopsd.cli.confirm import confirmed
 from gitopsd.cli.session import Session
-from gitopsd.daemon import bootstrap as preparing
-from gitopsd.daemon.bootstrap import Machine
-from gitopsd.daemon.configuration import read_configuration
+from gitopsd.daemon.configuration.configuration import read_configuration
+from gitopsd.daemon.workers import bootstrap as preparing
+from gitopsd.daemon.workers.bootstrap import Machine
 from gitopsd.fleet.bootstrap import NewMachine, Prepared, Wish
 from gitopsd.fleet.errors import WorkerError
 from gitopsd.fleet.host_key import HostKey

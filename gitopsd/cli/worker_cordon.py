@@ -9,8 +9,8 @@ from gitopsd.cli.decision_options import checked_reason, with_duration, with_end
 from gitopsd.cli.expiry import expiry
 from gitopsd.cli.failure import print_json, show_diagnostics
 from gitopsd.cli.session import Session
-from gitopsd.daemon.cordons import Cordoned, cordon_worker, plan_drain, uncordon_worker
 from gitopsd.daemon.errors import DiagnosticsError
+from gitopsd.daemon.workers.cordons import Cordoned, cordon_worker, plan_drain, uncordon_worker
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 

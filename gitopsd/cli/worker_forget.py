@@ -3,8 +3,8 @@ import click
 from gitopsd.cli import exit_codes
 from gitopsd.cli.confirm import confirmed
 from gitopsd.cli.session import Session
-from gitopsd.daemon.forgetting import forget as forget_worker
-from gitopsd.daemon.forgetting import forgettable
+from gitopsd.daemon.workers.forgetting import forget as forget_worker
+from gitopsd.daemon.workers.forgetting import forgettable
 from gitopsd.model.excerpt import printable
 
 _MOST_JOBS = 20

@@ -5,7 +5,10 @@ from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
 from gitopsd.cli.tables import print_table
 from gitopsd.cli.traffic_text import channel_rows, standstills
-from gitopsd.daemon import status
+from gitopsd.daemon.planning.deployed import open_deployed
+from gitopsd.daemon.status import workloads as running
+from gitopsd.daemon.status.status import age, observe_fleet, time_left
+from gitopsd.daemon.status.workloads import Workload
 from gitopsd.model.excerpt import printable
 
 
@@ -16,9 +19,9 @@ from gitopsd.model.excerpt import printable
 def workloads(session: Session, *, channels: bool, as_json: bool) -> int:
     """Show what runs: every job as it is observed on its worker. Exit code 1: a worker could not be observed."""
     workspace = session.workspace()
-    deployed = status.open_deployed(workspace)
-    observed = sorted(status.observe_fleet(workspace, deployed, traffic=True), key=lambda one: one.desired.worker)
-    found = [workload for one in observed for workload in status.workloads(one)]
+    deployed = open_deployed(workspace)
+    observed = sorted(observe_fleet(workspace, deployed, traffic=True), key=lambda one: one.desired.worker)
+    found = [workload for one in observed for workload in running.workloads(one)]
     if as_json:
         print_json([msgspec.to_builtins(workload) for workload in found])
     elif not found and all(not one.error for one in observed):
@@ -38,7 +41,7 @@ def workloads(session: Session, *, channels: bool, as_json: bool) -> int:
                     state_of(workload),
                     str(workload.main_pid or "-"),
                     str(workload.restarts),
-                    status.age(workload.since) or "-",
+                    age(workload.since) or "-",
                     "current" if workload.current else "other",
                     events_of(workload),
                 ]
@@ -54,13 +57,13 @@ def workloads(session: Session, *, channels: bool, as_json: bool) -> int:
     return 1 if any(one.error for one in observed) else 0
 
 
-def state_of(workload: status.Workload) -> str:
+def state_of(workload: Workload) -> str:
     """Of a scheduled job also when it runs next."""
-    due = f", next {status.time_left(workload.next_run)}" if workload.next_run else ""
+    due = f", next {time_left(workload.next_run)}" if workload.next_run else ""
     return workload.state + due
 
 
-def events_of(workload: status.Workload) -> str:
+def events_of(workload: Workload) -> str:
     """Those that its process has done with, and those that it could not handle."""
     if workload.traffic is None:
         return "-"

@@ -5,10 +5,10 @@ from contextlib import contextmanager, nullcontext
 from threading import Event
 from typing import TypeVar
 
-from gitopsd.daemon.artifact_state import read_fleet
-from gitopsd.daemon.policy import published_policy
-from gitopsd.daemon.releases import target_of
-from gitopsd.daemon.ssh_identity import identities
+from gitopsd.daemon.artifacts.releases import target_of
+from gitopsd.daemon.artifacts.state import read_fleet
+from gitopsd.daemon.configuration.policy import published_policy
+from gitopsd.daemon.secrets.ssh_identity import identities
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.connection import WorkerConnection

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitopsd.daemon.configuration import Configuration, read_configuration, secret_variables
+from gitopsd.daemon.configuration.configuration import Configuration, read_configuration, secret_variables
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.daemon.secrets.environment import take_variables
-from gitopsd.daemon.signing import signer_of
-from gitopsd.daemon.ssh_identity import identities
+from gitopsd.daemon.secrets.signing import signer_of
+from gitopsd.daemon.secrets.ssh_identity import identities
 from gitopsd.model.policy import PolicyRecord
 from gitopsd.repo.artifacts import ArtifactBranch
 from gitopsd.repo.commit_source import read_commit, source_id

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from gitopsd.daemon.controller.protocol import Answer, Leader, Request, Who
+from gitopsd.daemon.controller.control_socket.protocol import Answer, Leader, Request, Who
 from gitopsd.repo.location import path_identity
 from tests.operator import DEADLINE, Operator, eventually
 

@@ -5,8 +5,8 @@ import pytest
 from gitopsd.cli.event_text import EventText
 from gitopsd.cli.remote_text import WIDTH
 from gitopsd.daemon.controller import events
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.model.control import Quarantine
 from gitopsd.planner.drift import Drift
 

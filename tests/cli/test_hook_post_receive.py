@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gitopsd.daemon.controller.control_socket.protocol import Answer, Done, FollowVersion, Told
 from gitopsd.daemon.controller.events import Committed, Event, RolloutBegan, RolloutEnded, WorkerEnded
-from gitopsd.daemon.controller.protocol import Answer, Done, FollowVersion, Told
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.repo.location import path_identity
 from tests.cli.pushing import Following, Pusher, folded, pusher, told_controller
 from tests.operator import DEADLINE, Operator

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.controller.protocol import Done, Told
+from gitopsd.daemon.controller.control_socket.protocol import Done, Told
 from tests.cli.pushing import Pusher, pusher, told_controller
 from tests.cli.test_hook_post_receive import deployment
 from tests.operator import Operator, eventually

@@ -1,7 +1,7 @@
 """What jobs say of the events that pass them, on a person's terminal."""
 
 from gitopsd.cli.traffic_text import standstills
-from gitopsd.daemon.status import Workload
+from gitopsd.daemon.status.workloads import Workload
 from gitopsd.model.facts import InputTraffic, JobTraffic, OutputTraffic
 from tests.operator import Operator, eventually
 

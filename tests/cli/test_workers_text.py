@@ -6,7 +6,7 @@ import pytest
 
 from gitopsd.cli.confirm import confirmed
 from gitopsd.cli.rollout_text import RolloutText
-from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.convergence.result import WorkerResult
 
 
 def test_no_line_of_a_workers_message_passes_for_another_workers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitopsd.daemon.asked import Asked
-from gitopsd.daemon.configuration import Configuration
-from gitopsd.daemon.planning import Planned, plan_version
+from gitopsd.daemon.configuration.configuration import Configuration
+from gitopsd.daemon.deploying.writing import write_version
+from gitopsd.daemon.holds.asked import Asked
+from gitopsd.daemon.planning.plan import Planned, plan_version
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.daemon.writing import write_version
 from gitopsd.repo.artifacts import read_head
 from gitopsd.repo.repository import open_at
 from tests.repo.gitrepo import GitRepo

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitopsd.daemon.attempts import Attempts, Remembered, after_attempt, instant_now, remembering
-from gitopsd.daemon.converge import State, WorkerResult
-from gitopsd.daemon.state_file import state_folder
+from gitopsd.daemon.convergence.attempts import Attempts, Remembered, after_attempt, instant_now, remembering
+from gitopsd.daemon.convergence.result import State, WorkerResult
+from gitopsd.daemon.memory.state_file import state_folder
 from gitopsd.model.release import DesiredRelease, ReleaseRecord
 from gitopsd.planner.backoff import FIRST_SECONDS, Version
 from gitopsd.planner.drift import Drift

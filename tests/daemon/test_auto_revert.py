@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gitopsd.daemon.cordons import cordon_worker
-from gitopsd.daemon.pausing import pause_environment
-from gitopsd.daemon.planning import plan_version
-from gitopsd.daemon.reverted_tree import RevertedTree, reverted_tree
+from gitopsd.daemon.holds.pausing import pause_environment
+from gitopsd.daemon.planning.plan import plan_version
+from gitopsd.daemon.reverting.reverted_tree import RevertedTree, reverted_tree
+from gitopsd.daemon.workers.cordons import cordon_worker
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import machines, record
 from tests.daemon.two_workflows import head_of, of_workflow, revert, tree_at, two_workflows, went
@@ -191,7 +191,7 @@ def test_another_writer_in_between_is_seen_and_its_commit_kept(
             raced.append(head_of(repository).commit.id)
         return reverted_tree(*arguments, **more)
 
-    monkeypatch.setattr("gitopsd.daemon.revert_commit.reverted_tree", after_another)
+    monkeypatch.setattr("gitopsd.daemon.reverting.revert_commit.reverted_tree", after_another)
     done, said = revert(repository, head, "orders")
     if newer:
         assert done is None
@@ -267,7 +267,7 @@ def test_another_runtime_restarts_held_jobs_and_changes_nothing_else(
     orders_failed(repository)
     before = tree_at(repository)
     files = {"launch.py": (b"# another one\n", False)}
-    monkeypatch.setattr("gitopsd.daemon.planning.runtime_files", lambda: files)
+    monkeypatch.setattr("gitopsd.daemon.planning.plan.runtime_files", lambda: files)
     planned = repository.deploy()
     assert planned.plan.counts() == {"update": 16}
     orders = [change for change in planned.plan.changes if change.job.startswith("orders.")]

@@ -7,9 +7,9 @@ import pytest
 
 from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.yaml.reader import read_yaml
-from gitopsd.daemon import bootstrap
-from gitopsd.daemon.configuration import Configuration, SshConfiguration
+from gitopsd.daemon.configuration.configuration import Configuration, SshConfiguration
 from gitopsd.daemon.errors import ControllerError
+from gitopsd.daemon.workers import bootstrap
 from gitopsd.fleet.bootstrap import Prepared, script_command
 from gitopsd.fleet.host_key import parse_host_key
 from gitopsd.model.fleet import Fleet

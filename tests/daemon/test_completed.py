@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.completed import Record
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.rollout_note import failed_last, read_rollouts, record_rollout
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_summary import Rollout
+from gitopsd.daemon.history.completed import Record
+from gitopsd.daemon.history.rollout_note import failed_last, read_rollouts, record_rollout
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH
 from tests.daemon.two_workflows import head_of, two_workflows, went

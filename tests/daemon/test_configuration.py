@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import Configuration, read_configuration, secret_variables
+from gitopsd.daemon.configuration.configuration import Configuration, read_configuration, secret_variables
+from gitopsd.daemon.configuration.policy import policy_file, published_policy
 from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.policy import policy_file, published_policy
 from gitopsd.model.policy import PolicyRecord, SecretPolicy
 
 FORGE = "forge:\n  kind: github\n  repository: acme/fleet\n  token: {credential: forge_token}\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import Configuration
-from gitopsd.daemon.control import change_control, moment, remove_expired
-from gitopsd.daemon.cordons import cordon_worker, plan_drain, uncordon_worker
+from gitopsd.daemon.artifacts.control import change_control, moment, remove_expired
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
+from gitopsd.daemon.workers.cordons import cordon_worker, plan_drain, uncordon_worker
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Cordon
 from gitopsd.repo.artifacts import ArtifactHead

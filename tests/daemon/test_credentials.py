@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import Credential, SecretConfiguration, SshConfiguration
+from gitopsd.daemon.configuration.configuration import Credential, SecretConfiguration, SshConfiguration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.secrets.errors import SecretError
 from gitopsd.daemon.secrets.resolve import value_on_this_machine
-from gitopsd.daemon.ssh_identity import identities
+from gitopsd.daemon.secrets.ssh_identity import identities
 
 TOKEN = SecretConfiguration(credential="token")
 IDENTITY = SshConfiguration(identity=Credential(credential="ssh_identity"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitopsd.daemon.drained import note_drained
+from gitopsd.daemon.rollout.drained import note_drained
 from gitopsd.repo.artifacts import ArtifactHead, read_head
 from tests.daemon.deployments import Deployments, deployments
 from tests.daemon.three_machines import BRANCH, record

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon import earlier_placement as module
+from gitopsd.daemon.planning import earlier_placement as module
 from gitopsd.model.trees import Graft, TreeFile, build_tree
 from gitopsd.repo.artifacts import artifact_branch, list_folder, read_head
 from gitopsd.repo.commit import write_commit

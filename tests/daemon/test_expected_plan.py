@@ -1,8 +1,8 @@
 import pytest
 from msgspec.structs import replace
 
+from gitopsd.daemon.deploying.expected_plan import check_expected
 from gitopsd.daemon.errors import StalePlanError
-from gitopsd.daemon.expected_plan import check_expected
 from gitopsd.model.plan import JobChange, Plan, PlanInputs
 from gitopsd.planner.plan.diff import plan_digest
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from gitopsd.daemon.facts import describe_changes, merge_facts
-from gitopsd.daemon.records import record_file
+from gitopsd.daemon.artifacts.records import record_file
+from gitopsd.daemon.workers.facts import describe_changes, merge_facts
 from gitopsd.fleet.protocol import Probe
 from gitopsd.model.artifacts import FactsRecord, WorkerFacts
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import ForgeConfiguration, ForgeSecret
-from gitopsd.daemon.forge_access import open_forge
+from gitopsd.daemon.configuration.configuration import ForgeConfiguration, ForgeSecret
+from gitopsd.daemon.pull_requests.forge_access import open_forge
 from gitopsd.forge.errors import ForgeUnavailableError
 from tests.forge.standin import forge_standin
 

@@ -9,17 +9,17 @@ import pytest
 from msgspec import structs
 
 from gitopsd import __version__
-from gitopsd.daemon.asked import BY_A_PERSON, Asked, KeepAt
-from gitopsd.daemon.committing import Applied, commit_version
-from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, WindowConfiguration
-from gitopsd.daemon.control import moment
+from gitopsd.daemon.artifacts.control import moment
+from gitopsd.daemon.configuration.configuration import Configuration, PolicyConfiguration, WindowConfiguration
+from gitopsd.daemon.deploying.committing import Applied, commit_version
+from gitopsd.daemon.deploying.writing import write_version
 from gitopsd.daemon.errors import StalePlanError
-from gitopsd.daemon.holds import HeldError, holds_of
-from gitopsd.daemon.pausing import pause_environment, resume_environment
-from gitopsd.daemon.planning import Planned
-from gitopsd.daemon.version_hold import NotTheHeadError
+from gitopsd.daemon.holds.asked import BY_A_PERSON, Asked, KeepAt
+from gitopsd.daemon.holds.holds import HeldError, holds_of
+from gitopsd.daemon.holds.pausing import pause_environment, resume_environment
+from gitopsd.daemon.holds.version_hold import NotTheHeadError
+from gitopsd.daemon.planning.plan import Planned
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.daemon.writing import write_version
 from gitopsd.model.plan import Plan, Upgrade
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import record, three_machines

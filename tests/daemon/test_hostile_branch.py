@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.committed_jobs import committed_workflow
-from gitopsd.daemon.rollout_note import RolloutNote, parse_note
+from gitopsd.daemon.artifacts.committed_jobs import committed_workflow
+from gitopsd.daemon.history.rollout_note import RolloutNote, parse_note
 from gitopsd.model.trees import EXECUTABLE, SYMLINK, Graft, TreeFile, build_tree
 from gitopsd.repo.artifacts import artifact_branch, list_folder, read_head
 from gitopsd.repo.commit import write_commit

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.cordons import cordon_worker
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.forgetting import forget, forgettable
-from gitopsd.daemon.leaving import drop_seen_empty
+from gitopsd.daemon.workers.cordons import cordon_worker
+from gitopsd.daemon.workers.forgetting import forget, forgettable
+from gitopsd.daemon.workers.leaving import drop_seen_empty
 from gitopsd.repo.artifacts import read_head
 from tests.daemon.deployments import Deployments, fleet
 from tests.daemon.three_machines import BRANCH, machines, record, three_machines

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon import planning, upgrade
-from gitopsd.daemon.shipped import library
+from gitopsd.daemon.holds import upgrade
+from gitopsd.daemon.planning import plan as planning
+from gitopsd.daemon.planning.shipped import library
 from gitopsd.model.trees import BuiltTree, build_tree
 from gitopsd.runner.bundle import library_files
 from tests.daemon.deployments import Deployments, fleet, workflow

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from gitopsd.daemon import planning as planning_module
-from gitopsd.daemon import upgrade as upgrade_module
-from gitopsd.daemon.attempts import Remembered
+from gitopsd.daemon.convergence.attempts import Remembered
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.lost import (
+from gitopsd.daemon.holds import upgrade as upgrade_module
+from gitopsd.daemon.planning import plan as planning_module
+from gitopsd.daemon.workers.lost import (
     GivenUp,
     describe,
     find_lost,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.pinning import pinned_source
+from gitopsd.daemon.planning.pinning import pinned_source
 from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.repo.commit_source import commit_tree
 from tests.daemon.deployments import Deployments, deployments, environments, fleet, workflow

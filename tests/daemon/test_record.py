@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.brought import Brought, brought_by
-from gitopsd.daemon.deployment_record import DeploymentRecord, read_record
-from gitopsd.daemon.outcomes import WorkerOutcome, worker_outcomes
-from gitopsd.daemon.rollout_note import read_rollouts
+from gitopsd.daemon.history.brought import Brought, brought_by
+from gitopsd.daemon.history.deployment_record import DeploymentRecord, read_record
+from gitopsd.daemon.history.outcomes import WorkerOutcome, worker_outcomes
+from gitopsd.daemon.history.rollout_note import read_rollouts
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH
 from tests.daemon.two_workflows import head_of, two_workflows, went

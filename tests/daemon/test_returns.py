@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.asked import Asked
-from gitopsd.daemon.cordons import cordon_worker
-from gitopsd.daemon.rollback import carry_out, prepare_rollback
+from gitopsd.daemon.holds.asked import Asked
+from gitopsd.daemon.reverting.rollback import carry_out, prepare_rollback
+from gitopsd.daemon.workers.cordons import cordon_worker
 from gitopsd.model.plan import Returns
 from gitopsd.repo.artifacts import ArtifactCommit, deployments
 from tests.daemon.deployments import Deployments, workflow

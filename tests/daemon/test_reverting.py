@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gitopsd.daemon.auto_revert import auto_revert, what_failed
-from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_reporter import QuietReporter
+from gitopsd.daemon.convergence.rollout_summary import Rollout
+from gitopsd.daemon.deploying.auto_revert import auto_revert, what_failed
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.revert_commit import Revert
-from gitopsd.daemon.rollback import prepare_rollback
-from gitopsd.daemon.rollout_reporter import QuietReporter
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.reverting.revert_commit import Revert
+from gitopsd.daemon.reverting.rollback import prepare_rollback
 from gitopsd.model.artifacts import GroupRecord
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH
@@ -74,7 +74,7 @@ def reverting(
     repository: Deployments, monkeypatch: pytest.MonkeyPatch, first: Rollout, *outcomes: Rollout
 ) -> tuple[Rollouts, Reporter, list[WorkerResult]]:
     rollouts, reporter = Rollouts(list(outcomes)), Reporter()
-    monkeypatch.setattr("gitopsd.daemon.auto_revert.roll_out", rollouts)
+    monkeypatch.setattr("gitopsd.daemon.deploying.auto_revert.roll_out", rollouts)
     head = head_of(repository)
     return rollouts, reporter, list(auto_revert(repository.workspace(), BRANCH, head, first, reporter=reporter))
 

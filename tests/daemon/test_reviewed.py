@@ -5,13 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gitopsd.daemon.asked import BY_A_PERSON, Asked
-from gitopsd.daemon.committing import commit_version
-from gitopsd.daemon.deployment_record import changes_of, deployment_before, read_record
-from gitopsd.daemon.holds import HeldError
+from gitopsd.daemon.deploying.committing import commit_version
+from gitopsd.daemon.history.deployment_record import changes_of, deployment_before, read_record
+from gitopsd.daemon.history.rollout_note import Reviewed, record_reviewed
+from gitopsd.daemon.holds.asked import BY_A_PERSON, Asked
+from gitopsd.daemon.holds.holds import HeldError
+from gitopsd.daemon.holds.reviewed import what_differs
 from gitopsd.daemon.pull_requests.shown import Review, ShownMemory
-from gitopsd.daemon.reviewed import Reviewed, what_differs
-from gitopsd.daemon.rollout_note import record_reviewed
 from gitopsd.planner.plan.effects import digest_of, effects_by_job, effects_digest
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.test_holds import Reporter, with_policy

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gitopsd.daemon.converge import State, WorkerResult
-from gitopsd.daemon.rollout_reporter import QuietReporter
-from gitopsd.daemon.rollout_run import RolloutRun
-from gitopsd.daemon.rollout_summary import Rollout
-from gitopsd.daemon.worker_run import Checking, Differs
+from gitopsd.daemon.convergence.result import State, WorkerResult
+from gitopsd.daemon.convergence.rollout_reporter import QuietReporter
+from gitopsd.daemon.convergence.rollout_summary import Rollout
+from gitopsd.daemon.convergence.worker_run import Checking, Differs
+from gitopsd.daemon.rollout.run import RolloutRun
 from gitopsd.fleet.errors import HostKeyMismatch, WorkerError, WorkerRefused, WorkerUnreachable
 from gitopsd.model.artifacts import GroupRecord
 from gitopsd.planner.rollout.decide import Standing
@@ -173,7 +173,7 @@ def test_a_worker_on_which_this_very_deployment_failed_is_no_better_for_being_ou
 
 
 def test_a_change_may_last_for_its_groups_confirm_timeout_beside_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitopsd.daemon.rollout_run._STEP_SECONDS", {"look": 9.0, "change": 0.0, "check": 9.0})
+    monkeypatch.setattr("gitopsd.daemon.rollout.run._STEP_SECONDS", {"look": 9.0, "change": 0.0, "check": 9.0})
     cut_off = Worker("a", on_change=lambda: time.sleep(0.5))
     rollout, states = rolled_out([cut_off], settings=GroupRecord(confirm_timeout=9.0))
     assert states == {"a": "converged"}

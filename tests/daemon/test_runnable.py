@@ -1,7 +1,7 @@
 import pytest
 
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.runnable import refuse_what_cannot_run
+from gitopsd.daemon.planning.runnable import refuse_what_cannot_run
 from gitopsd.model.system import WorkflowSummary
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gitopsd.compiler.yaml.reader import read_yaml
-from gitopsd.daemon.schemas import FOLDER, KINDS, schema_text, write_schemas
+from gitopsd.daemon.configuration.schemas import FOLDER, KINDS, schema_text, write_schemas
 from gitopsd.model.schemas import DIALECT
 from gitopsd.repo.initialise import template_folder
 from tests.compiler.cases import GOLDEN

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitopsd.daemon.configuration import Configuration
-from gitopsd.daemon.superseding import NewerDeployment
+from gitopsd.daemon.artifacts.superseding import NewerDeployment
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import artifact_branch, read_head
 from gitopsd.repo.remote import find_remote

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gitopsd.daemon.next_action import next_action, next_attempt
-from gitopsd.daemon.status import WorkerStatus
-from gitopsd.daemon.switch_status import RolledBack, Unconfirmed, rolled_back, unconfirmed
+from gitopsd.daemon.status.next_action import next_action, next_attempt
+from gitopsd.daemon.status.status import WorkerStatus
+from gitopsd.daemon.status.switch_status import RolledBack, Unconfirmed, rolled_back, unconfirmed
 from gitopsd.model.facts import Observation, RolledBackTo, Switch
 from gitopsd.planner.drift import Drift
 

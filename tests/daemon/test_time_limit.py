@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gitopsd.daemon.time_limit import TimeIsUp, time_limit
+from gitopsd.daemon.planning.time_limit import TimeIsUp, time_limit
 
 pytestmark = pytest.mark.timeout(60, method="thread")
 """By default pytest-timeout has the very timer that this is about."""

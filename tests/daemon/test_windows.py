@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitopsd.daemon.configuration import WindowConfiguration
-from gitopsd.daemon.windows import read_windows
+from gitopsd.daemon.configuration.configuration import WindowConfiguration
+from gitopsd.daemon.configuration.windows import read_windows
 from gitopsd.planner.windows import Closed, closed, matching
 
 WORK = "0 8 * * 1-5"

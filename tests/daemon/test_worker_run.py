@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import pytest
 
-from gitopsd.daemon.converge import PayloadSource, WorkerResult
-from gitopsd.daemon.worker_run import Checking, Differs, WorkerRun
+from gitopsd.daemon.convergence.result import PayloadSource, WorkerResult
+from gitopsd.daemon.convergence.worker_run import Checking, Differs, WorkerRun
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import Stage, WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.target import Target

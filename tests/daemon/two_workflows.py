@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.releases import desired_releases
-from gitopsd.daemon.revert_commit import Revert, commit_revert
-from gitopsd.daemon.rollout_note import record_rollout
-from gitopsd.daemon.rollout_summary import Rollout, jobs_that_failed
+from gitopsd.daemon.artifacts.releases import desired_releases
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_summary import Rollout, jobs_that_failed
+from gitopsd.daemon.history.rollout_note import record_rollout
+from gitopsd.daemon.reverting.revert_commit import Revert, commit_revert
 from gitopsd.repo.artifacts import ArtifactHead, list_files, read_head
 from tests.daemon.deployments import Deployments, deployments, environments, workflow
 from tests.daemon.three_machines import BRANCH, machines

@@ -14,8 +14,8 @@ from gitopsd.compiler.declarations.decode import decode
 from gitopsd.compiler.render.unit import unit_text
 from gitopsd.compiler.render.unit_settings import PRIVILEGES, SETTINGS
 from gitopsd.compiler.yaml.reader import read_yaml
-from gitopsd.daemon.configuration import Configuration, read_configuration
-from gitopsd.daemon.policy import published_policy
+from gitopsd.daemon.configuration.configuration import Configuration, read_configuration
+from gitopsd.daemon.configuration.policy import published_policy
 from gitopsd.model.blueprint import Blueprint
 from gitopsd.model.environments import Environments
 from gitopsd.model.event_tests import EventTests

@@ -3,11 +3,11 @@
 import re
 from typing import get_args
 
-from gitopsd.daemon.configuration import Occasion
+from gitopsd.daemon.configuration.configuration import Occasion
 from gitopsd.daemon.controller.channel_traffic import ChannelTraffic
-from gitopsd.daemon.controller.event_line import line_of
-from gitopsd.daemon.controller.journal import fields_of
-from gitopsd.daemon.controller.metrics import Asked, Metrics
+from gitopsd.daemon.controller.onlookers.event_line import line_of
+from gitopsd.daemon.controller.onlookers.journal import fields_of
+from gitopsd.daemon.controller.onlookers.metrics import Asked, Metrics
 from gitopsd.daemon.controller.pull_requests.counts import Counted
 from tests.daemon.controller import samples
 from tests.docs.markdown import DOCS, sections

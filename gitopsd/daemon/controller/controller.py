@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING
 from msgspec import UnsetType
 
 from gitopsd import __version__
-from gitopsd.daemon.configuration import Configuration
-from gitopsd.daemon.control import moment
+from gitopsd.daemon.artifacts.control import moment
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.controller import events, sd_notify
 from gitopsd.daemon.controller.broadcast import Broadcast
 from gitopsd.daemon.controller.channel_traffic import ChannelTraffic
-from gitopsd.daemon.controller.client import own_socket
+from gitopsd.daemon.controller.control_socket.client import own_socket
+from gitopsd.daemon.controller.control_socket.following import Following
+from gitopsd.daemon.controller.control_socket.protocol import Leader
+from gitopsd.daemon.controller.control_socket.server import ControlServer
 from gitopsd.daemon.controller.environment import EnvironmentLoops, Surroundings
-from gitopsd.daemon.controller.following import Following
 from gitopsd.daemon.controller.heartbeat import Heartbeats
 from gitopsd.daemon.controller.housekeeping import Housekeeping
 from gitopsd.daemon.controller.leadership import leadership
 from gitopsd.daemon.controller.looker import Looker, Seen
 from gitopsd.daemon.controller.loop import Loop
-from gitopsd.daemon.controller.metrics import Asked
-from gitopsd.daemon.controller.protocol import Leader
+from gitopsd.daemon.controller.onlookers.metrics import Asked
 from gitopsd.daemon.controller.pull_requests.counts import Counts
 from gitopsd.daemon.controller.reach import ThreadWorkspace
 from gitopsd.daemon.controller.requests import Requests
-from gitopsd.daemon.controller.server import ControlServer
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.controller.watch import RefWatch
 from gitopsd.daemon.errors import ControllerError

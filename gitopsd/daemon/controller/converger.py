@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from gitopsd.daemon.attempts import attempts_of
-from gitopsd.daemon.control import known_pause
+from gitopsd.daemon.artifacts.control import known_pause
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.loop import SEE_LOG
 from gitopsd.daemon.controller.reporting import RolloutEvents, TellTraffic, Voice
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
+from gitopsd.daemon.convergence.attempts import attempts_of
+from gitopsd.daemon.deploying.reconcile import reconcile
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.reconcile import reconcile
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
 from gitopsd.repo.errors import RemoteUnreachableError, RepositoryError

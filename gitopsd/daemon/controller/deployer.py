@@ -7,20 +7,20 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from gitopsd.daemon.asked import Asked
-from gitopsd.daemon.brought import brought_by
-from gitopsd.daemon.committing import Applied, commit_version
-from gitopsd.daemon.configuration import policy_of
-from gitopsd.daemon.control import control_of, expired_parts, moment
+from gitopsd.daemon.artifacts.control import control_of, expired_parts, moment
+from gitopsd.daemon.configuration.configuration import policy_of
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.loop import SEE_LOG
 from gitopsd.daemon.controller.reporting import PlanEvents, Voice
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
+from gitopsd.daemon.deploying.committing import Applied, commit_version
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.holds import HeldError, Hold, holds_of
-from gitopsd.daemon.reviewed import review_key
+from gitopsd.daemon.history.brought import brought_by
+from gitopsd.daemon.holds.asked import Asked
+from gitopsd.daemon.holds.holds import HeldError, Hold, holds_of
+from gitopsd.daemon.holds.reviewed import review_key
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Decision
 from gitopsd.model.excerpt import format_diagnostics

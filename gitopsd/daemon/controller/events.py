@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from gitopsd.daemon.converge import WorkerResult
-from gitopsd.daemon.differences import Differences
-from gitopsd.daemon.rollout_reporter import Stage
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.differences import Differences
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.convergence.rollout_reporter import Stage
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.model.control import Quarantine
 from gitopsd.planner.backoff import Trouble
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 
 Outcome = Literal["converged", "failed", "unreachable", "superseded", "interrupted", "incomplete"]
 

@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypedDict
 
+from gitopsd.daemon.artifacts.superseding import number_of
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.heartbeat import Heart
-from gitopsd.daemon.differences import Differences
-from gitopsd.daemon.left_out import TriedInVain
-from gitopsd.daemon.lost import GivenUp
-from gitopsd.daemon.planning import Planned
-from gitopsd.daemon.revert_commit import Revert
-from gitopsd.daemon.rollout_reporter import Stage
-from gitopsd.daemon.rollout_summary import Rollout
-from gitopsd.daemon.status import Deployed
-from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.convergence.differences import Differences
+from gitopsd.daemon.convergence.left_out import TriedInVain
+from gitopsd.daemon.convergence.rollout_reporter import Stage
+from gitopsd.daemon.convergence.rollout_summary import Rollout
+from gitopsd.daemon.planning.deployed import Deployed
+from gitopsd.daemon.planning.plan import Planned
+from gitopsd.daemon.reverting.revert_commit import Revert
+from gitopsd.daemon.workers.lost import GivenUp
 from gitopsd.model.facts import JobTraffic, Observation
 
 TellTraffic = Callable[[str, str, Mapping[str, JobTraffic]], None]

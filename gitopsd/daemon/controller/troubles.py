@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import Struct
 
-from gitopsd.daemon.state_file import StateFile
+from gitopsd.daemon.memory.state_file import StateFile
 from gitopsd.planner.backoff import CAP_SECONDS, waiting_time
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.hooks.script import hook_command, hook_script, is_ours
 from gitopsd.daemon.hooks.settings import HOOKS, Hook, HookSettings

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.repo.incoming import head_branch
 

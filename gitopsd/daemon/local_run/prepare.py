@@ -8,8 +8,8 @@ from gitopsd.compiler.local.run import LocalRun, Wishes
 from gitopsd.compiler.local.subject import NoSubject, Subject, bind_subject, find_name
 from gitopsd.compiler.local.wiring import wire
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.pinning import PinnedSource
-from gitopsd.daemon.planning import check_source
+from gitopsd.daemon.planning.pinning import PinnedSource
+from gitopsd.daemon.planning.plan import check_source
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.source import FileContents, SourceTree
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gitopsd.daemon.configuration import PolicyConfiguration
+from gitopsd.daemon.configuration.configuration import PolicyConfiguration
 from gitopsd.model.policy import PolicyRecord
 
 State = Literal["planned", "refused", "conflicts", "unknown"]

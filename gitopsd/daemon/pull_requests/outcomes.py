@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from gitopsd.compiler.environment import find_branch
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
-from gitopsd.daemon.attempts import attempts_of
-from gitopsd.daemon.configuration import PolicyConfiguration
+from gitopsd.daemon.configuration.configuration import PolicyConfiguration
+from gitopsd.daemon.configuration.policy import published_policy
+from gitopsd.daemon.convergence.attempts import attempts_of
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.policy import published_policy
 from gitopsd.daemon.pull_requests.exchange import Limits, Links, Outcome, Question
 from gitopsd.daemon.pull_requests.planning import environments_of, unknown
 from gitopsd.daemon.pull_requests.process import ask_bounded

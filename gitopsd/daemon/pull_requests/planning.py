@@ -10,15 +10,15 @@ from urllib.parse import quote
 from gitopsd import __version__
 from gitopsd.compiler.environment import environment_names, find_branch
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
-from gitopsd.daemon.artifact_state import committed_policy
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.artifacts.state import committed_policy
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.event_changes import event_changes
-from gitopsd.daemon.holds import hold_lines, holds_of
-from gitopsd.daemon.plan_comment import comment_of
-from gitopsd.daemon.planning import Planned
+from gitopsd.daemon.holds.holds import hold_lines, holds_of
+from gitopsd.daemon.holds.upgrade import plan_deployment
+from gitopsd.daemon.planning.event_changes import event_changes
+from gitopsd.daemon.planning.plan import Planned
+from gitopsd.daemon.planning.plan_comment import comment_of
 from gitopsd.daemon.pull_requests.exchange import Answer, Links, Outcome, Question, State
-from gitopsd.daemon.upgrade import plan_deployment
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.diagnostic import Severity
 from gitopsd.model.policy import PolicyRecord

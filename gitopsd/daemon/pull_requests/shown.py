@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gitopsd.daemon.state_file import StateFile
+from gitopsd.daemon.memory.state_file import StateFile
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
-from gitopsd.daemon.configuration import Configuration, OnThisMachine, SecretConfiguration
+from gitopsd.daemon.configuration.configuration import Configuration, OnThisMachine, SecretConfiguration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.secrets.credential import credential_file
 from gitopsd.daemon.secrets.environment import taken_variable

@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitopsd.compiler.yaml.reader import read_yaml
-from gitopsd.daemon.configuration import IDENTITY_VARIABLE
+from gitopsd.daemon.configuration.configuration import IDENTITY_VARIABLE
 from gitopsd.daemon.secrets.environment import taken_variable
 from gitopsd.daemon.secrets.errors import SecretError
 from gitopsd.model.secret import SecretValue

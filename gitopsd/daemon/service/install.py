@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gitopsd.daemon.configuration import SYSTEM_PATH, Configuration, read_configuration
+from gitopsd.daemon.configuration.configuration import SYSTEM_PATH, Configuration, read_configuration
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.service.access import lacking
 from gitopsd.daemon.service.account import Account, find_account, make_account

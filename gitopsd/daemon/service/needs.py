@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import UnsetType
 
-from gitopsd.daemon.configuration import Configuration, SecretConfiguration, secret_sources
-from gitopsd.daemon.signing import listed_controllers, listed_signers
+from gitopsd.daemon.configuration.configuration import Configuration, SecretConfiguration, secret_sources
+from gitopsd.daemon.secrets.signing import listed_controllers, listed_signers
 from gitopsd.repo.errors import RepositoryError
 from gitopsd.repo.location import looks_like_url
 

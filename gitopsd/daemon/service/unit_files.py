@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitopsd.daemon.configuration import SYSTEM_PATH
+from gitopsd.daemon.configuration.configuration import SYSTEM_PATH
 from gitopsd.daemon.service.account import Account
 from gitopsd.daemon.service.needs import Needs, credential_source
 from gitopsd.daemon.service.places import ACCOUNT, CREDENTIALS, shipped

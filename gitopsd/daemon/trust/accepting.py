@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from gitopsd.daemon.control import change_control, moment, owner_of
+from gitopsd.daemon.artifacts.control import change_control, moment, owner_of
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.planning import branch_of
-from gitopsd.daemon.signing import listed_controllers
+from gitopsd.daemon.planning.plan import branch_of
+from gitopsd.daemon.secrets.signing import listed_controllers
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import Acceptance, ControlRecord
 from gitopsd.repo.artifacts import ArtifactHead

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
-from gitopsd.daemon.deployment_record import find
-from gitopsd.daemon.signing import listed_controllers
-from gitopsd.daemon.status import Deployed
+from gitopsd.daemon.history.deployment_record import find
+from gitopsd.daemon.planning.deployed import Deployed
+from gitopsd.daemon.secrets.signing import listed_controllers
 from gitopsd.daemon.trust.recompute import Finding, recompute
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import ArtifactCommit, history

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from gitopsd.daemon.artifact_state import read_control, read_fleet
+from gitopsd.daemon.artifacts.state import read_control, read_fleet
+from gitopsd.daemon.configuration.policy import published_policy
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.policy import published_policy
-from gitopsd.daemon.signing import listed_controllers
+from gitopsd.daemon.secrets.signing import listed_controllers
 from gitopsd.daemon.trust.recompute import AUTO_REVERT, Recomputed, recompute
 from gitopsd.daemon.trust.remembered import trust_memory
 from gitopsd.daemon.trust.source_commits import why_not_ours

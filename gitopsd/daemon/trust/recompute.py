@@ -12,22 +12,22 @@ from typing import Literal
 from msgspec import structs
 
 from gitopsd import __version__
-from gitopsd.daemon.artifact_state import (
+from gitopsd.daemon.artifacts.committed_jobs import committed_placement, committed_release
+from gitopsd.daemon.artifacts.records import edited_tree
+from gitopsd.daemon.artifacts.state import (
     CommittedReleases,
     committed_policy,
     read_control,
     read_facts,
     read_fleet,
 )
-from gitopsd.daemon.committed_jobs import committed_placement, committed_release
+from gitopsd.daemon.artifacts.superseding import number_of
+from gitopsd.daemon.artifacts.without_workers import without_workers
+from gitopsd.daemon.configuration.policy import policy_file
 from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.leaving import without_workers
-from gitopsd.daemon.pinning import pinned_source
-from gitopsd.daemon.planning import check_source, compile_against, declared_branch
-from gitopsd.daemon.policy import policy_file
-from gitopsd.daemon.records import edited_tree
-from gitopsd.daemon.revert_commit import Returning, revert_onto
-from gitopsd.daemon.superseding import number_of
+from gitopsd.daemon.planning.pinning import pinned_source
+from gitopsd.daemon.planning.plan import check_source, compile_against, declared_branch
+from gitopsd.daemon.reverting.revert_commit import Returning, revert_onto
 from gitopsd.daemon.trust.tree_differences import find_differences, show_difference
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import CONTROL_FILE, FACTS_FILE, POLICY_FILE

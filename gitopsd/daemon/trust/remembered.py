@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitopsd.daemon.state_file import StateFile
+from gitopsd.daemon.memory.state_file import StateFile
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import ArtifactBranch
 

@@ -4,7 +4,7 @@ That a commit of the artifact branch is what its source renders to says nothing 
 source along.
 """
 
-from gitopsd.daemon.signing import listed_signers
+from gitopsd.daemon.secrets.signing import listed_signers
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.errors import GitCommandError, RemoteError, RepositoryError
 from gitopsd.repo.gitcommand import run_git

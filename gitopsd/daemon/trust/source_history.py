@@ -10,10 +10,10 @@ from itertools import islice
 
 import msgspec
 
-from gitopsd.daemon.artifact_state import read_control
-from gitopsd.daemon.control import control_of
+from gitopsd.daemon.artifacts.control import control_of
+from gitopsd.daemon.artifacts.state import read_control
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.signing import listed_controllers
+from gitopsd.daemon.secrets.signing import listed_controllers
 from gitopsd.daemon.trust.remembered import SeenSource, trust_memory
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import Acceptance

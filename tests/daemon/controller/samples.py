@@ -3,9 +3,9 @@
 import typing
 
 from gitopsd.daemon.controller import events as told
-from gitopsd.daemon.converge import State, WorkerResult
-from gitopsd.daemon.differences import Differences
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.differences import Differences
+from gitopsd.daemon.convergence.result import State, WorkerResult
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.model.control import Quarantine
 from gitopsd.model.facts import InputTraffic, JobTraffic
 from gitopsd.planner.drift import Drift

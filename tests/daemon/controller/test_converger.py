@@ -16,7 +16,7 @@ from gitopsd.daemon.controller.loop import Loop
 from gitopsd.daemon.controller.reporting import RolloutEvents
 from gitopsd.daemon.controller.requests import Requests, Taken
 from gitopsd.daemon.controller.troubles import Troubles
-from gitopsd.daemon.pausing import pause_environment
+from gitopsd.daemon.holds.pausing import pause_environment
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.facts import JobTraffic
 from tests.daemon.three_machines import BRANCH, three_machines

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.asked import Asked, KeepAt
-from gitopsd.daemon.committing import commit_version
-from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, WindowConfiguration
-from gitopsd.daemon.control import moment
+from gitopsd.daemon.artifacts.control import moment
+from gitopsd.daemon.configuration.configuration import Configuration, PolicyConfiguration, WindowConfiguration
 from gitopsd.daemon.controller import events
+from gitopsd.daemon.controller.control_socket.following import _Way
 from gitopsd.daemon.controller.deployer import Deployer
-from gitopsd.daemon.controller.following import _Way
 from gitopsd.daemon.controller.heartbeat import Heart
 from gitopsd.daemon.controller.reporting import PlanEvents
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
-from gitopsd.daemon.cordons import cordon_worker
-from gitopsd.daemon.pausing import pause_environment
+from gitopsd.daemon.deploying.committing import commit_version
+from gitopsd.daemon.holds.asked import Asked, KeepAt
+from gitopsd.daemon.holds.pausing import pause_environment
+from gitopsd.daemon.workers.cordons import cordon_worker
 from gitopsd.daemon.workspace import Workspace
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH, record, three_machines

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from logging_journald import JournaldTransport
 
-from gitopsd.daemon.controller.event_line import Priority, line_of
-from gitopsd.daemon.controller.event_log import Lines, LogHandler, event_log
 from gitopsd.daemon.controller.events import Event, Listener, Said
-from gitopsd.daemon.controller.journal import LONGEST_MESSAGE, Journal, message_id
+from gitopsd.daemon.controller.onlookers.event_line import Priority, line_of
+from gitopsd.daemon.controller.onlookers.event_log import Lines, LogHandler, event_log
+from gitopsd.daemon.controller.onlookers.journal import LONGEST_MESSAGE, Journal, message_id
 from tests.daemon.controller import samples
 
 HOSTILE = "it failed\nPRIORITY=0\n\x1b[2Jroot: all is well\udcff\0"
@@ -192,7 +192,9 @@ def test_a_reader_who_went_away_is_no_failure() -> None:
 
 
 def test_the_journal_is_chosen_only_where_stderr_goes_there() -> None:
-    program = "from gitopsd.daemon.controller.event_log import log_sink; print(type(log_sink(None, debug=False)))"
+    program = (
+        "from gitopsd.daemon.controller.onlookers.event_log import log_sink; print(type(log_sink(None, debug=False)))"
+    )
     for stream, chosen in (("0:0", "Lines"), ("nonsense", "Lines"), ("", "Lines")):
         done = subprocess.run(
             [sys.executable, "-c", program],

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, cast
 
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.broadcast import Broadcast
-from gitopsd.daemon.controller.following import Following
-from gitopsd.daemon.controller.protocol import Done, FollowVersion, Leader, Told
+from gitopsd.daemon.controller.control_socket.following import Following
+from gitopsd.daemon.controller.control_socket.protocol import Done, FollowVersion, Leader, Told
 from gitopsd.daemon.controller.reporting import Here
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gitopsd.daemon.controller import events as told
 from gitopsd.daemon.controller.channel_traffic import MOST_JOBS, ChannelTraffic
-from gitopsd.daemon.controller.metrics import ELSEWHERE, MOST_ENVIRONMENTS, OTHERS, Asked, Metrics
+from gitopsd.daemon.controller.onlookers.metrics import ELSEWHERE, MOST_ENVIRONMENTS, OTHERS, Asked, Metrics
 from gitopsd.daemon.controller.outcome import outcome_of
-from gitopsd.daemon.rollout_summary import Rollout
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.planner.drift import Drift
 from tests.daemon.controller import samples
 

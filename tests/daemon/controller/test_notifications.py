@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from gitopsd.daemon.configuration import NotifyConfiguration, NotifyUrl, Occasion
+from gitopsd.daemon.configuration.configuration import NotifyConfiguration, NotifyUrl, Occasion
 from gitopsd.daemon.controller import events as told
 from gitopsd.daemon.controller.notifications.changes import Changes, Notification
 from gitopsd.daemon.controller.notifications.memory import ToldMemory
@@ -17,7 +17,7 @@ from gitopsd.daemon.controller.notifications.message import LONGEST_TEXT, body
 from gitopsd.daemon.controller.notifications.notifier import Notifier
 from gitopsd.daemon.controller.notifications.post import Answer, Post
 from gitopsd.daemon.controller.notifications.sender import ATTEMPTS, MOST_WAITING, Message, Sender
-from gitopsd.daemon.converge import State
+from gitopsd.daemon.convergence.result import State
 from gitopsd.model.secret import SecretValue
 from tests.daemon.controller import samples
 from tests.operator import eventually

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from gitopsd.daemon.configuration import Configuration, ListenConfiguration, NotifyConfiguration, NotifyUrl
-from gitopsd.daemon.controller.event_log import log_sink
+from gitopsd.daemon.configuration.configuration import (
+    Configuration,
+    ListenConfiguration,
+    NotifyConfiguration,
+    NotifyUrl,
+)
 from gitopsd.daemon.controller.heartbeat import Heartbeats
-from gitopsd.daemon.controller.metrics import Asked
-from gitopsd.daemon.controller.onlookers import onlookers
+from gitopsd.daemon.controller.onlookers.event_log import log_sink
+from gitopsd.daemon.controller.onlookers.metrics import Asked
+from gitopsd.daemon.controller.onlookers.onlookers import onlookers
 from tests.daemon.controller import samples
 from tests.daemon.controller.test_web import answers, free_port
 from tests.operator import eventually
@@ -65,7 +70,8 @@ def test_other_commands_import_nothing_of_it() -> None:
         "import json, sys\n"
         "from gitopsd.cli.main import COMMANDS, cli\n"
         "for name in COMMANDS.keys() - {'daemon'}: cli.get_command(None, name)\n"
-        "import gitopsd.daemon.apply, gitopsd.daemon.reconcile, gitopsd.daemon.controller.through\n"
+        "import gitopsd.daemon.deploying.apply, gitopsd.daemon.deploying.reconcile\n"
+        "import gitopsd.daemon.controller.control_socket.through\n"
         f"print(json.dumps([name for name in {NOT_FOR_OTHERS!r} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.controller.protocol import Done
-from gitopsd.daemon.controller.server import ControlServer
+from gitopsd.daemon.controller.control_socket.protocol import Done
+from gitopsd.daemon.controller.control_socket.server import ControlServer
 from gitopsd.daemon.errors import ControllerError
 
 
@@ -27,7 +27,7 @@ def test_many_clients_that_come_at_once_are_all_let_in(tmp_path: Path) -> None:
 
 
 def test_a_client_that_never_ends_its_request_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitopsd.daemon.controller.server._REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("gitopsd.daemon.controller.control_socket.server._REQUEST_SECONDS", 0.3)
     path = tmp_path / "control.sock"
     server = ControlServer(path, lambda _: iter([Done()]))
     server.start()

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gitopsd.daemon.controller import events as told
-from gitopsd.daemon.controller import web as web_module
-from gitopsd.daemon.controller.health import Health
 from gitopsd.daemon.controller.heartbeat import Heartbeats
-from gitopsd.daemon.controller.metrics import Metrics
-from gitopsd.daemon.controller.observability import routes
-from gitopsd.daemon.controller.web import serving
+from gitopsd.daemon.controller.onlookers import web as web_module
+from gitopsd.daemon.controller.onlookers.health import Health
+from gitopsd.daemon.controller.onlookers.metrics import Metrics
+from gitopsd.daemon.controller.onlookers.observability import routes
+from gitopsd.daemon.controller.onlookers.web import serving
 from tests.daemon.controller import samples
 from tests.operator import eventually
 

@@ -10,11 +10,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gitopsd.daemon.configuration import Configuration, ForgeConfiguration, ForgeSecret, ListenConfiguration
-from gitopsd.daemon.controller import webhook as webhook_module
-from gitopsd.daemon.controller.forge_webhook import webhook
-from gitopsd.daemon.controller.metrics import Metrics
-from gitopsd.daemon.controller.webhook import PATH, Waiting
+from gitopsd.daemon.configuration.configuration import (
+    Configuration,
+    ForgeConfiguration,
+    ForgeSecret,
+    ListenConfiguration,
+)
+from gitopsd.daemon.controller.onlookers import webhook as webhook_module
+from gitopsd.daemon.controller.onlookers.forge_webhook import webhook
+from gitopsd.daemon.controller.onlookers.metrics import Metrics
+from gitopsd.daemon.controller.onlookers.webhook import PATH, Waiting
 from gitopsd.forge.forge import ForgeKind
 from gitopsd.forge.webhook import LARGEST, Hint
 from tests.agent.ports import free_port

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.attempts import attempts_of
-from gitopsd.daemon.configuration import Configuration, PolicyConfiguration
-from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.configuration.configuration import Configuration, PolicyConfiguration
+from gitopsd.daemon.convergence.attempts import attempts_of
+from gitopsd.daemon.convergence.result import WorkerResult
+from gitopsd.daemon.deploying.writing import write_version
 from gitopsd.daemon.errors import ControllerError
-from gitopsd.daemon.pausing import pause_environment
-from gitopsd.daemon.planning import plan_version
+from gitopsd.daemon.holds.pausing import pause_environment
+from gitopsd.daemon.planning.plan import plan_version
 from gitopsd.daemon.pull_requests.exchange import Limits, Links, Outcome
 from gitopsd.daemon.pull_requests.outcomes import outcomes_of
 from gitopsd.daemon.workspace import Workspace
-from gitopsd.daemon.writing import write_version
 from gitopsd.planner.drift import Drift
 from gitopsd.planner.plan.effects import effects_digest
 from tests.daemon.deployments import BY_A_PERSON, Deployments, environments, workflow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import (
+from gitopsd.daemon.configuration.configuration import (
     SYSTEM_PATH,
     Configuration,
     Credential,

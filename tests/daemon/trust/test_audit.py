@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import Configuration, PolicyConfiguration
-from gitopsd.daemon.cordons import cordon_worker
-from gitopsd.daemon.status import Deployed
+from gitopsd.daemon.configuration.configuration import Configuration, PolicyConfiguration
+from gitopsd.daemon.planning.deployed import Deployed
 from gitopsd.daemon.trust.audit import AuditedCommit, audit
+from gitopsd.daemon.workers.cordons import cordon_worker
 from gitopsd.daemon.workspace import Workspace
 from tests.daemon.deployments import Deployments, environments, workflow
 from tests.daemon.three_machines import BRANCH, machines

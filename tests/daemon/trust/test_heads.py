@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gitopsd.daemon.configuration import Configuration, PolicyConfiguration, SigningConfiguration
-from gitopsd.daemon.cordons import cordon_worker
-from gitopsd.daemon.forgetting import forget, forgettable
-from gitopsd.daemon.lost import give_up, note_returned
-from gitopsd.daemon.pausing import pause_environment
-from gitopsd.daemon.quarantine import quarantine_workflow
-from gitopsd.daemon.revert_commit import commit_revert
-from gitopsd.daemon.signing import signer_of
+from gitopsd.daemon.configuration.configuration import Configuration, PolicyConfiguration, SigningConfiguration
+from gitopsd.daemon.holds.pausing import pause_environment
+from gitopsd.daemon.reverting.quarantine import quarantine_workflow
+from gitopsd.daemon.reverting.revert_commit import commit_revert
+from gitopsd.daemon.secrets.signing import signer_of
 from gitopsd.daemon.trust import heads, recompute
 from gitopsd.daemon.trust.heads import HeldHeadError, find_held, remember_rendered, require_good
 from gitopsd.daemon.trust.remembered import trust_memory
+from gitopsd.daemon.workers.cordons import cordon_worker
+from gitopsd.daemon.workers.forgetting import forget, forgettable
+from gitopsd.daemon.workers.lost import give_up, note_returned
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.artifacts import LostWorker
 from gitopsd.repo.artifacts import read_head

@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from gitopsd.daemon.configuration import Occasion
+from gitopsd.daemon.configuration.configuration import Occasion
 from gitopsd.daemon.controller import events as told
 from gitopsd.daemon.controller.outcome import outcome_of
-from gitopsd.daemon.converge import WorkerResult
+from gitopsd.daemon.convergence.result import WorkerResult
 
 SHOWN_WORKERS = 10
 _SHOWN_TEXT = 300

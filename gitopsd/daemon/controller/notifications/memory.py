@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitopsd.daemon.controller.notifications.changes import Known
-from gitopsd.daemon.state_file import StateFile
+from gitopsd.daemon.memory.state_file import StateFile
 
 if TYPE_CHECKING:
     import sqlite3

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from gitopsd.compiler.expressions.values import ExpressionError
-from gitopsd.daemon.configuration import NotifyConfiguration
+from gitopsd.daemon.configuration.configuration import NotifyConfiguration
 from gitopsd.daemon.controller.events import Event, Looked, LookFailed
 from gitopsd.daemon.controller.notifications.changes import Changes, Notification
 from gitopsd.daemon.controller.notifications.memory import ToldMemory

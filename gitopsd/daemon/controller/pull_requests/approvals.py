@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from gitopsd.daemon.configuration import policy_of
+from gitopsd.daemon.configuration.configuration import policy_of
 from gitopsd.daemon.controller.pull_requests.reach import Reach, set_status
 from gitopsd.daemon.pull_requests.shown import Shown
 from gitopsd.forge.forge import Approval, CommitStatus, PullRequest

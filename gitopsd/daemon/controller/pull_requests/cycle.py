@@ -25,7 +25,7 @@ from gitopsd.daemon.controller.pull_requests.telling import Telling, Word
 from gitopsd.daemon.controller.requests import Taken
 from gitopsd.daemon.controller.troubles import Troubles
 from gitopsd.daemon.errors import ControllerError, DiagnosticsError
-from gitopsd.daemon.forge_access import open_forge
+from gitopsd.daemon.pull_requests.forge_access import open_forge
 from gitopsd.daemon.pull_requests.shown import ShownMemory
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.forge.errors import ForgeError, ForgeUnavailableError

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitopsd.daemon.controller import events
-from gitopsd.daemon.outcomes import WorkerOutcome, worker_outcomes
-from gitopsd.daemon.reviewed import Reviewed
-from gitopsd.daemon.rollout_note import RolloutNote, read_rollouts
+from gitopsd.daemon.history.outcomes import WorkerOutcome, worker_outcomes
+from gitopsd.daemon.history.rollout_note import Reviewed, RolloutNote, read_rollouts
 from gitopsd.forge.forge import StatusState
 from gitopsd.planner.comment.neutral import code, neutral
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactCommit

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gitopsd.daemon.configuration import ForgeConfiguration
+from gitopsd.daemon.configuration.configuration import ForgeConfiguration
 from gitopsd.daemon.pull_requests.shown import ShownMemory
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.forge.errors import ForgeRefusedError

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from gitopsd.daemon.configuration import ForgeConfiguration
+from gitopsd.daemon.configuration.configuration import ForgeConfiguration
 from gitopsd.daemon.controller.pull_requests.reach import Reach
 from gitopsd.daemon.controller.pull_requests.situation import Situation
 from gitopsd.daemon.pull_requests.shown import Shown

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitopsd.daemon.configuration import ForgeConfiguration
+from gitopsd.daemon.configuration.configuration import ForgeConfiguration
 from gitopsd.daemon.controller.pull_requests.comment_parts import ROOM, essence, shown_in, with_shown
 from gitopsd.daemon.controller.pull_requests.heads import fetch_head
 from gitopsd.daemon.controller.pull_requests.reach import Reach, set_status

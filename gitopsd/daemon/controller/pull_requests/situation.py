@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from gitopsd import __version__
-from gitopsd.daemon.attempts import attempts_of
+from gitopsd.daemon.configuration.policy import published_policy
 from gitopsd.daemon.controller.looker import Seen
-from gitopsd.daemon.holds import hold_lines, holds_of
-from gitopsd.daemon.policy import published_policy
+from gitopsd.daemon.convergence.attempts import attempts_of
+from gitopsd.daemon.holds.holds import hold_lines, holds_of
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, read_head
 

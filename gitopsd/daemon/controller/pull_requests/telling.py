@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from gitopsd.daemon.brought import brought_by
-from gitopsd.daemon.configuration import policy_of
+from gitopsd.daemon.configuration.configuration import policy_of
 from gitopsd.daemon.controller import events
 from gitopsd.daemon.controller.pull_requests.comment_parts import with_outcome
 from gitopsd.daemon.controller.pull_requests.outcome import Outcome, comparison, of_deployment, of_version
 from gitopsd.daemon.controller.pull_requests.reviews import AGAIN_SECONDS, Reviews
 from gitopsd.daemon.controller.pull_requests.situation import Situation
-from gitopsd.daemon.deployment_record import changes_of, deployment_before
+from gitopsd.daemon.history.brought import brought_by
+from gitopsd.daemon.history.deployment_record import changes_of, deployment_before
+from gitopsd.daemon.history.rollout_note import Reviewed, read_rollouts, record_reviewed
+from gitopsd.daemon.holds.reviewed import what_differs
 from gitopsd.daemon.pull_requests.shown import Review, ShownMemory
-from gitopsd.daemon.reviewed import Reviewed, what_differs
-from gitopsd.daemon.rollout_note import read_rollouts, record_reviewed
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.forge.forge import CommitStatus, Forge
 from gitopsd.planner.comment.comment import marker

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gitopsd.daemon.configuration import Configuration
+from gitopsd.daemon.configuration.configuration import Configuration
 from gitopsd.daemon.controller.pull_requests.heads import drop_heads, fetch_head
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.repo.errors import RepositoryError, TooLargeError
