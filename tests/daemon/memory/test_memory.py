@@ -270,7 +270,7 @@ def test_a_file_that_is_in_use_is_not_waited_for_long(path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from tests.daemon.test_memory import Value, memory
+from tests.daemon.memory.test_memory import Value, memory
 one = memory(Path(sys.argv[1]))
 for round in range(10_000_000):
     for number in range(300):

@@ -14,7 +14,7 @@ from gitopsd.daemon.holds.reviewed import what_differs
 from gitopsd.daemon.pull_requests.shown import Review, ShownMemory
 from gitopsd.planner.plan.effects import digest_of, effects_by_job, effects_digest
 from tests.daemon.deployments import Deployments, workflow
-from tests.daemon.test_holds import Reporter, with_policy
+from tests.daemon.holds.test_holds import Reporter, with_policy
 from tests.daemon.three_machines import BRANCH, three_machines
 from tests.daemon.two_workflows import head_of
 
