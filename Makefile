@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# twice as many as there are processors: half of the tests wait for machines. In the order of tests/conftest.py.
+PARALLEL := -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test check lint fleet matrix soak lock clean
@@ -10,10 +12,10 @@ demo: $(STAMP)  ## send a real file through a workflow on this machine
 	$(BIN)/gitopsd demo
 
 test: $(STAMP)  ## all tests; those that need root and real systemd machines say so when they are skipped
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest $(PARALLEL)
 
 fleet: $(STAMP)  ## only the tests on real systemd machines (as root); missing means failed
-	GITOPSD_REQUIRE_FLEET=1 $(BIN)/pytest -n auto --dist loadfile -m fleet
+	GITOPSD_REQUIRE_FLEET=1 $(BIN)/pytest $(PARALLEL) -m fleet
 
 matrix: $(STAMP)  ## every point of the crash matrix (as root, half an hour); writes docs/crash-matrix.md
 	GITOPSD_REQUIRE_FLEET=1 GITOPSD_FULL_MATRIX=1 $(BIN)/pytest -n 2 --dist loadfile -rP tests/crash

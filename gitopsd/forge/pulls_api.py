@@ -1,5 +1,6 @@
 """What the API of GitHub, and that of Gitea and Forgejo which follows it, have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import ClassVar
@@ -53,7 +54,7 @@ class _File(Struct):
     previous_filename: str = ""
 
 
-class PullsApi:
+class PullsApi(ABC):
     """As forge.py says, for those calls that are the same; `path` is that of the repository in the API."""
 
     comment_limit = 65_536
@@ -123,13 +124,13 @@ class PullsApi:
     def close(self) -> None:
         self._client.close()
 
+    @abstractmethod
     def _has_a_say(self, review: Review) -> bool:
         """Whether the forge counts what this person thinks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _is_me(self, user: User) -> bool:
         """Whether that is the token's own account."""
-        raise NotImplementedError
 
     def _comments(self, number: int) -> Iterator[Comment]:
         path = f"{self._path}/issues/{number}/comments"
