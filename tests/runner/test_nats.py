@@ -354,6 +354,7 @@ def cluster(directory: Path) -> list[NatsServer]:
 def certificates(directory: Path) -> None:
     """An authority, and certificates of it for the server `localhost` and for a client."""
     run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    run += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]  # which Python 3.13 insists on
     authority = ["-CA", f"{directory}/authority.pem", "-CAkey", f"{directory}/authority.key"]
     for name, more in (
         ("authority", ["-addext", "basicConstraints=critical,CA:true", "-subj", "/CN=authority"]),
