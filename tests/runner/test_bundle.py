@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from gitopsd.runner.bundle import runtime_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.runner.station import Station
 
 PYTHON_LIBRARY = set(sys.stdlib_module_names)
@@ -32,15 +34,16 @@ def test_the_bundle_holds_what_runs_and_nothing_else() -> None:
     assert not [path for path in files if "bundle" in path or "__pycache__" in path or path.endswith(".pyc")]
 
 
-LIBRARY_OF = {"transports/nats/": "nats", "transports/object_store/": "botocore"}
-"""What a part of the runner may import that isn't in every release."""
+LIBRARIES_OF = {"transports/nats/": {"nats", "ecdsa"}, "transports/object_store/": {"botocore"}}
+"""What parts of the runner may import that isn't in every release."""
 
 
 def test_what_ships_imports_the_standard_library_jmespath_itself_and_its_own_library_only() -> None:
     for path, (content, _executable) in runtime_files().items():
         if not path.endswith(".py") or path.startswith("runner/jmespath/"):
             continue
-        allowed = PYTHON_LIBRARY | {"jmespath"} | {name for part, name in LIBRARY_OF.items() if part in path}
+        own = [names for part, names in LIBRARIES_OF.items() if part in path]
+        allowed = PYTHON_LIBRARY | {"jmespath"}.union(*own)
         for node in ast.walk(ast.parse(content)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
@@ -59,6 +62,20 @@ def test_a_release_runs_its_own_runner_and_not_an_installed_one(every_python: St
     assert process.finish() == 1
     assert "runtime/runner/gitopsd/runner/main.py" in process.said()
     assert "job.json names the role none, which this runtime doesn't have" in process.said()
+
+
+def test_a_release_runs_its_own_libraries_and_not_installed_ones(station: Station, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    (installed,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    library = station.release / "libraries" / "nats"
+    library.mkdir(parents=True)
+    for place, text in ((installed, "the worker"), (library, "the release")):
+        (place / "nats.py").write_text(f"raise ImportError('taken from {text}')\n")
+    station.interpreter = str(tmp_path / "venv" / "bin" / "python")
+    end = {"transport": "nats", "channel": "c", "producer": "o.collect.0", "consumers": {}}
+    process = station.start(station.reads([end]))
+    assert process.finish() == 1
+    assert "taken from the release" in process.said()
 
 
 def test_running_leaves_the_release_as_it_was(station: Station) -> None:
