@@ -136,7 +136,8 @@ class NatsChannel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
         Meta(description="addresses such as nats://10.0.0.5:4222"),
     ] = UNSET
     credentials: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret that holds `USER:PASSWORD` or a token")
+        SecretName | UnsetType,
+        Meta(description="the name of a secret: `USER:PASSWORD`, a token, a user's seed (`SU…`) or a .creds file"),
     ] = UNSET
     authority: Annotated[
         SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the servers' own authority")

@@ -31,9 +31,14 @@ class _Package(NamedTuple):
 
 
 _JMESPATH = _Package("jmespath", "jmespath")
+_SIX = _Package("six", "six")
 
 _LIBRARIES: Mapping[str, tuple[_Package, ...]] = {
-    "nats": (_Package("nats_py", "nats", left_out=("micro/",)),),
+    "nats": (
+        _Package("nats_py", "nats", left_out=("micro/",)),
+        _Package("ecdsa", "ecdsa", left_out=("test_",)),  # which signs with nkeys
+        _SIX,
+    ),
     "botocore": (
         _Package(
             "botocore",
@@ -47,7 +52,7 @@ _LIBRARIES: Mapping[str, tuple[_Package, ...]] = {
             ),
         ),
         _Package("python_dateutil", "dateutil", left_out=("zoneinfo/", "easter.py", "rrule.py")),
-        _Package("six", "six"),
+        _SIX,
         _Package("urllib3", "urllib3", left_out=("contrib/emscripten/",)),
     ),
 }

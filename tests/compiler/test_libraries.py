@@ -43,9 +43,11 @@ def test_another_version_of_a_library_restarts_the_jobs_that_need_it_and_no_neig
     assert 0 < len(changed) < len(before)
 
 
-def test_a_library_ships_as_its_own_text_with_its_licence() -> None:
+def test_a_library_ships_as_its_own_text_with_the_licences_of_its_parts() -> None:
     files = library_files("nats")
     assert list(files) == sorted(files)
     assert "Apache License" in files["nats/LICENSE"][0].decode()
-    assert "nats/js/client.py" in files
-    assert {path.rpartition(".")[2] for path in files} == {"py", "nats/LICENSE"}
+    assert {"nats/js/client.py", "ecdsa/eddsa.py", "six.py"} <= files.keys()
+    licences = {"nats/LICENSE", "ecdsa/LICENSE", "six-LICENSE"}
+    assert {path.rpartition(".")[2] for path in files} == {"py", *licences}
+    assert not [path for path in files if "/test" in path]

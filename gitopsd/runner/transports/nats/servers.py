@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import ssl
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from gitopsd.runner.errors import JobError, failed
+from gitopsd.runner.transports.nats.login import FORMS, Login, login_of
 
 if TYPE_CHECKING:
     from gitopsd.runner.settings import Settings
@@ -24,8 +26,6 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 PING_SECONDS = 5
 """A server that leaves two of these unanswered is gone."""
-
-_REFUSALS = ("authorization", "authentication", "certificate")
 
 
 class AwayError(Exception):
@@ -55,7 +55,7 @@ class Servers:
     def __init__(self, endpoint: Settings, name: str) -> None:
         self._addresses = endpoint.texts("servers")
         self._name = name
-        self._options: dict[str, Any] = _login(endpoint)
+        self._login = _login(endpoint)
         self._context = _tls(endpoint, self._addresses)
 
     def __str__(self) -> str:
@@ -73,6 +73,11 @@ class Servers:
         why = "; ".join(f"{address}: {failure}" for address, failure in failures.items())
         raise (RefusedError if refused else AwayError)(why)
 
+    def refusal(self, link: Link) -> str:
+        """What the server said if it ended a connection since it no longer accepts the login; else nothing."""
+        said = str(link.client.last_error or "")
+        return said + self._login.remark(time.time()) if _is_refusal(said) else ""
+
     async def _connect_to(self, address: str) -> Link | AwayError | RefusedError:
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         said: list[Exception] = []
@@ -84,8 +89,8 @@ class Servers:
             if not lost.done():
                 lost.set_result(None)
 
-        client = _Client(wants_tls=address.startswith("tls://"))
-        options = {**self._options, "tls": self._context} if self._context else self._options
+        client = _Client(wants_tls=address.startswith("tls://"), public_key=self._login.public_key)
+        options = {**self._login.options, "tls": self._context} if self._context else self._login.options
         try:
             await asyncio.wait_for(
                 client.connect(
@@ -107,8 +112,8 @@ class Servers:
                 raise
             cause = said[0] if said and isinstance(error, nats.errors.NoServersError) else error
             reason = str(cause) or "no answer"
-            refused = isinstance(cause, _PlainError) or any(word in reason.lower() for word in _REFUSALS)
-            return (RefusedError if refused else AwayError)(reason)
+            refused = isinstance(cause, _PlainError) or _is_refusal(reason)
+            return RefusedError(reason + self._login.remark(time.time())) if refused else AwayError(reason)
         return Link(client, lost)
 
 
@@ -119,12 +124,14 @@ class _PlainError(nats.errors.Error):
 class _Client(Client):
     """Never says who it is over a connection in the clear where the address asks for TLS, and ends without a noise.
 
-    It replaces two methods that aren't public; the client's version is pinned exactly.
+    It replaces two methods and sets two fields that aren't public; the client's version is pinned exactly.
     """
 
-    def __init__(self, *, wants_tls: bool) -> None:
+    def __init__(self, *, wants_tls: bool, public_key: str) -> None:
         super().__init__()
         self._wants_tls = wants_tls
+        self._public_nkey = public_key or None  # by itself the client reads it from a seed, with a compiled library
+        self._auth_configured = True  # what is given to `connect` to sign with is used even if no login is asked for
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Comes before anything is said, and where a server could talk the client out of TLS."""
@@ -138,22 +145,22 @@ class _Client(Client):
         await super()._process_op_err(error)
 
 
-def _login(endpoint: Settings) -> dict[str, Any]:
-    """What the secret says: `USER:PASSWORD`, or a token, which has no colon."""
+def _is_refusal(said: str) -> bool:
+    return any(word in said.lower() for word in ("authorization", "authentication", "certificate"))
+
+
+def _login(endpoint: Settings) -> Login:
     name = endpoint.text("credentials", "")
     if not name:
-        return {}
+        return Login({})
     path = _credential(name)
     try:
         text = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise failed("read the secret", path, error) from error
     except ValueError:
-        raise JobError(f"the secret {name} isn't text; write USER:PASSWORD, or a token") from None
-    if not text or "\n" in text:
-        raise JobError(f"the secret {name} must be one line: USER:PASSWORD, or a token")
-    user, colon, password = text.partition(":")
-    return {"user": user, "password": password} if colon else {"token": text}
+        raise JobError(f"the secret {name} isn't text; {FORMS}") from None
+    return login_of(name, text)
 
 
 def _tls(endpoint: Settings, addresses: list[str]) -> ssl.SSLContext | None:

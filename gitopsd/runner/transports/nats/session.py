@@ -98,13 +98,13 @@ class Session:
             for task in done:
                 task.result()
         except (nats.errors.Error, OSError) as error:
-            raise AwayError(reason_of(error)) from error
+            raise AwayError(self._servers.refusal(link) or reason_of(error)) from error
         finally:
             await end(tasks)
             for task in tasks:
                 if not task.cancelled():
                     task.exception()  # looked at, so that asyncio doesn't tell of those that failed with the first
-        raise AwayError("the connection was lost")
+        raise AwayError(self._servers.refusal(link) or "the connection was lost")
 
     def _say(self, error: Exception) -> None:
         self._reporter.say_rarely(
