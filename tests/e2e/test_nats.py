@@ -1,6 +1,7 @@
 """The workflow of test_three_machines.py over a cluster of three NATS servers, one on each of its machines.
 
-One machine loses its power while events pass, with its server and its jobs: nothing is lost.
+The servers let in whoever has a JWT of their operator's account and signs for it. One machine loses its power while
+events pass, with its server and its jobs: nothing is lost.
 """
 
 import json
@@ -15,13 +16,15 @@ from tests.e2e.test_three_machines import BLUEPRINT, FLEET, SCRIPT, WORKFLOW
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machine import Machine
 from tests.fleet.machines import Fleet
+from tests.nats_keys import Decentralised, Nkey
 from tests.nats_server import program
 from tests.operator import Operator, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PASSWORD = "not-to-be-seen"  # noqa: S105 -- what no log may hold
+NATS = Decentralised()
+USER = Nkey("U")
 SECONDS = 25
 LINES_A_SECOND = 2000
 
@@ -30,7 +33,7 @@ server_name: {name}
 listen: "0.0.0.0:4222"
 jetstream {{ store_dir: "/var/lib/nats", max_file: 1G }}
 cluster {{ name: fleet, listen: "0.0.0.0:6222", routes: [{routes}] }}
-authorization {{ users: [{{user: gitopsd, password: {password}}}] }}
+{login}
 """
 UNIT = """\
 [Service]
@@ -58,7 +61,7 @@ def machines(fleet: StartFleet) -> Fleet:
     routes = ", ".join(f"nats://{machine.address}:6222" for machine in machines.values())
     for machine in machines.values():
         shutil.copy(program(), machine.root / "usr/local/bin/nats-server")
-        _write(machine, "etc/nats.conf", SERVER.format(name=machine.name, routes=routes, password=PASSWORD))
+        _write(machine, "etc/nats.conf", SERVER.format(name=machine.name, routes=routes, login=NATS.configuration()))
         _write(machine, "etc/systemd/system/nats.service", UNIT)
         _write(machine, "root/feeder.py", FEEDER)
         (machine.root / "srv/in").mkdir()
@@ -71,7 +74,7 @@ def machines(fleet: StartFleet) -> Fleet:
 def deployed(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     home = tmp_path_factory.mktemp("home")
     config = home / "config.yaml"
-    (home / "login").write_text(f"gitopsd:{PASSWORD}\n")
+    (home / "login").write_text(NATS.creds(user=USER))
     (home / "login").chmod(0o600)
     config.write_text(
         f"ssh: {{identity: {machines.client_key}}}\nsecrets: {{nats_login: {{file: {home / 'login'}}}}}\n"
@@ -144,7 +147,7 @@ def test_no_event_is_lost_when_a_machine_loses_its_power(deployed: Operator, mac
 def test_the_login_is_in_no_log(deployed: Operator, machines: Fleet) -> None:
     del deployed
     for machine in machines.values():
-        assert PASSWORD not in machine.run(["journalctl", "--output=cat", "--no-pager"]).stdout
+        assert USER.seed[5:17] not in machine.run(["journalctl", "--output=cat", "--no-pager"]).stdout
 
 
 def _write(machine: Machine, path: str, text: str) -> None:
