@@ -4,38 +4,37 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.model.names import BranchName, Name, Pin, SecretName
+from gitopsd.model.names import BranchName, Name, Pin
+from gitopsd.model.servers import (
+    NatsAddresses,
+    NatsAuthority,
+    NatsCertificate,
+    NatsCredentials,
+    StoreAuthority,
+    StoreBucket,
+    StoreCredentials,
+    StoreEndpoint,
+    StoreRegion,
+)
 
 
 class NatsServers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the environment's `nats` channels have where they don't say it themselves."""
 
-    servers: Annotated[tuple[str, ...], Meta(min_length=1, description="addresses such as nats://10.0.0.5:4222")]
-    credentials: Annotated[
-        SecretName | UnsetType,
-        Meta(description="the name of a secret: `USER:PASSWORD`, a token, a user's seed (`SU…`) or a .creds file"),
-    ] = UNSET
-    authority: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the servers' own authority")
-    ] = UNSET
-    certificate: Annotated[
-        SecretName | UnsetType,
-        Meta(description="the name of a secret: a certificate and its key that jobs show, as PEM"),
-    ] = UNSET
+    servers: NatsAddresses
+    credentials: NatsCredentials = UNSET
+    authority: NatsAuthority = UNSET
+    certificate: NatsCertificate = UNSET
 
 
 class ObjectStore(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the environment's `object-store` channels have where they don't say it themselves."""
 
-    endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
-    bucket: Annotated[str | UnsetType, Meta(description="the bucket")] = UNSET
-    region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
-    credentials: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret that is an AWS credentials file")
-    ] = UNSET
-    authority: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the store's own authority")
-    ] = UNSET
+    endpoint: StoreEndpoint = UNSET
+    bucket: StoreBucket = UNSET
+    region: StoreRegion = UNSET
+    credentials: StoreCredentials = UNSET
+    authority: StoreAuthority = UNSET
 
 
 class Transports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):

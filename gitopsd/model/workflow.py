@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gitopsd.model.names import ChannelName, Name, ParameterName, SecretName
+from gitopsd.model.names import ChannelName, Name, ParameterName
+from gitopsd.model.servers import (
+    NatsAddresses,
+    NatsAuthority,
+    NatsCertificate,
+    NatsCredentials,
+    StoreAuthority,
+    StoreBucket,
+    StoreCredentials,
+    StoreEndpoint,
+    StoreRegion,
+)
 
 ParameterType = Literal["string", "integer", "number", "boolean", "duration", "bytes", "list", "map", "enum"]
 PortBinding = ChannelName | dict[Name, ChannelName]
@@ -131,21 +142,10 @@ class FileStoreChannel(
 class NatsChannel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="transport", tag="nats"):
     """Events lie in a stream of NATS JetStream. Without `servers` those of the environment are meant."""
 
-    servers: Annotated[
-        Annotated[tuple[str, ...], Meta(min_length=1)] | UnsetType,
-        Meta(description="addresses such as nats://10.0.0.5:4222"),
-    ] = UNSET
-    credentials: Annotated[
-        SecretName | UnsetType,
-        Meta(description="the name of a secret: `USER:PASSWORD`, a token, a user's seed (`SU…`) or a .creds file"),
-    ] = UNSET
-    authority: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the servers' own authority")
-    ] = UNSET
-    certificate: Annotated[
-        SecretName | UnsetType,
-        Meta(description="the name of a secret: a certificate and its key that jobs show, as PEM"),
-    ] = UNSET
+    servers: Annotated[NatsAddresses | UnsetType, Meta(description="addresses such as nats://10.0.0.5:4222")] = UNSET
+    credentials: NatsCredentials = UNSET
+    authority: NatsAuthority = UNSET
+    certificate: NatsCertificate = UNSET
     replicas: Annotated[
         Annotated[int, Meta(ge=1, le=5)] | UnsetType, Meta(description="copies of the stream that the servers keep")
     ] = UNSET
@@ -165,16 +165,12 @@ class ObjectStoreChannel(
 ):
     """Events lie in batches in a bucket behind an S3 API. What is not said here is the environment's."""
 
-    bucket: Annotated[str | UnsetType, Meta(description="the bucket")] = UNSET
+    bucket: StoreBucket = UNSET
     prefix: Annotated[str | UnsetType, Meta(description="what the names of its objects begin with")] = UNSET
-    endpoint: Annotated[str | UnsetType, Meta(description="the address of the S3 API")] = UNSET
-    region: Annotated[str | UnsetType, Meta(description="the region of the bucket")] = UNSET
-    credentials: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret that is an AWS credentials file")
-    ] = UNSET
-    authority: Annotated[
-        SecretName | UnsetType, Meta(description="the name of a secret: the certificate of the store's own authority")
-    ] = UNSET
+    endpoint: StoreEndpoint = UNSET
+    region: StoreRegion = UNSET
+    credentials: StoreCredentials = UNSET
+    authority: StoreAuthority = UNSET
     compression: Annotated[Literal["gzip", "none"] | UnsetType, Meta(description="gzip by default")] = UNSET
     segment_bytes: Annotated[
         str | int | UnsetType, Meta(description="size at which an object is put, before compression; 8M by default")
