@@ -19,12 +19,12 @@ from gitopsd.runner.roles.transform.actions import ACTIONS
 from gitopsd.runner.settings import Settings
 from gitopsd.runner.tasks import end
 from tests.docs.markdown import DOCS, fences, sections
+from tests.runner.no_input import NoInput
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from gitopsd.runner.flow import Batch, Receipt
+    from gitopsd.runner.flow import Receipt
 
 PAGE = DOCS / "reference" / "transform.md"
 
@@ -75,26 +75,6 @@ def test_every_action_has_a_section_with_an_example() -> None:
     assert set(ACTIONS) <= set(sections(PAGE))
 
 
-class _Nothing:
-    """An input that is never asked: the test hands events over itself."""
-
-    async def open(self) -> None:
-        return
-
-    def stop(self) -> None:
-        return
-
-    async def backlog(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
-
-    async def batches(self) -> AsyncIterator[Batch]:
-        return
-        yield
-
-
 class _Kept:
     def __init__(self) -> None:
         self.lines = b""
@@ -119,7 +99,7 @@ async def _outcome(example: Example, place: Path) -> dict[str, str]:
     job = Job("b.shape.0", "transform", settings, {}, {}, place, place)
     tasks: set[asyncio.Future[None]] = set()
     context = Context(job, lambda work: tasks.add(asyncio.ensure_future(work)), Reporter(job.name))
-    ends = Ports({"default": [_Nothing()]}, {port: [output] for port, output in outputs.items()})
+    ends = Ports({"default": [NoInput()]}, {port: [output] for port, output in outputs.items()})
     assembly = transform.assemble(context, ends, Counts())
     for output in assembly.outputs:
         await output.open()

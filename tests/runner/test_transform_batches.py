@@ -14,34 +14,16 @@ from gitopsd.runner.report import Reporter
 from gitopsd.runner.roles import transform
 from gitopsd.runner.roles.ports import Ports
 from gitopsd.runner.settings import Settings
+from tests.runner.no_input import NoInput
 from tests.runner.station import events, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
     from typing import Any
 
-    from gitopsd.runner.flow import Assembly, Batch
+    from gitopsd.runner.flow import Assembly
     from tests.runner.station import Station
     from tests.runner.transports.kind import Transports
-
-
-class _Nothing:
-    async def open(self) -> None:
-        return
-
-    def stop(self) -> None:
-        return
-
-    async def backlog(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
-
-    async def batches(self) -> AsyncIterator[Batch]:
-        return
-        yield
 
 
 class _Waiting:
@@ -66,7 +48,7 @@ class _Waiting:
 def _job(tmp_path: Path, settings: dict[str, Any], output: _Waiting) -> Assembly:
     job = Job("o.shape.0", "transform", Settings(settings, "with"), {}, {}, tmp_path, tmp_path)
     context = Context(job, lambda work: work.close(), Reporter(job.name))
-    return transform.assemble(context, Ports({"default": [_Nothing()]}, {"default": [output]}), Counts())
+    return transform.assemble(context, Ports({"default": [NoInput()]}, {"default": [output]}), Counts())
 
 
 def test_a_duplicate_is_acknowledged_when_the_first_one_is(tmp_path: Path) -> None:
