@@ -170,6 +170,7 @@ reloads = 0
 def reload(*_):
     global reloads
     reloads += 1
+    open("reloaded", "w").close()
 signal.signal(signal.SIGHUP, reload)
 signal.signal(signal.SIGTERM, lambda *_: None)
 if os.path.exists("events.sock"):
@@ -209,10 +210,12 @@ def test_events_go_through_an_engine_that_listens_at_a_socket(every_python: Stat
 
 def test_a_reload_is_passed_on_to_the_engine_and_the_runner_stays(station: Station, worker: Transports) -> None:
     station.put("a", events(1))
-    running = [station.start(listener(station, worker)), station.start(station.writes([worker.input("deliver")]))]
+    job = listener(station, worker)
+    running = [station.start(job), station.start(station.writes([worker.input("deliver")]))]
     assert feed(station, worker).finish() == 0
     until(lambda: len(station.lines()) == 1, *running)
     running[0].send_signal(signal.SIGHUP)
+    until((station.state(job) / "reloaded").exists, *running)
     station.put("b", events(1, start=1))
     assert feed(station, worker).finish() == 0
     until(lambda: len(station.lines()) == 2, *running)
