@@ -66,7 +66,8 @@ def test_it_is_the_job_of_before_but_for_how_it_ends() -> None:
     assert entry["draining"] == {"deadline_seconds": 300}
     assert entry["kind"] == "once"
     unit = text(new, "units/gitopsd-orders.keep.0.service")
-    assert "Type=oneshot\n" in unit
+    assert "Type=exec\n" in unit
+    assert "Type=notify" not in unit
     assert "Restart=on-failure\n" in unit
     assert "Restart=always" not in unit
     assert "ConditionPathExists=!/var/lib/gitopsd/state/orders.keep.0/completed\n" in unit

@@ -62,8 +62,8 @@ _DRAINING = {
     "RemainAfterExit": "yes",
     "Restart": "on-failure",
     "RestartSec": "5s",
-    "TimeoutStartSec": "infinity",
-    "Type": "oneshot",
+    # not `oneshot`: a machine that boots would count as starting for as long as it drains, and hold up other units
+    "Type": "exec",
 }
 
 _OF_SERVICES = {*_DRAINING, "ExecReload", "NotifyAccess"}
