@@ -89,6 +89,7 @@ def _action(
     else:
         rules = (
             (not unit.is_running, START),
+            (unit.sub == "exited", RESTART),  # it had drained here, and is back
             (changed and job.on_change == "none", RECORD),
             ((differs or rekeyed) and job.on_change == "none", UNCHANGED),
             # a reload reads the job's files anew, not its unit's settings nor what systemd gave it at its start

@@ -10,6 +10,7 @@ JOB = "orders.collect.0"
 UNIT = f"gitopsd-{JOB}.service"
 RUNNING = NOT_THERE._replace(active="active", sub="running", main_pid=7)
 RETRYING = NOT_THERE._replace(active="activating", sub="auto-restart")
+EXITED = NOT_THERE._replace(active="active", sub="exited")
 FAILED = NOT_THERE._replace(active="failed", result="exit-code")
 NOTHING = Difference(content=frozenset(), enablement=False, unread=False)
 
@@ -70,6 +71,7 @@ def test_a_service_that_reloads(unit: Unit, facts: dict[str, bool], expected: st
         (RUNNING, {"differs": True}, "unchanged"),
         (RUNNING, {"rekeyed": True}, "unchanged"),
         (NOT_THERE, {"changed": True}, "start"),
+        (EXITED, {"changed": True}, "restart"),
     ],
 )
 def test_a_service_that_ignores_changes(unit: Unit, facts: dict[str, bool], expected: str) -> None:
@@ -82,6 +84,7 @@ def test_a_service_that_ignores_changes(unit: Unit, facts: dict[str, bool], expe
         (NOT_THERE, {"completed": True}, "unchanged"),
         (NOT_THERE, {"completed": True, "differs": True}, "unchanged"),
         (NOT_THERE, {"completed": True, "changed": True}, "start"),
+        (EXITED, {"completed": True}, "unchanged"),
         (NOT_THERE, {}, "start"),
         (FAILED, {}, "start"),
         (RUNNING, {}, "unchanged"),
