@@ -95,9 +95,16 @@ def test_a_worker_that_is_drained_finishes_what_lies_on_its_disk(operator: Opera
     assert found[new, "spool.slow.0"] == "running"
     assert {found[old, f"spool.{step}.0"] for step in ("slow-in-rows", "slow", "write")} <= {"draining", "drained"}
     assert (old, "spool.read.0") not in found
+    machines[old].power_off()
+    machines[old].boot()
+    assert "draining" in states(operator).values(), "the machine is up, and what drains there isn't waited for"
     eventually("all came out", lambda: set(came_out(machines, old)) == set(range(EVENTS)))
     eventually("it has drained", lambda: "draining" not in states(operator).values())
     operator.run("reconcile")
     operator.run("apply")
     assert {worker for worker, _ in states(operator)} == {new}
     assert machines[old].run(["sh", "-c", "ls /etc/systemd/system | grep -c gitopsd-spool || true"]).stdout == "0\n"
+    operator.run("worker", "uncordon", old)
+    operator.run("worker", "drain", new, "--reason", "the other way round")
+    operator.run("apply")
+    assert states(operator)[old, "spool.slow-in-rows.0"] == "running", "whatever became of it there before"

@@ -46,7 +46,8 @@ def workloads(observed: Observed) -> list[Workload]:
                 state=_word(
                     state,
                     timer,
-                    completed=name in seen.completed,
+                    # a service may have drained before it came back
+                    completed=name in seen.completed and (name not in jobs or jobs[name].kind == "once"),
                     drains=name in jobs and jobs[name].draining is not None,
                 ),
                 main_pid=state.main_pid,
