@@ -66,7 +66,7 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
         lines += _change_lines(change)
     for name in changed_workers:
         if name not in with_changes:
-            away = f"{moved_away[name]} job{'' if moved_away[name] == 1 else 's'} move away from it"
+            away = f"{moved_away[name]} job{' moves' if moved_away[name] == 1 else 's move'} away from it"
             lines += ["", name, f"  {away}" if moved_away[name] else "  its release changes, and none of its jobs do"]
     return lines
 
