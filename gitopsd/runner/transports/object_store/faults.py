@@ -41,7 +41,10 @@ def fault_of(error: Exception) -> Fault:
         return _answered(error.response)
     if isinstance(error, SSLError):
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            way_out = "trust its authority on the worker, or name a secret with its certificate: `authority`"
+            way_out = (
+                "let `authority` name a secret with its authority's certificate, or correct that secret; without one,"
+                " the worker itself must trust it"
+            )
             return Fault(f"its certificate isn't trusted; {way_out}", lasts=True)
         return Fault(_brief(error), lasts=False)
     if isinstance(error, NoCredentialsError):
