@@ -14,12 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +39,14 @@ _PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc
 
 
 class S3Server:
-    """Listens on 127.0.0.1 only. `tls` are the files of its certificate and key."""
+    """Listens on `address` only. `tls` are the files of its certificate and key."""
 
-    def __init__(self, root: Path, *, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, root: Path, *, address: str = "127.0.0.1", tls: tuple[Path, Path] | None = None) -> None:
         self._root = root
+        self._address = address
         self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        self._ports = dict(zip(_PORTS, _free_ports(address, len(_PORTS)), strict=True))
         (root / "data").mkdir(parents=True)
         (root / "identities.json").write_text(
             json.dumps({"identities": [_identity(*KEY, "Admin", "Write"), _identity(*READER_KEY)]})
@@ -48,13 +54,13 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._ports['s3']}"
+        return f"{'https' if self._tls else 'http'}://{self._address}:{self._ports['s3']}"
 
     def start(self) -> None:
         """Return at once; `wait` for it."""
         options: dict[str, object] = {
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self._address,
+            "ip.bind": self._address,
             "dir": self._root / "data",
             "master.volumeSizeLimitMB": 64,
             "master.electionTimeout": "1s",
@@ -161,6 +167,31 @@ def credentials(key: tuple[str, str] = KEY) -> str:
     return f"[default]\naws_access_key_id = {key[0]}\naws_secret_access_key = {key[1]}\n"
 
 
+def make_certificate(directory: Path, address: str = "127.0.0.1") -> tuple[Path, Path]:
+    """The files of a certificate for `address`, signed by itself, and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = directory / "certificate.pem", directory / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
 def _identity(access: str, secret: str, *more: str) -> dict[str, object]:
     return {
         "name": access,
@@ -169,11 +200,11 @@ def _identity(access: str, secret: str, *more: str) -> dict[str, object]:
     }
 
 
-def _free_ports(count: int) -> Iterator[int]:
+def _free_ports(address: str, count: int) -> Iterator[int]:
     """All are held until all are found, so none comes twice."""
     held = [socket.socket() for _ in range(count)]
     for one in held:
-        one.bind(("127.0.0.1", 0))
+        one.bind((address, 0))
     ports = [one.getsockname()[1] for one in held]
     for one in held:
         one.close()

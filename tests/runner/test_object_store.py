@@ -10,15 +10,11 @@ import json
 import re
 import time
 import zlib
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
@@ -30,7 +26,7 @@ from gitopsd.runner.transports.object_store.store import PAGE, Page, Store, Stor
 from gitopsd.runner.transports.object_store.watch import Watch
 from tests.runner.station import DEADLINE, Log, events, numbers, until
 from tests.runner.transports.object_store import ObjectStore
-from tests.s3_server import KEY, READER_KEY, S3Server, credentials
+from tests.s3_server import KEY, READER_KEY, S3Server, credentials, make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -326,7 +322,7 @@ def test_a_store_that_hangs_holds_back_its_producer_and_a_stop_by_seconds_only(
 def test_a_store_with_a_certificate_of_ones_own_authority_is_trusted_by_that_only(
     station: Station, tmp_path: Path
 ) -> None:
-    certificate, key = _certificate(tmp_path)
+    certificate, key = make_certificate(tmp_path)
     server = S3Server(tmp_path / "s3", tls=(certificate, key))
     try:
         server.start()
@@ -335,40 +331,19 @@ def test_a_store_with_a_certificate_of_ones_own_authority_is_trusted_by_that_onl
         station.put("a", events(1000))
         process = station.start(station.reads([channel.output({"deliver": 1})]))
         assert process.finish() == 1
-        assert "its certificate isn't trusted" in process.said()
+        assert "its certificate isn't trusted: self-signed certificate; let `authority`" in process.said()
         channel.secret("authority", certificate.read_text())
         channel.options["authority"] = "authority"
+        named = {**channel.output({"deliver": 1}), "endpoint": server.endpoint.replace("127.0.0.1", "localhost")}
+        process = station.start(station.reads([named]))
+        assert process.finish() == 1
+        assert "its certificate is for another name: hostname 'localhost' doesn't match '127.0.0.1'" in process.said()
         produce(station, channel, events(1000), "a")
         reader = station.start(station.writes([channel.input("deliver")]))
         until(lambda: station.written() == events(1000), reader)
         channel.close()
     finally:
         server.close()
-
-
-def _certificate(directory: Path) -> tuple[Path, Path]:
-    """Of 127.0.0.1, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = directory / "certificate.pem", directory / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
 
 
 def test_a_clock_that_is_wrong_is_said_with_the_time_of_the_store() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, SSLError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 ERRORS = (BotoCoreError, ClientError)
 
@@ -40,13 +42,8 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, ClientError):
         return _answered(error.response)
     if isinstance(error, SSLError):
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            way_out = (
-                "let `authority` name a secret with its authority's certificate, or correct that secret; without one,"
-                " the worker itself must trust it"
-            )
-            return Fault(f"its certificate isn't trusted; {way_out}", lasts=True)
-        return Fault(_brief(error), lasts=False)
+        refused = _certificate_fault(error)
+        return Fault(refused or _brief(error), lasts=bool(refused))
     if isinstance(error, NoCredentialsError):
         return Fault("there is no key for it; name a secret that holds one: `credentials`", lasts=True)
     return Fault(_brief(error), lasts=not isinstance(error, _AWAY))
@@ -72,6 +69,21 @@ def _its_clock(metadata: dict[str, Any]) -> str:
         return f" (its clock says {parsedate_to_datetime(date).isoformat()})"
     except (TypeError, ValueError):  # TypeError until Python 3.10
         return ""
+
+
+def _certificate_fault(error: BaseException) -> str:
+    """Empty where something else is wrong, such as a server that is still starting."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CertificateError):
+            return f"its certificate is for another name: {cause}; correct `endpoint`"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate isn't trusted: {cause.verify_message}; let `authority` name a secret with its"
+                " authority's certificate, or correct that secret; without one, the worker itself must trust it"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _brief(error: BaseException) -> str:
