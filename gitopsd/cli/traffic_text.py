@@ -36,4 +36,5 @@ def standstills(workload: Workload) -> Iterator[str]:
             yield f"{who}: stuck on `{one.channel}` for {one.stalled:.0f} s ({under_way:,} under way{waiting})"
     for out in traffic.outputs:
         if out.blocked >= _STANDSTILL_SECONDS:
-            yield f"{who}: waits for room in `{out.channel}` for {out.blocked:.0f} s: who reads it is slow, or away"
+            taken = f"`{out.channel}` has taken nothing for {out.blocked:.0f} s"
+            yield f"{who}: {taken}: who stores or reads it is slow, or away"

@@ -87,7 +87,10 @@ class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
-    """What went out by one end of a channel since the process started. blocked: seconds that it has waited for room."""
+    """What went out by one end of a channel since the process started.
+
+    blocked: seconds since something of it was last safe, 0 where all is.
+    """
 
     port: str
     channel: str

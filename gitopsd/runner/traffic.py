@@ -84,16 +84,19 @@ class CountedOutput:
         self._output = output
         self._port = port
         self._channel = channel
-        self._events = self._bytes = 0
-        self._blocked_since = 0.0
+        self._events = self._bytes = self._under_way = 0
+        self._moved = 0.0
+        """When something was last safe, or came where nothing was under way; by the loop's clock."""
 
     async def open(self) -> None:
         await self._output.open()
 
     async def write(self, data: bytes) -> Receipt[None]:
-        self._blocked_since = _now()
+        if not self._under_way:
+            self._moved = _now()
+        self._under_way += 1
         receipt = await self._output.write(data)
-        self._blocked_since = 0.0
+        receipt.add_done_callback(self._receive)
         self._events += data.count(b"\n")
         self._bytes += len(data)
         return receipt
@@ -101,14 +104,18 @@ class CountedOutput:
     async def close(self) -> None:
         await self._output.close()
 
+    def _receive(self, _receipt: Receipt[None]) -> None:
+        self._under_way -= 1
+        self._moved = _now()
+
     def describe(self, *, ended: bool) -> dict[str, object]:
-        blocked = self._blocked_since and not ended
+        blocked = self._under_way and not ended
         return {
             "port": self._port,
             "channel": self._channel,
             "events": self._events,
             "bytes": self._bytes,
-            "blocked": round(_now() - self._blocked_since, 1) if blocked else 0.0,
+            "blocked": round(_now() - self._moved, 1) if blocked else 0.0,
         }
 
 

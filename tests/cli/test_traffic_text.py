@@ -22,7 +22,7 @@ def test_a_stuck_consumer_and_a_full_channel_are_named() -> None:
         "edge-1/orders.clean.0: stuck on `raw` for 42 s (7 under way, 1,200 waiting)"
     ]
     (full,) = standstills(workload(blocked=61.0))
-    assert full.startswith("edge-1/orders.clean.0: waits for room in `good` for 61 s")
+    assert full.startswith("edge-1/orders.clean.0: `good` has taken nothing for 61 s")
 
 
 def test_what_a_process_said_that_is_gone_is_no_standstill() -> None:

@@ -65,6 +65,20 @@ def test_a_producer_says_that_it_waits_for_room(station: Station, worker: Transp
     assert said(station, "o.collect.0")["outputs"][0]["blocked"] == 0
 
 
+def test_a_producer_says_that_nothing_of_what_it_gave_is_safe(station: Station, worker: Transports) -> None:
+    station.put("a", events(10))
+    reader = station.start(station.reads([worker.output({"deliver": 1})]))
+
+    def end() -> dict[str, Any]:
+        found: dict[str, Any] = said(station, "o.collect.0").get("outputs", [{}])[0]
+        return found
+
+    until(lambda: end().get("events") == 10 and end()["blocked"] > 0, reader)  # nobody listens at the other end
+    station.start(station.writes([worker.input("deliver")]))
+    assert reader.finish() == 0, reader.said()
+    assert end()["blocked"] == 0
+
+
 def test_a_place_that_cannot_be_written_does_not_stop_the_job(station: Station, file_store: Transports) -> None:
     (station.run / "s").parent.mkdir(parents=True, exist_ok=True)
     (station.run / "s").write_text("a file where the folder belongs")
