@@ -8,6 +8,7 @@ from typing import Any
 from tests.daemon.controller.daemon_process import Site, make_site
 from tests.e2e.test_rollout import APP, BLUEPRINT, CRASHES, IS_DEAF, NAMES, SERVES, WORKFLOW
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import workers_of
 from tests.operator import local_operator
 
 __all__ = ["CRASHES", "IS_DEAF", "NAMES", "SERVES", "Shop", "make_shop"]
@@ -25,10 +26,7 @@ class Shop:
 
     def push(self, does: str, rollout: Mapping[str, Any] = ONE_BY_ONE) -> str:
         self.version += 1
-        workers = {
-            name: {"address": self.machines[name].address, "user": "root", "host_key": self.machines[name].host_key}
-            for name in NAMES
-        }
+        workers = workers_of(self.machines[name] for name in NAMES)
         self.site.operator.write(
             {
                 "fleets/production.yaml": json.dumps({"groups": {"edge": {"rollout": rollout, "workers": workers}}}),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator
 
 RUNS = "#!/bin/sh\nexec sleep 100000\n"
@@ -34,20 +35,11 @@ def machines(fleet: StartFleet) -> Fleet:
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """Deployment 1 is well: two workflows with a job on each machine; one machine is tried before the other."""
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
-    workers = {
-        machine.name: {"address": machine.address, "user": "root", "host_key": machine.host_key}
-        for machine in machines.values()
-    }
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
+    workers = workers_of(machines.values())
     rollout = {"canary": 1, "auto_revert": True, "min_healthy_time": "4s", "healthy_deadline": "60s"}
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "fleets/production.yaml": json.dumps({"groups": {"edge": {"rollout": rollout, "workers": workers}}}),
             **program("orders"),
             **program("alerts"),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator
 
 WORKFLOW = """\
@@ -36,18 +37,8 @@ def machines(fleet: StartFleet) -> Fleet:
 
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
-    operator.write(
-        {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
-            "workflows/logs.yaml": WORKFLOW,
-        }
-    )
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
+    operator.write({"workflows/logs.yaml": WORKFLOW})
     declare(operator, machines, "edge-1", "edge-2")
     operator.run("apply")
     return operator
@@ -55,9 +46,7 @@ def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Opera
 
 def declare(operator: Operator, machines: Fleet, *names: str) -> None:
     """The fleet file with these workers, committed."""
-    workers = {
-        name: {"address": machines[name].address, "user": "root", "host_key": machines[name].host_key} for name in names
-    }
+    workers = workers_of(machines[name] for name in names)
     operator.write({"fleets/production.yaml": json.dumps({"groups": {"edge": {"workers": workers}}})})
     operator.commit(f"Workers {', '.join(names)}")
 

@@ -4,12 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator
 
 pytestmark = pytest.mark.timeout(900)  # it waits for half a minute, several times
@@ -49,21 +49,13 @@ def machines(fleet: StartFleet) -> Fleet:
 
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
-    workers: dict[str, Any] = {
-        one.name: {"address": one.address, "user": "root", "host_key": one.host_key} for one in machines.values()
-    }
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
+    workers = workers_of(machines.values())
     workers["edge-1"]["labels"] = {"spool": "yes"}
     workers |= {name: {"connection": "local", "service_manager": "supervisor"} for name in ("local-1", "local-2")}
     groups = {"edge": {"lost_after": f"{LOST_AFTER}s", "workers": workers}}
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "fleets/production.yaml": json.dumps({"groups": groups}),
             "workflows/orders.yaml": WORKFLOW,
             "blueprints/keeper.yaml": KEEPER,

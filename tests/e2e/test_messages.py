@@ -8,6 +8,7 @@ import pytest
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machine import Machine
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator
 from tests.operator import Operator, eventually
 
 WORKFLOW = """\
@@ -112,19 +113,13 @@ def machines(fleet: StartFleet, tmp_path_factory: pytest.TempPathFactory) -> Fle
 
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
     ways = {
         name: json.dumps({"address": machine.address, "user": "root", "host_key": machine.host_key})
         for name, machine in (("edge", machines["edge-1"]), ("core", machines["core-1"]))
     }
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "fleets/production.yaml": FLEET.format(**ways),
             "workflows/shop.yaml": WORKFLOW,
             "blueprints/close.yaml": CLOSE,

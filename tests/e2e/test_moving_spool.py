@@ -6,6 +6,7 @@ import pytest
 
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator, eventually
 
 EVENTS = 5_000
@@ -49,19 +50,10 @@ def machines(fleet: StartFleet) -> Fleet:
 
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
-    workers = {
-        name: {"address": machine.address, "user": "root", "host_key": machine.host_key}
-        for name, machine in machines.items()
-    }
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
+    workers = workers_of(machines.values())
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "workflows/spool.yaml": json.dumps(WORKFLOW),
             "fleets/production.yaml": json.dumps({"groups": {"edge": {"workers": workers}}}),
         }

@@ -18,6 +18,7 @@ from tests.e2e.test_three_machines import BLUEPRINT, FLEET, SCRIPT, WORKFLOW
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machine import Machine
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator
 from tests.nats_keys import Decentralised, Nkey
 from tests.nats_server import program
 from tests.operator import Operator, eventually
@@ -82,14 +83,9 @@ def machines(fleet: StartFleet) -> Fleet:
 @pytest.fixture(scope="module")
 def deployed(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
     (home / "login").write_text(NATS.creds(user=USER))
     (home / "login").chmod(0o600)
-    config.write_text(
-        f"ssh: {{identity: {machines.client_key}}}\nsecrets: {{nats_login: {{file: {home / 'login'}}}}}\n"
-    )
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
+    operator = production_operator(home, machines, f"secrets: {{nats_login: {{file: {home / 'login'}}}}}\n")
     workers = "\n".join(
         f'      {machine.name}: {{address: {machine.address}, user: root, host_key: "{machine.host_key}"}}'
         for machine in machines.values()
@@ -101,7 +97,6 @@ def deployed(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Opera
         workflow = workflow.replace(
             f"transport: file-store, path: /mnt/shared/{channel}", "transport: nats, replicas: 3"
         )
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
     operator.write(
         {
             "gitopsd.yaml": json.dumps(

@@ -16,6 +16,7 @@ from tests.e2e.test_messages import CLOSE, SCRIPT, STEP
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machine import Machine
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator, eventually
 from tests.s3_server import BUCKET, KEY, S3Server, credentials, make_certificate
 
@@ -115,16 +116,9 @@ def repository(home: Path, machines: Fleet, store: S3Server, certificate: Path) 
     (home / "key").write_text(credentials())
     (home / "key").chmod(0o600)
     certificate.chmod(0o600)
-    config = home / "config.yaml"
     secrets = {"s3_key": {"file": str(home / "key")}, "s3_authority": {"file": str(certificate)}}
-    config.write_text(json.dumps({"ssh": {"identity": str(machines.client_key)}, "secrets": secrets}))
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
-    ways = {
-        machine.name: {"address": machine.address, "user": "root", "host_key": machine.host_key}
-        for machine in machines.values()
-    }
+    operator = production_operator(home, machines, f"secrets: {json.dumps(secrets)}\n")
+    ways = workers_of(machines.values())
     groups = {
         group: {"workers": {name: way for name, way in ways.items() if name.startswith(group)}}
         for group in ("edge", "core")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator, Ran
 
 NAMES = ("edge-1", "edge-2", "edge-3")
@@ -61,14 +62,7 @@ class Shop:
     def commit(self, does: str, rollout: Mapping[str, Any]) -> None:
         """A version that does that, and is rolled out so."""
         self.version += 1
-        workers = {
-            name: {
-                "address": self.machines[name].address,
-                "user": "root",
-                "host_key": self.machines[name].host_key,
-            }
-            for name in NAMES
-        }
+        workers = workers_of(self.machines[name] for name in NAMES)
         fleet = {"groups": {"edge": {"rollout": rollout, "workers": workers}}}
         self.operator.write(
             {
@@ -106,15 +100,9 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(fleet: StartFleet, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     machines = fleet(names=NAMES)
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\npolicy: {{users: [root]}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines, "policy: {users: [root]}\n")
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "blueprints/app.yaml": BLUEPRINT,
             "files/app.py": APP,
         }

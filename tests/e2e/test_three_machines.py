@@ -9,6 +9,7 @@ import pytest
 
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator
 from tests.operator import Operator, eventually
 
 LINES_A_MACHINE = 34_000
@@ -106,19 +107,13 @@ def machines(fleet: StartFleet, tmp_path_factory: pytest.TempPathFactory) -> Fle
 
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
     workers = "\n".join(
         f'      {machine.name}: {{address: {machine.address}, user: root, host_key: "{machine.host_key}"}}'
         for machine in machines.values()
     )
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "fleets/production.yaml": FLEET.format(workers=workers),
             "workflows/logs.yaml": WORKFLOW,
             "blueprints/alarm.yaml": BLUEPRINT,

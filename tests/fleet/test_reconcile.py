@@ -8,6 +8,7 @@ import pytest
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machine import Machine
 from tests.fleet.machines import Fleet
+from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator, eventually
 
 CURRENT = "/var/lib/gitopsd/current"
@@ -54,19 +55,11 @@ def machines(fleet: StartFleet) -> Fleet:
 @pytest.fixture(scope="module")
 def operator(machines: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """Everything is on edge-1; edge-2 has no job."""
-    home = tmp_path_factory.mktemp("home")
-    config = home / "config.yaml"
-    config.write_text(f"ssh: {{identity: {machines.client_key}}}\n")
-    operator = Operator(folder=home / "repository", home=home, config=config)
-    operator.run("init", str(operator.folder))
-    operator.git("rm", "--quiet", "workflows/roundtrip.yaml", "fleets/local.yaml")
-    workers = {
-        one.name: {"address": one.address, "user": "root", "host_key": one.host_key} for one in machines.values()
-    }
+    operator = production_operator(tmp_path_factory.mktemp("home"), machines)
+    workers = workers_of(machines.values())
     groups = {"all": {"workers": {"edge-1": workers["edge-1"]}}, "none": {"workers": {"edge-2": workers["edge-2"]}}}
     operator.write(
         {
-            "gitopsd.yaml": "environments:\n  production: {fleet: fleets/production.yaml}\n",
             "fleets/production.yaml": json.dumps({"groups": groups}),
             "workflows/orders.yaml": WORKFLOW,
             "blueprints/keeper.yaml": KEEPER,
