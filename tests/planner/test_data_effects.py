@@ -45,12 +45,24 @@ def test_the_first_deployment_has_no_effect() -> None:
     assert effects(nothing, source(BASE, ROWS)) == {}
 
 
-def test_a_consumer_that_goes_while_others_read_on() -> None:
+REMOVED = "is not delivered to it any more, and is removed once the other steps have read it"
+STAYS = (
+    "stays in the stream, and so does what comes for it from now on, until its consumer is removed: the log of whoever "
+    "writes there says how"
+)
+
+
+@pytest.mark.parametrize(
+    ("channels", "where", "becomes"),
+    [
+        (ROWS, "/srv/store", REMOVED),
+        ({"rows": {"transport": "object-store", "bucket": "events"}}, "the channel `rows`", REMOVED),
+        ({"rows": {"transport": "nats"}}, "the channel `rows`", STAYS),
+    ],
+)
+def test_a_consumer_that_goes_while_others_read_on(channels: dict[str, Any], where: str, becomes: str) -> None:
     before = {**BASE, "archive": writes(path="/srv/archive")}
-    assert between(before, BASE) == {
-        "archive.0": "what `archive` has not read in /srv/store is not delivered to it any more, "
-        "and is removed once the other steps have read it"
-    }
+    assert between(before, BASE, channels) == {"archive.0": f"what `archive` has not read in {where} {becomes}"}
 
 
 def test_messages_are_stored_so_a_filter_that_is_restarted_between_them_loses_none() -> None:

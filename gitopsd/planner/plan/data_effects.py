@@ -105,6 +105,11 @@ def _reads_elsewhere(fate: Fate, end: End, _known: Stores) -> str | None:
 def _other_steps_read_on(_fate: Fate, end: End, known: Stores) -> str | None:
     if not known.written.get(end.place, frozenset()) - {end.reads_for}:
         return None
+    if end.transport == "nats":
+        return (
+            f"what `{end.reads_for}` has not read in {end.where} stays in the stream, and so does what comes for it "
+            "from now on, until its consumer is removed: the log of whoever writes there says how"
+        )
     return (
         f"what `{end.reads_for}` has not read in {end.where} is not delivered to it any more, "
         "and is removed once the other steps have read it"

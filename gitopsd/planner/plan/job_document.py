@@ -15,9 +15,9 @@ class End:
     """One end of a channel, at a port of the job. `channel` is the name on the wire.
 
     Of a `worker` channel, an input has the `socket` at which it listens, an output those that it connects to. Of one
-    that stores events, `place` stands for where they are, and an input has the step that it reads for: `reads_for`.
-    Only of a `file-store` more is known: its `path`; the `consumer` that reads with so many `replicas`; and the steps
-    that a writer knows as `consumers`. `told` is all that the job is told of the end, as sorted JSON.
+    that stores events, `place` stands for where they are, an input has the step that it reads for, `reads_for`, and an
+    output those that the writer knows as `consumers`. Only of a `file-store` more is known: its `path`, and the
+    `consumer` that reads with so many `replicas`. `told` is all that the job is told of the end, as sorted JSON.
     """
 
     transport: str
@@ -123,6 +123,8 @@ def read_end(end: Mapping[str, Any], port: str = "") -> End:
     """One end of a job's port, as `job.json` has it."""
     transport, channel = str(end.get("transport", "")), str(end.get("channel", ""))
     told = msgspec.json.encode(end, order="sorted")
+    consumers = end.get("consumers")
+    known = tuple(consumers) if isinstance(consumers, dict) else ()
     if transport != "file-store":
         sockets = end.get("sockets")
         return End(
@@ -133,9 +135,10 @@ def read_end(end: Mapping[str, Any], port: str = "") -> End:
             sockets=tuple(map(str, sockets)) if isinstance(sockets, list) else (),
             place="" if transport == "worker" else _place(end),
             reads_for="" if transport == "worker" else str(end.get("consumer", "")),
+            consumers=known,
             told=told,
         )
-    replicas, consumers = end.get("replicas"), end.get("consumers")
+    replicas = end.get("replicas")
     return End(
         port=port,
         transport=transport,
@@ -145,7 +148,7 @@ def read_end(end: Mapping[str, Any], port: str = "") -> End:
         reads_for=str(end.get("consumer", "")),
         consumer=str(end.get("consumer", "")),
         replicas=replicas if isinstance(replicas, int) else 0,
-        consumers=tuple(consumers) if isinstance(consumers, dict) else (),
+        consumers=known,
         told=told,
     )
 
