@@ -79,13 +79,16 @@ class Input(Protocol):
 class Fed(Protocol):
     """An input that knows whether a producer is there."""
 
-    def is_fed(self) -> bool:
-        """Whether one is connected, so that more may come."""
+    async def is_fed(self) -> bool | None:
+        """Whether one has begun and not ended, so that more may come; None where that can't be known just now.
+
+        What one that is not there any more has written counts in a `backlog` that is asked for afterwards.
+        """
 
 
-def is_fed(source: Input) -> bool:
-    """Whether a producer of the input is known to be there."""
-    return isinstance(source, Fed) and source.is_fed()
+async def is_fed(source: Input) -> bool | None:
+    """Whether a producer of the input is there; False of an input that never knows."""
+    return await source.is_fed() if isinstance(source, Fed) else False
 
 
 class Output(Protocol):
@@ -99,6 +102,20 @@ class Output(Protocol):
 
     async def close(self) -> None:
         """Let go of everything; what has no receipt yet will be delivered again."""
+
+
+@runtime_checkable
+class Known(Protocol):
+    """An output whose readers go by what it says itself of whether it is there."""
+
+    async def leave(self) -> None:
+        """Say that nothing more comes until the job is started again. Takes seconds at most, and raises nothing."""
+
+
+async def leave(output: Output) -> None:
+    """Tell the readers of an output that its job ends, where they can't see it."""
+    if isinstance(output, Known):
+        await output.leave()
 
 
 Deliver = Callable[[bytes], Awaitable[list["Receipt[None]"]]]
@@ -176,6 +193,10 @@ class Assembly(NamedTuple):
 
     def inputs(self) -> list[Input]:
         return [pump.source for stage in self.stages for pump in stage]
+
+    async def leave(self) -> None:
+        """Of a job that ends well: one that fails is started again, and may have more to say then."""
+        await asyncio.gather(*[leave(output) for output in self.outputs])
 
     async def close(self) -> None:
         """Inputs first: their positions are what matters."""

@@ -53,6 +53,7 @@ async def run(job: Job) -> None:
         ended = asyncio.ensure_future(_run_stages(assembly.stages, counts, stopping))
         background.tasks.add(ended)
         await _until(ended, background, stopping)
+        await assembly.leave()
     finally:
         notify("STOPPING=1")
         await background.cancel()

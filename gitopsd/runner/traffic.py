@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Batch, Counts, Input, Output, Receipt, is_fed
+from gitopsd.runner.flow import Batch, Counts, Input, Output, Receipt, is_fed, leave
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,8 +54,8 @@ class CountedInput:
     async def backlog(self) -> int | None:
         return await self._source.backlog()
 
-    def is_fed(self) -> bool:
-        return is_fed(self._source)
+    async def is_fed(self) -> bool | None:
+        return await is_fed(self._source)
 
     def _acknowledge(self, batch: Batch, events: int) -> None:
         batch.acknowledge()
@@ -100,6 +100,9 @@ class CountedOutput:
         self._events += data.count(b"\n")
         self._bytes += len(data)
         return receipt
+
+    async def leave(self) -> None:
+        await leave(self._output)
 
     async def close(self) -> None:
         await self._output.close()

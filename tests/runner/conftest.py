@@ -60,6 +60,14 @@ def transport(request: pytest.FixtureRequest, station: Station) -> Iterator[Tran
     made.close()
 
 
+@pytest.fixture(params=["nats", "object-store"])
+def remote(request: pytest.FixtureRequest, station: Station) -> Iterator[Transports]:
+    """Those whose ends see nothing of each other but by a server."""
+    made = KINDS[request.param](station)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def worker(station: Station) -> Transports:
     return Worker(station)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from tests.runner.station import events, numbers, until
 from tests.runner.transports.file_store import FileStore
@@ -14,6 +13,8 @@ from tests.runner.transports.worker import Worker
 if TYPE_CHECKING:
     from tests.runner.station import Endpoint, Station
     from tests.runner.transports.kind import Transports
+    from tests.runner.transports.nats import Nats
+    from tests.runner.transports.object_store import ObjectStore
 
 PLENTY = 600
 
@@ -59,15 +60,13 @@ def test_a_draining_job_ends_once_it_has_read_what_is_stored(every_python: Stati
     assert (station.state(job) / "completed").exists()
 
 
-@pytest.mark.parametrize("kind", [Worker, FileStore])
-def test_a_draining_chain_ends_from_its_producers_on(station: Station, kind: type[Transports]) -> None:
+def test_a_draining_chain_ends_from_its_producers_on(station: Station, transport: Transports) -> None:
     """The consumer finds nothing for longer than it takes to be drained, and is there when something comes.
 
     What is before it says nothing for a while, and then all at once.
     """
     content = events(2_000)
     first_store = FileStore(station)
-    transport = kind(station)
     stored(station, first_store, content)
     late = "import sys, time\nlines = sys.stdin.readlines()\ntime.sleep(2)\nsys.stdout.writelines(lines)\n"
     # a filter that reads to the end ends when its runner has drained, 5 s after the last event came
@@ -89,6 +88,73 @@ def test_a_draining_chain_ends_from_its_producers_on(station: Station, kind: typ
     processes = [station.start(last), station.start(first)]
     assert [process.finish() for process in processes] == [0, 0], [process.said() for process in processes]
     assert sorted(numbers(station.lines())) == list(range(2_000))
+
+
+def test_a_job_waits_for_what_a_process_that_was_killed_had_in_its_hands(station: Station, nats: Nats) -> None:
+    """Which comes again only when it hasn't been acknowledged for longer than a drain waits for nothing."""
+    nats.options = {"ack_wait": 9}
+    stored(station, nats, events(10))
+    nobody = Worker(station).output({"nobody": 1})
+    holder = station.start(station.runner("o.hold.0", "relay", inputs=[nats.input("deliver")], outputs=[nobody]))
+    told = station.run / "s" / "o.hold.0.json"
+    until(lambda: told.exists() and json.loads(told.read_text())["read"] == 10, holder)
+    holder.kill()
+    holder.wait()
+    where = {"path": str(station.root / "out")}
+    process = station.start(drains(station, "o.deliver.0", "write-files", where, inputs=[nats.input("deliver")]))
+    assert process.finish() == 0, process.said()
+    assert station.written() == events(10)
+
+
+def test_a_job_waits_for_servers_that_are_away_until_its_deadline(station: Station, nats: Nats) -> None:
+    """What it can't look for isn't taken for nothing."""
+    stored(station, nats, events(10))
+    relay = drains(
+        station,
+        "o.deliver.0",
+        "relay",
+        {},
+        inputs=[nats.input("deliver")],
+        outputs=[Worker(station).output({"nobody": 1})],
+        seconds=9,
+    )
+    process = station.start(relay)
+    until(lambda: "waiting for the consumer" in process.said(), process)
+    nats.server.kill()
+    assert process.finish() == 0
+    assert "what is left can't be known" in process.said()
+
+
+def test_a_store_that_does_not_answer_holds_nobody_beyond_the_deadline(
+    station: Station, object_store: ObjectStore
+) -> None:
+    object_store.options = {"endpoint": "http://127.0.0.1:9"}
+    where = {"path": str(station.root / "out")}
+    job = drains(station, "o.deliver.0", "write-files", where, inputs=[object_store.input("deliver")], seconds=12)
+    process = station.start(job)
+    assert process.finish() == 0
+    assert "draining ended at its deadline: what is left can't be known" in process.said()
+
+
+def test_a_job_waits_for_a_producer_that_was_killed_until_its_deadline(station: Station, remote: Transports) -> None:
+    station.put("a.jsonl", events(10))
+    producer = station.start(station.reads([remote.output({"deliver": 1})], mode="tail"))
+    until((station.state("o.collect.0") / "positions.json").exists, producer)
+    producer.kill()
+    producer.wait()
+    job = drains(
+        station,
+        "o.deliver.0",
+        "write-files",
+        {"path": str(station.root / "out")},
+        inputs=[remote.input("deliver")],
+        seconds=8,
+    )
+    process = station.start(job)
+    assert process.finish() == 0
+    assert station.written() == events(10)
+    assert "nothing is left now, but a producer hasn't ended" in process.said()
+    assert "draining ended at its deadline: nothing is left" in process.said()
 
 
 def test_a_job_that_cannot_drain_ends_at_its_deadline_and_says_what_is_left(

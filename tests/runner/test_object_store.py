@@ -391,6 +391,44 @@ class Bucket(Store):
         return self.objects.get(key)
 
 
+def test_a_reader_that_looks_anew_sees_writers_that_have_just_begun_and_those_that_ended() -> None:
+    """By itself it looks for them every 15 s only, and what one that has ended wrote must count before it has."""
+
+    async def work() -> None:
+        bucket = Bucket()
+        position = Position(bucket, "step", "0", Reporter("j"))
+        watch = Watch(bucket, position, Reporter("j"), seconds=0.01, is_ours=lambda _writer, _sequence: True)
+        await watch.begin()
+        assert not await watch.look_anew()
+        bucket.objects[f"segments/p/w/{Segment(1, 0, 5, 0, compressed=True).name}"] = b""
+        bucket.objects["writers/p/w.json"] = b'{"first": 1, "first_event": 0}'
+        assert await watch.look_anew()
+        assert watch.undone_events() == 5
+        bucket.objects[f"segments/p/w/{Segment(2, 5, 5, 0, compressed=True).name}"] = b""
+        bucket.objects["writers/p/w.json"] = b'{"first": 1, "first_event": 0, "ended": true}'
+        assert not await watch.look_anew()
+        assert watch.undone_events() == 10
+
+    asyncio.run(work())
+
+
+def test_what_is_ours_is_found_however_much_is_stored_before_it() -> None:
+    """Of a channel that keeps what is done; a reader that drains must not take the first page for all there is."""
+
+    async def work() -> None:
+        bucket = Bucket()
+        for sequence in range(1, 2 * PAGE + 1):
+            bucket.objects[f"segments/p/w/{Segment(sequence, sequence, 1, 0, compressed=True).name}"] = b""
+        bucket.objects["writers/p/w.json"] = b'{"first": 1, "first_event": 0}'
+        position = Position(bucket, "step", "0", Reporter("j"))
+        last = 2 * PAGE
+        watch = Watch(bucket, position, Reporter("j"), seconds=0.01, is_ours=lambda _writer, sequence: sequence == last)
+        await watch.begin()
+        assert watch.undone_events() == 1
+
+    asyncio.run(work())
+
+
 def test_a_reader_lists_what_is_new_and_nothing_twice() -> None:
     """So what it costs grows with the new objects, not with those that a slower step still needs."""
     bucket = Bucket()
@@ -400,7 +438,7 @@ def test_a_reader_lists_what_is_new_and_nothing_twice() -> None:
             bucket.objects[f"segments/p/w/{Segment(number, number - 1, 1, 0, compressed=True).name}"] = b""
 
     async def work() -> None:
-        position = Position(bucket, "step", 0, Reporter("j"))
+        position = Position(bucket, "step", "0", Reporter("j"))
         watch = Watch(bucket, position, Reporter("j"), seconds=0.01, is_ours=lambda _writer, _sequence: True)
         bucket.objects["writers/p/w.json"] = b'{"first": 1, "first_event": 0}'
         put(*range(1, 2501))

@@ -74,7 +74,7 @@ class FileStoreInput:
     async def close(self) -> None:
         await self._checkpoint.save()
 
-    def is_fed(self) -> bool:
+    async def is_fed(self) -> bool:
         try:
             return any(is_locked(directory / LOCK) for directory in segments.producers(self._channel).values())
         except OSError as error:

@@ -110,6 +110,10 @@ class NatsInput:
         batches = (info.num_pending or 0) + (info.num_ack_pending or 0)
         return -(-batches * self._events // self._batches) if self._batches else batches
 
+    async def is_fed(self) -> bool | None:
+        link = self._session.link
+        return await self._session.producers.are_there(link.client.jetstream(timeout=1.0)) if link else None
+
     async def _give_back(self, client: Client) -> None:
         await self._end_delivery()
         for reply, answer in [*self._answers, *((reply, b"-NAK") for reply, _ in self._held.values() if reply)]:

@@ -59,10 +59,11 @@ class NatsOutput:
     def __init__(self, endpoint: Settings, context: Context) -> None:
         consumers = endpoint.section("consumers")
         self._steps = {step: consumers.integer(step) for step in consumers.names()}
-        self._session = Session(endpoint, context, self._steps, self._serve)
+        self._producer = endpoint.text("producer")
+        self._session = Session(endpoint, context, self._steps, self._serve, producer=self._producer)
         self._spawn = context.spawn
         self._reporter = context.reporter
-        self._run = f"{endpoint.text('producer')}/{secrets.token_hex(6)}"
+        self._run = f"{self._producer}/{secrets.token_hex(6)}"
         self._number = 0
         self._pieces: deque[_Piece] = deque()
         self._piece_bytes = 0
@@ -94,12 +95,15 @@ class NatsOutput:
             self._more.set()
         return receipt
 
+    async def leave(self) -> None:
+        await self._session.leave()
+
     async def close(self) -> None:
         await self._session.close()
 
     def _serve(self, link: Link) -> list[Coroutine[Any, Any, None]]:
         self._refused.clear()
-        return [self._send(link), self._fail_when_refused(), self._watch(), self._tidy(link)]
+        return [self._send(link), self._fail_when_refused(), self._watch(), self._tidy(link), self._stay(link)]
 
     async def _send(self, link: Link) -> None:
         """Send what is under way again, then what comes. Raises RefusedError."""
@@ -196,6 +200,9 @@ class NatsOutput:
         except AwayError:
             pass  # nothing hangs on it
         await asyncio.Event().wait()
+
+    async def _stay(self, link: Link) -> None:
+        await self._session.producers.stay(link, self._producer)
 
     async def _watch(self) -> None:
         while True:

@@ -8,7 +8,8 @@ import nats.errors
 from gitopsd.runner.errors import JobError
 from gitopsd.runner.polling import Backoff
 from gitopsd.runner.tasks import end
-from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError, Servers
+from gitopsd.runner.transports.nats.producers import Producers
+from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link, RefusedError, Servers
 from gitopsd.runner.transports.nats.stream import API_SECONDS, Stream, reason_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ Serve = Callable[[Link], "list[Coroutine[Any, Any, None]]"]
 class Session:
     """Stays connected to a channel's stream: enters it, serves it until that fails, and enters again."""
 
-    def __init__(self, endpoint: Settings, context: Context, steps: Mapping[str, int], serve: Serve) -> None:
+    def __init__(
+        self, endpoint: Settings, context: Context, steps: Mapping[str, int], serve: Serve, *, producer: str = ""
+    ) -> None:
         self.stream = Stream.of(endpoint)
+        self.producers = Producers(self.stream)
+        self._producer = producer
         self.link: Link | None = None
         self.made = ""
         """When the stream was made: one that was removed and made again counts its messages anew."""
@@ -75,6 +80,15 @@ class Session:
         """The servers do what they are asked: the next failure is a new one."""
         self._backoff.reset()
 
+    async def leave(self) -> None:
+        """Of a producer: have readers know that it ends. Where the servers are away it counts as there."""
+        if self.link is not None:
+            try:
+                await asyncio.wait_for(self.producers.leave(self.link, self._producer), CLOSE_SECONDS)
+            except (AwayError, asyncio.TimeoutError) as error:
+                why = str(error) or "no answer"
+                self._reporter.say(f"readers of {self._channel} aren't told that {self._producer} has ended: {why}")
+
     async def close(self) -> None:
         if self.link is not None:
             await self.link.close()
@@ -85,6 +99,8 @@ class Session:
             js = link.client.jetstream(timeout=API_SECONDS)
             made = await self.stream.ensure(js)
             await self.stream.ensure_consumers(js, self._steps)
+            if self._producer:
+                await self.producers.enter(js, self._producer)
         except BaseException:
             await link.close()
             raise

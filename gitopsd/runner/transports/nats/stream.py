@@ -70,7 +70,7 @@ class Stream(NamedTuple):
         try:
             return await self._ensure(js)
         except nats.errors.Error as error:
-            raise _why(f"the stream {self.name}", error) from error
+            raise why(f"the stream {self.name}", error) from error
 
     async def _ensure(self, js: JetStreamContext) -> str:
         try:
@@ -106,7 +106,7 @@ class Stream(NamedTuple):
             try:
                 await js.add_consumer(self.name, config, timeout=API_SECONDS)
             except nats.errors.Error as error:
-                raise _why(f"the consumer {step} of the stream {self.name}", error) from error
+                raise why(f"the consumer {step} of the stream {self.name}", error) from error
 
     async def remove_left(
         self, js: JetStreamContext, steps: Mapping[str, int], reporter: Reporter, before: frozenset[str]
@@ -148,7 +148,8 @@ def _age(info: api.ConsumerInfo) -> timedelta:
     return datetime.now(timezone.utc) - info.created
 
 
-def _why(what: str, error: Exception) -> Exception:
+def why(what: str, error: Exception) -> AwayError | RefusedError:
+    """An error of the servers' API: whether waiting may help, and what they said."""
     never = isinstance(error, APIError) and (error.code == 400 or error.err_code in _NEVER)
     return (RefusedError if never else AwayError)(f"{what}: {reason_of(error)}")
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitopsd.runner import checkpoint
-from gitopsd.runner.errors import failed
+from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.lock import hold
 from gitopsd.runner.transports.object_store import manifests, segments
 from gitopsd.runner.transports.object_store.manifests import NEW, Manifest
@@ -24,6 +24,8 @@ RESERVED = 1000
 
 MANIFEST_SECONDS = 600.0
 """A manifest older than this is put again before the next segment: whoever retires writers goes by its age."""
+
+LEAVE_SECONDS = 3.0
 
 
 class _State(NamedTuple):
@@ -83,6 +85,8 @@ class Identity:
         self._next = self._reserved = max(state.next, known.first, last.sequence + 2 if last is not None else 0)
         self._name, self._manifest = state.writer, known
         self._reserve()
+        if known.ended:
+            await self.put_manifest(known._replace(ended=False))
 
     async def next_segment(self, events: int, crc: int, *, compressed: bool) -> Segment:
         """The name of the segment to put now; from then on its number is used."""
@@ -100,6 +104,16 @@ class Identity:
             await manifests.put(self._store, self.writer, manifest)
             self._manifest = manifest
             self._put_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    async def leave(self) -> None:
+        """Say that this writer has ended, unless the store is away: then it counts as there."""
+        if not self.begun.is_set():
+            return
+        try:
+            await asyncio.wait_for(self.put_manifest(self._manifest._replace(ended=True)), LEAVE_SECONDS)
+        except (asyncio.TimeoutError, JobError) as error:
+            why = error.message if isinstance(error, JobError) else "the store is away"
+            self._reporter.say(f"readers of {self._store} aren't told that {self._producer} has ended: {why}")
 
     def end(self) -> None:
         if self._lock >= 0:

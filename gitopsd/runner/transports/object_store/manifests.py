@@ -1,9 +1,10 @@
 """The manifest of an `object-store` channel: one small object for each writer, `writers/<producer job>/<writer>.json`.
 
-    {"format": 1, "first": 18, "first_event": 51200}
+    {"format": 1, "first": 18, "first_event": 51200, "ended": false}
 
-So readers find the writers without listing segments; and know what was removed because every step had it: all segments
-below `first`. A writer puts it before its first segment and before it removes any.
+So readers find the writers without listing segments, and know what was removed because every step had it: all segments
+below `first`; and whether more may come. A writer puts it before its first segment, before it removes any, and at its
+end.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class Manifest(NamedTuple):
     """The lowest number of a segment that may be stored."""
     first_event: int
     """The number of that segment's first event."""
+    ended: bool = False
+    """Its job ended well. One that was killed or cut off counts as there, since it may come back."""
 
 
 NEW = Manifest(1, 0)
@@ -49,6 +52,6 @@ async def get(store: Store, writer: str) -> Manifest | None:
         return None
     try:
         document = json.loads(content)
-        return Manifest(int(document["first"]), int(document["first_event"]))
+        return Manifest(int(document["first"]), int(document["first_event"]), document.get("ended") is True)
     except (ValueError, TypeError, KeyError):  # json's and Unicode's errors are ValueErrors
         return None

@@ -24,10 +24,10 @@ class Position:
     When what is saved lags, a crash repeats events and loses none.
     """
 
-    def __init__(self, store: Store, step: str, replica: int, reporter: Reporter) -> None:
+    def __init__(self, store: Store, step: str, cursor: str, reporter: Reporter) -> None:
         self._store = store
         self._step = step
-        self._replica = replica
+        self._name = cursor
         self._reporter = reporter
         self._all = Positions(store, step, self._explain_damaged)
         self._cursor: Cursor = {}
@@ -88,7 +88,7 @@ class Position:
         async with self._saving:
             if self._moved.is_set():
                 self._moved.clear()
-                await positions.put(self._store, self._step, self._replica, self._cursor)
+                await positions.put(self._store, self._step, self._name, self._cursor)
 
     def _merge(self, writer: str, progress: Progress) -> None:
         self._cursor[writer] = self._cursor.get(writer, NOTHING).merge(progress)

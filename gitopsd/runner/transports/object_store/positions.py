@@ -21,13 +21,14 @@ def folder(step: str) -> str:
     return f"consumers/{step}/"
 
 
-def key_of(step: str, replica: int) -> str:
-    return f"{folder(step)}{replica}.json"
+def key_of(step: str, name: str) -> str:
+    return f"{folder(step)}{name}.json"
 
 
-async def put(store: Store, step: str, replica: int, cursor: Cursor) -> None:
+async def put(store: Store, step: str, name: str, cursor: Cursor) -> None:
+    """`name` is the replica's number, where nothing else was asked for."""
     content = json.dumps({"format": 1, **cursors.dump(cursor)}, indent=2, sort_keys=True) + "\n"
-    await store.put(key_of(step, replica), content.encode())
+    await store.put(key_of(step, name), content.encode())
 
 
 class Positions:

@@ -35,7 +35,8 @@ class ObjectStoreInput:
     def __init__(self, endpoint: Settings, context: Context) -> None:
         replica, replicas = endpoint.integer("replica", 0), endpoint.integer("replicas", 1)
         self._store = Store(endpoint, context.reporter)
-        self._position = Position(self._store, endpoint.text("consumer"), replica, context.reporter)
+        cursor = endpoint.text("cursor", str(replica))
+        self._position = Position(self._store, endpoint.text("consumer"), cursor, context.reporter)
         self._watch = Watch(
             self._store,
             self._position,
@@ -64,6 +65,10 @@ class ObjectStoreInput:
         last look at the store is too long ago.
         """
         return self._watch.undone_events()
+
+    async def is_fed(self) -> bool:
+        """Looks at the store at once. Raises JobError."""
+        return await self._watch.look_anew()
 
     async def close(self) -> None:
         await self._position.close()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gitopsd.runner.report import Reporter
     from gitopsd.runner.transports.object_store.manifests import Manifest
     from gitopsd.runner.transports.object_store.position import Position
-    from gitopsd.runner.transports.object_store.store import Store
+    from gitopsd.runner.transports.object_store.store import Page, Store
 
 IDLE_SECONDS = 4.0
 """Between looks where nothing happens: each costs one request for each writer."""
@@ -41,6 +41,7 @@ class _Writer:
     def __init__(self, name: str, etag: str) -> None:
         self.name = name
         self.etag = etag
+        self.ended = False
         self.listed: Segment | None = None
         """The last one that was seen; None before the first look."""
         self.after = 0
@@ -71,6 +72,7 @@ class Watch:
         self._writers: dict[str, _Writer] = {}
         self._turns: deque[str] = deque()
         self._more = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._looked = self._looked_for_writers = float("-inf")
         self._until_writers = seconds
 
@@ -91,6 +93,14 @@ class Watch:
             if await self._look():
                 self._idle.reset()
                 self._more.set()
+
+    async def look_anew(self) -> bool:
+        """Look for writers and all that they wrote; whether one of them hasn't ended. Raises JobError."""
+        self._looked_for_writers = float("-inf")
+        if await self._look():
+            self._idle.reset()
+            self._more.set()
+        return not all(writer.ended for writer in self._writers.values())
 
     async def next(self) -> Found:
         """The next segment to read, of each writer in turn so that none of them starves."""
@@ -120,6 +130,10 @@ class Watch:
         )
 
     async def _look(self) -> bool:
+        async with self._looking:
+            return await self._look_in_turn()
+
+    async def _look_in_turn(self) -> bool:
         due = _now() - self._looked_for_writers > self._until_writers
         if due and any(writer.waiting for writer in self._writers.values()):
             await self._position.learn()
@@ -139,13 +153,14 @@ class Watch:
             known = self._writers.get(name)
             if known is not None and known.etag == etag:
                 continue
-            self._position.skip_removed(name, await self._manifest(name))
+            manifest = await self._manifest(name)
+            self._position.skip_removed(name, manifest)
             if known is None:
                 known = self._writers[name] = _Writer(name, etag)
                 known.after = self._position.done_from_the_start(name)
                 self._turns.append(name)
                 self._until_writers = self._seconds
-            known.etag = etag
+            known.etag, known.ended = etag, manifest.ended
         for gone in [name for name, writer in self._writers.items() if name not in stored and not writer.taken]:
             del self._writers[gone]
             self._turns.remove(gone)
@@ -154,11 +169,22 @@ class Watch:
         self._until_writers = min(self._until_writers * 1.5, WRITERS_SECONDS if self._writers else IDLE_SECONDS)
 
     async def _list(self, writer: _Writer) -> bool:
-        """One page of what is new of a writer; whether some of it is ours. Raises JobError."""
+        """What is new of a writer, up to the page that holds something of ours, if one does. Raises JobError."""
         if len(writer.waiting) >= LISTED_AT_MOST:
             return False
         folder = segments.folder(writer.name)
-        page = await self._store.page(folder, after=segments.after(writer.name, writer.after))
+        before = -1
+        while before < writer.after:
+            before = writer.after
+            page = await self._store.page(folder, after=segments.after(writer.name, before))
+            if await self._take(writer, folder, page):
+                return True
+            if page.is_last:
+                break
+        return False
+
+    async def _take(self, writer: _Writer, folder: str, page: Page) -> bool:
+        """Whether some of it is ours. Raises JobError."""
         ours = False
         for stored in page.objects:
             segment = Segment.parse(stored.key[len(folder) :])

@@ -55,6 +55,9 @@ class ObjectStoreOutput:
             self._full.set()
         return self._growing.receipt
 
+    async def leave(self) -> None:
+        await self._identity.leave()
+
     async def close(self) -> None:
         self._identity.end()
 

@@ -65,7 +65,7 @@ class WorkerInput:
         """What came in and isn't acknowledged; what a producer still keeps is the producer's."""
         return self._unacknowledged
 
-    def is_fed(self) -> bool:
+    async def is_fed(self) -> bool:
         return bool(self._connections)
 
     async def close(self) -> None:
