@@ -187,6 +187,16 @@ def test_a_reader_that_reads_over_another_transport_drains_beside_itself_as_it_w
     }
 
 
+def test_its_position_in_a_bucket_is_its_own_too() -> None:
+    """The job that it was may still be ending, and save where it is after the other one did."""
+    before = render(source(BASE, {"rows": {"transport": "object-store", "bucket": "events"}}))
+    rendering = after(before, source(BASE, {"rows": WORKER}))
+    assert draining(rendering) == {"edge-1": ["orders.write-was.0"]}
+    document = json.loads(files_of(rendering, "orders.write-was.0")["jobs/orders.write-was.0/job.json"])
+    (end,) = document["runner"]["inputs"]["default"]
+    assert (end["consumer"], end["cursor"]) == ("write", "0-was")
+
+
 def test_a_worker_channel_that_becomes_a_store_drains_nothing() -> None:
     assert draining(after(render(source(BASE, {"rows": WORKER})), source(BASE, ROWS))) == {}
 

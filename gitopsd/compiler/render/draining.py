@@ -18,6 +18,8 @@ from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.memory import memory_key
 from gitopsd.model.trees import TreeFile, build_tree, object_id
 
+_WITH_CURSORS = frozenset({"file-store", "object-store"})
+
 Earlier = tuple[RenderedJob, JobFiles]
 """A job as it was rendered before, and its files by path in the release."""
 
@@ -85,7 +87,7 @@ def earlier_form(job: RenderedJob, files: JobFiles, name: str, keeps: Callable[[
 
 
 def _with_cursor(end: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return {**end, "cursor": f"{end['replica']}-{name}"} if end["transport"] == "file-store" else end
+    return {**end, "cursor": f"{end['replica']}-{name}"} if end["transport"] in _WITH_CURSORS else end
 
 
 def _written_as(end: Mapping[str, Any], name: str) -> Mapping[str, Any]:
