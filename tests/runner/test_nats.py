@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nats.aio.client import Client
+from nats.js.api import ConsumerConfig
 
 from gitopsd.runner.job import Context, Job
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
 from gitopsd.runner.transports.nats import stream as streams
 from gitopsd.runner.transports.nats.producer import NatsOutput
-from gitopsd.runner.transports.nats.stream import Stream
+from gitopsd.runner.transports.nats.stream import WANTED, Stream
 from tests.cut_connections import Proxy
 from tests.nats_server import NatsServer
 from tests.runner.station import events, numbers, until
@@ -239,6 +240,25 @@ def test_the_consumer_of_a_step_that_is_gone_goes_when_it_has_had_all(
 
     assert ask(nats.server.url, scene) == [*[["deliver", "gone"]] * 3, ["deliver"]]
     assert "keeps 1 batches for gone" in capsys.readouterr().err
+
+
+def test_the_consumer_of_a_step_that_is_back_stays(nats: Nats) -> None:
+    """By a producer of an earlier release, which hasn't heard of it yet, while it has nothing to do."""
+    stream = Stream.of(Settings(nats.output({"deliver": 1}), "end"))
+
+    async def scene(js: Any) -> list[list[str]]:
+        await stream.ensure(js)
+        seen = []
+        for is_back in (False, True):
+            await js.add_consumer("test_c", ConsumerConfig(durable_name="back", metadata={WANTED: "1"}))
+            if is_back:
+                await stream.ensure_consumers(js, {"back": 1})
+            idle = await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), frozenset())
+            await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), idle)
+            seen.append([one.name for one in await js.consumers_info("test_c")])
+        return seen
+
+    assert ask(nats.server.url, scene) == [[], ["back"]]
 
 
 class TestLogin:

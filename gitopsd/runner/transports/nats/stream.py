@@ -32,7 +32,10 @@ HELD_MESSAGES = 256
 """How many messages one replica holds that it hasn't acknowledged."""
 
 SETTLED = timedelta(hours=1)
-"""A consumer that is younger may be known to more recent releases than ours."""
+"""A consumer that was wanted since may be known to more recent releases than ours: of a step that is new, or back."""
+
+WANTED = "gitopsd-wanted"
+"""In a consumer's metadata: when an end that knows its step was last connected, in seconds since the epoch."""
 
 _NAME_IN_USE = 10058
 _NEVER = frozenset({10005, 10028, 10039, 10047, 10074, 10076})
@@ -94,6 +97,7 @@ class Stream(NamedTuple):
 
     async def ensure_consumers(self, js: JetStreamContext, replicas: Mapping[str, int]) -> None:
         """Make the consumer of each step, or bring it up to date. Raises AwayError, RefusedError."""
+        wanted = str(int(datetime.now(timezone.utc).timestamp()))
         for step, count in replicas.items():
             config = api.ConsumerConfig(
                 name=step,
@@ -102,6 +106,7 @@ class Stream(NamedTuple):
                 deliver_policy=api.DeliverPolicy.ALL,
                 ack_wait=self.ack_wait,
                 max_ack_pending=HELD_MESSAGES * count,
+                metadata={WANTED: wanted},
             )
             try:
                 await js.add_consumer(self.name, config, timeout=API_SECONDS)
@@ -119,7 +124,7 @@ class Stream(NamedTuple):
         idle: set[str] = set()
         try:
             for info in await js.consumers_info(self.name):
-                if info.name in steps or info.num_waiting or _age(info) < SETTLED:
+                if info.name in steps or info.num_waiting or datetime.now(timezone.utc) - _wanted(info) < SETTLED:
                     continue
                 left = (info.num_pending or 0) + (info.num_ack_pending or 0)
                 if left:
@@ -144,8 +149,11 @@ def _differ(found: api.StreamConfig, wanted: api.StreamConfig, key: str) -> bool
     return (getattr(found, key) or 0) != (getattr(wanted, key) or 0)
 
 
-def _age(info: api.ConsumerInfo) -> timedelta:
-    return datetime.now(timezone.utc) - info.created
+def _wanted(info: api.ConsumerInfo) -> datetime:
+    try:
+        return datetime.fromtimestamp(int((info.config.metadata or {})[WANTED]), timezone.utc)
+    except (KeyError, ValueError):
+        return info.created
 
 
 def why(what: str, error: Exception) -> AwayError | RefusedError:
