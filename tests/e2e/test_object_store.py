@@ -36,6 +36,7 @@ channels:
 messages:
   closed: {transport: object-store}
 """
+LINES = "lines: {transport: object-store"
 # a program that logs, until it is stopped; the time bounds it where the test that would stop it was killed
 FEEDER = """\
 import itertools, time
@@ -176,6 +177,22 @@ def test_a_machine_that_is_drained_gives_its_share_to_the_other_one(archive: Arc
     eventually("the close has been reported", lambda: archive.reported() == before + 1)
     workloads = archive.operator.run("workloads", "--json").json
     assert {one["job"] for one in workloads if one["worker"] == machine.name} == set()
+
+
+def test_a_channel_is_read_where_it_was_until_its_producer_has_moved_on_too(archive: Archive) -> None:
+    """Its readers change while its producer's machine can't be reached from here, and goes on writing."""
+    archive.edge.run(["systemctl", "stop", "ssh.socket", "ssh.service"])
+    archive.operator.write({"workflows/archive.yaml": WORKFLOW.replace(LINES, f"{LINES}, prefix: elsewhere")})
+    archive.operator.commit("Lines elsewhere")
+    archive.operator.run("apply", expect=4)
+    log = ("logs", "archive.store-was.0")
+    eventually("its reader waits", lambda: "a producer hasn't ended" in archive.operator.run(*log).stdout)
+    with archive.fed():
+        before = len(archive.arrived())
+        eventually("more comes", lambda: len(archive.arrived()) > before)
+    archive.edge.run(["systemctl", "start", "ssh.service"])
+    archive.operator.run("apply")
+    archive.everything_arrives()
 
 
 def test_the_key_is_in_no_log(archive: Archive) -> None:
