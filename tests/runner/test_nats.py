@@ -6,7 +6,6 @@ import asyncio
 import random
 import subprocess
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +15,11 @@ from nats.js.api import ConsumerConfig
 from gitopsd.runner.job import Context, Job
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
+from gitopsd.runner.transports.nats import session as sessions
 from gitopsd.runner.transports.nats import stream as streams
+from gitopsd.runner.transports.nats.consumer import NatsInput
 from gitopsd.runner.transports.nats.producer import NatsOutput
-from gitopsd.runner.transports.nats.stream import WANTED, Stream
+from gitopsd.runner.transports.nats.stream import WANTED, Seen, Stream
 from tests.cut_connections import Proxy
 from tests.nats_server import NatsServer
 from tests.runner.station import events, numbers, until
@@ -211,54 +212,79 @@ def test_a_job_stopped_with_work_in_hand_gives_it_back_at_once(station: Station,
     until(lambda: set(numbers(station.lines())) == set(range(20_000)), second)
 
 
-def test_the_consumer_of_a_step_that_is_gone_goes_when_it_has_had_all(
+def test_the_consumer_of_a_step_that_is_gone_goes_and_what_it_kept_is_told(
     nats: Nats, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    end = {**nats.output({"deliver": 1}), "copies": 1}
-    stream = Stream.of(Settings(end, "end"))
+    """Not before nobody who knows it was there for long; one that was made by hand stays."""
+    stream = Stream.of(Settings(nats.output({"deliver": 1}), "end"))
+    seen: dict[str, Seen] = {}
+
+    async def look(js: Any) -> list[str]:
+        await stream.remove_left(js, {"deliver": 1}, seen, Reporter("o.collect.0"))
+        return sorted(one.name for one in await js.consumers_info("test_c"))
 
     async def scene(js: Any) -> list[list[str]]:
         await stream.ensure(js)
         await stream.ensure_consumers(js, {"deliver": 1, "gone": 1})
+        await js.add_consumer("test_c", ConsumerConfig(durable_name="hand"))
         await js.publish(stream.subject, b"1\n")
-        seen, idle = [], frozenset[str]()
-        for settled, take in (
-            (timedelta(hours=1), False),
-            (timedelta(0), False),
-            (timedelta(0), True),
-            (timedelta(0), False),
-        ):
-            monkeypatch.setattr(streams, "SETTLED", settled)
-            if take:
-                subscription = await js.pull_subscribe_bind("gone", stream="test_c")
-                for message in await subscription.fetch(1):
-                    await message.ack_sync()
-                await subscription.unsubscribe()
-            idle = await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), idle)
-            seen.append(sorted(one.name for one in await js.consumers_info("test_c")))
-        return seen
+        early = await look(js)
+        monkeypatch.setattr(streams, "SETTLED", 0.0)
+        return [early, await look(js)]
 
-    assert ask(nats.server.url, scene) == [*[["deliver", "gone"]] * 3, ["deliver"]]
-    assert "keeps 1 batches for gone" in capsys.readouterr().err
+    assert ask(nats.server.url, scene) == [["deliver", "gone", "hand"], ["deliver", "hand"]]
+    said = capsys.readouterr().err
+    assert "keeps 1 batches for gone" in said
+    assert "1 batches of the stream test_c are dropped: gone" in said
 
 
-def test_the_consumer_of_a_step_that_is_back_stays(nats: Nats) -> None:
+def test_the_consumer_of_a_step_that_somebody_knows_stays(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a producer of an earlier release, which hasn't heard of it yet, while it has nothing to do."""
     stream = Stream.of(Settings(nats.output({"deliver": 1}), "end"))
+    seen: dict[str, Seen] = {}
+    monkeypatch.setattr(streams, "SETTLED", 1.0)
 
     async def scene(js: Any) -> list[list[str]]:
         await stream.ensure(js)
-        seen = []
-        for is_back in (False, True):
+        found = []
+        for said_again in (True, False):
             await js.add_consumer("test_c", ConsumerConfig(durable_name="back", metadata={WANTED: "1"}))
-            if is_back:
-                await stream.ensure_consumers(js, {"back": 1})
-            idle = await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), frozenset())
-            await stream.remove_left(js, {"deliver": 1}, Reporter("o.collect.0"), idle)
-            seen.append([one.name for one in await js.consumers_info("test_c")])
-        return seen
+            for _ in range(2):
+                await stream.remove_left(js, {"deliver": 1}, seen, Reporter("o.collect.0"))
+                await asyncio.sleep(1.1)
+                if said_again:
+                    await stream.ensure_consumers(js, {"back": 1})
+            found.append([one.name for one in await js.consumers_info("test_c")])
+        return found
 
-    assert ask(nats.server.url, scene) == [[], ["back"]]
+    assert ask(nats.server.url, scene) == [["back"], []]
+
+
+def test_an_end_says_again_that_it_knows_its_step(
+    station: Station, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "WANTED_SECONDS", 0.5)
+    described = Settings(nats.input("deliver"), "end")
+
+    async def scene(js: Any) -> None:
+        work: list[asyncio.Future[None]] = []
+        job = Job("o.deliver.0", "relay", described, {}, {}, station.root, station.root)
+        context = Context(job, lambda one: work.append(asyncio.ensure_future(one)), Reporter(job.name))
+        end = NatsInput(described, context)
+        await end.open()
+        try:
+            config = ConsumerConfig(durable_name="deliver", ack_wait=3, max_ack_pending=256, metadata={WANTED: "1"})
+            await js.add_consumer("test_c", config)
+            deadline = time.monotonic() + 20
+            while (await js.consumer_info("test_c", "deliver")).config.metadata[WANTED] == "1":
+                assert time.monotonic() < deadline, "it was never said again"
+                await asyncio.sleep(0.1)
+        finally:
+            for one in work:
+                one.cancel()
+            await end.close()
+
+    ask(nats.server.url, scene)
 
 
 class TestLogin:

@@ -10,6 +10,7 @@ from gitopsd.runner.flow import Receipt, settle
 from gitopsd.runner.lines import frames
 from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError
 from gitopsd.runner.transports.nats.session import Session
+from gitopsd.runner.transports.nats.stream import API_SECONDS, WANTED_SECONDS, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,8 +31,6 @@ WINDOW_BYTES = 8 * 1024 * 1024
 
 BUSY_MESSAGES = 4
 """With so many under way, what comes in small pieces is gathered into the next message."""
-
-TIDY_SECONDS = 60.0
 
 ACKNOWLEDGE_SECONDS = 10.0
 """Servers that have something, and acknowledge nothing for so long, are taken for gone."""
@@ -76,6 +75,7 @@ class NatsOutput:
         self._progress = 0.0
         self._refused = asyncio.Event()
         self._reason = ""
+        self._gone: dict[str, Seen] = {}
 
     async def open(self) -> None:
         await self._session.open()
@@ -191,15 +191,11 @@ class NatsOutput:
         self._more.set()
 
     async def _tidy(self, link: Link) -> None:
-        """Look twice for consumers of steps that are gone, and then no more until the next connection."""
-        js, idle = link.client.jetstream(), frozenset[str]()
-        try:
-            for wait in (0, TIDY_SECONDS):
-                await asyncio.sleep(wait)
-                idle = await self._session.stream.remove_left(js, self._steps, self._reporter, idle)
-        except AwayError:
-            pass  # nothing hangs on it
-        await asyncio.Event().wait()
+        """Raises AwayError."""
+        js = link.client.jetstream(timeout=API_SECONDS)
+        while True:
+            await self._session.stream.remove_left(js, self._steps, self._gone, self._reporter)
+            await asyncio.sleep(WANTED_SECONDS)
 
     async def _stay(self, link: Link) -> None:
         await self._session.producers.stay(link, self._producer)

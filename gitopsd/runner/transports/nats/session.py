@@ -10,7 +10,7 @@ from gitopsd.runner.polling import Backoff
 from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.nats.producers import Producers
 from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link, RefusedError, Servers
-from gitopsd.runner.transports.nats.stream import API_SECONDS, Stream, reason_of
+from gitopsd.runner.transports.nats.stream import API_SECONDS, WANTED_SECONDS, Stream, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -108,7 +108,8 @@ class Session:
         return link
 
     async def _use(self, link: Link) -> None:
-        tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(work) for work in self._serve(link)]
+        work = [*self._serve(link), self._stay_wanted(link)]
+        tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(one) for one in work]
         try:
             done, _ = await asyncio.wait([link.lost, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -121,6 +122,12 @@ class Session:
                 if not task.cancelled():
                     task.exception()  # looked at, so that asyncio doesn't tell of those that failed with the first
         raise AwayError(self._servers.refusal(link) or "the connection was lost")
+
+    async def _stay_wanted(self, link: Link) -> None:
+        """Keep producers of earlier releases from taking our steps for gone. Raises AwayError, RefusedError."""
+        while True:
+            await asyncio.sleep(WANTED_SECONDS)
+            await self.stream.ensure_consumers(link.client.jetstream(timeout=API_SECONDS), self._steps)
 
     def _say(self, error: Exception) -> None:
         self._reporter.say_rarely(

@@ -7,7 +7,7 @@ before the first event is. What is full refuses what is new (discard `new`): a p
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import nats.errors
@@ -31,15 +31,23 @@ DUPLICATE_SECONDS = 120.0
 HELD_MESSAGES = 256
 """How many messages one replica holds that it hasn't acknowledged."""
 
-SETTLED = timedelta(hours=1)
-"""A consumer that was wanted since may be known to more recent releases than ours: of a step that is new, or back."""
-
 WANTED = "gitopsd-wanted"
-"""In a consumer's metadata: when an end that knows its step was last connected, in seconds since the epoch."""
+"""In a consumer's metadata: when an end that knows its step said so last, in seconds since the epoch."""
+
+WANTED_SECONDS = 600.0
+"""How often it says so."""
+
+SETTLED = 3600.0
+"""Seconds of silence until a step counts as gone, rather than as one that more recent releases than ours know."""
 
 _NAME_IN_USE = 10058
 _NEVER = frozenset({10005, 10028, 10039, 10047, 10074, 10076})
 """Codes of server errors that waiting doesn't cure: not enough peers, no resources, no JetStream for us."""
+
+
+class Seen(NamedTuple):
+    wanted: str
+    since: float
 
 
 class Stream(NamedTuple):
@@ -97,7 +105,7 @@ class Stream(NamedTuple):
 
     async def ensure_consumers(self, js: JetStreamContext, replicas: Mapping[str, int]) -> None:
         """Make the consumer of each step, or bring it up to date. Raises AwayError, RefusedError."""
-        wanted = str(int(datetime.now(timezone.utc).timestamp()))
+        wanted = str(int(time.time()))
         for step, count in replicas.items():
             config = api.ConsumerConfig(
                 name=step,
@@ -114,32 +122,42 @@ class Stream(NamedTuple):
                 raise why(f"the consumer {step} of the stream {self.name}", error) from error
 
     async def remove_left(
-        self, js: JetStreamContext, steps: Mapping[str, int], reporter: Reporter, before: frozenset[str]
-    ) -> frozenset[str]:
-        """Remove the consumers of steps that the channel no longer has, which would keep events for ever.
+        self, js: JetStreamContext, steps: Mapping[str, int], seen: dict[str, Seen], reporter: Reporter
+    ) -> None:
+        """Remove the consumers of steps that the channel no longer has, which would keep events until all is full.
 
-        Those that have had everything, are asked by nobody, and were so when we looked `before`; returns who is so now.
-        Of others it is said how much they keep. Raises AwayError.
+        A step that an end still knows has that said again and again, so `seen` holds what was said of each that isn't
+        one of ours, and since when: by our own clock, as those of other machines may be wrong. A consumer that
+        somebody made by hand stays. Raises AwayError.
         """
-        idle: set[str] = set()
+        now = time.monotonic()
         try:
-            for info in await js.consumers_info(self.name):
-                if info.name in steps or info.num_waiting or datetime.now(timezone.utc) - _wanted(info) < SETTLED:
+            infos = {info.name: info for info in await js.consumers_info(self.name) if info.name not in steps}
+            for name in seen.keys() - infos.keys():
+                del seen[name]
+            for name, info in infos.items():
+                wanted = (info.config.metadata or {}).get(WANTED)
+                if wanted is None:
                     continue
                 left = (info.num_pending or 0) + (info.num_ack_pending or 0)
-                if left:
+                if name not in seen or seen[name].wanted != wanted:
+                    seen[name] = Seen(wanted, now)
+                if now - seen[name].since >= SETTLED:
+                    await js.delete_consumer(self.name, name)
+                    del seen[name]
+                    if left:
+                        reporter.say(
+                            f"{left} batches of the stream {self.name} are dropped: {name}, for which they "
+                            "were kept, isn't a step of this channel any more"
+                        )
+                elif left:
                     reporter.say_rarely(
                         "left",
-                        f"the stream {self.name} keeps {left} batches for {info.name}, which isn't a step of this "
-                        f"channel any more: nats consumer rm {self.name} {info.name}",
+                        f"the stream {self.name} keeps {left} batches for {name}, which isn't a step of this channel "
+                        "any more: until nobody who knows it was there for an hour",
                     )
-                elif info.name in before:
-                    await js.delete_consumer(self.name, info.name)
-                else:
-                    idle.add(info.name)
         except nats.errors.Error as error:
             raise AwayError(f"the consumers of the stream {self.name}: {reason_of(error)}") from error
-        return frozenset(idle)
 
 
 _KEPT = ("max_age", "max_bytes", "num_replicas", "discard", "duplicate_window")
@@ -147,13 +165,6 @@ _KEPT = ("max_age", "max_bytes", "num_replicas", "discard", "duplicate_window")
 
 def _differ(found: api.StreamConfig, wanted: api.StreamConfig, key: str) -> bool:
     return (getattr(found, key) or 0) != (getattr(wanted, key) or 0)
-
-
-def _wanted(info: api.ConsumerInfo) -> datetime:
-    try:
-        return datetime.fromtimestamp(int((info.config.metadata or {})[WANTED]), timezone.utc)
-    except (KeyError, ValueError):
-        return info.created
 
 
 def why(what: str, error: Exception) -> AwayError | RefusedError:
