@@ -6,7 +6,7 @@ Of each unit it asks for the properties that are needed alone, where systemctl h
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .manager_bus import get_properties, list_units
 from .release import job_of_unit
@@ -32,40 +32,54 @@ _NUMBERS = {"u": "<I", "i": "<i", "t": "<Q"}
 def shown_services(on_disk: Collection[str], patterns: Collection[str]) -> Mapping[str, Mapping[str, str]] | None:
     """Unit -> property -> value; None where only systemctl can tell: other kinds of units, or some not loaded."""
     try:
-        listed = [unit for unit in _parse_list(list_units(tuple(patterns))) if job_of_unit(unit[0]) is not None]
-        names = {name for name, _, _, _, _ in listed}
+        listed = [unit for unit in _parse_list(list_units(tuple(patterns))) if job_of_unit(unit.name) is not None]
+        names = {unit.name for unit in listed}
         if not names.issuperset(on_disk) or not all(name.endswith(".service") for name in names):
             return None
-        wanted = [(path, kind, name) for _, _, _, _, path in listed for name, kind in _PROPERTIES.items()]
+        wanted = [(unit.path, kind, name) for unit in listed for name, kind in _PROPERTIES.items()]
         values = iter([_variant(value) for value in get_properties(wanted)])
     except (OSError, ValueError, struct.error):
         return None  # another systemd than we know
     return {
-        name: {
-            "Id": name,
-            "LoadState": load,
-            "ActiveState": active,
-            "SubState": sub,
+        unit.name: {
+            "Id": unit.name,
+            "LoadState": unit.load,
+            "ActiveState": unit.active,
+            "SubState": unit.sub,
+            "Job": str(unit.job),
             **{known: next(values) for known in _PROPERTIES},
         }
-        for name, load, active, sub, _ in listed
+        for unit in listed
     }
 
 
-def _parse_list(body: bytes) -> list[tuple[str, str, str, str, str]]:
-    """Name, load, active and sub state, and object path of each unit."""
+class _Listed(NamedTuple):
+    """Its `path` is that of its object; `job` the number of what is queued for it, 0 for nothing."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    path: str
+    job: int
+
+
+def _parse_list(body: bytes) -> list[_Listed]:
     (size,) = struct.unpack_from("<I", body, 0)
     place, units = 8, []
     while place < 8 + size:
         place += -place % 8
         texts: list[str] = []
+        job = 0
         for kind in _LISTED:
             if kind == "u":
-                place += -place % 4 + 4
+                place += -place % 4
+                (job,) = struct.unpack_from("<I", body, place)
+                place += 4
             else:
                 text, place = _text(body, place)
                 texts.append(text)
-        units.append((texts[0], texts[2], texts[3], texts[4], texts[6]))
+        units.append(_Listed(texts[0], texts[2], texts[3], texts[4], texts[6], job))
     return units
 
 

@@ -33,6 +33,7 @@ _PROPERTIES = (
     "LoadState",
     "ActiveState",
     "SubState",
+    "Job",
     "Result",
     "MainPID",
     "NRestarts",
@@ -158,8 +159,17 @@ def _journal(unit: str, lines: int) -> list[str]:
 
 def _show(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     found = shown_services(units, PATTERNS)
-    if found is not None:
-        return found
+    return {name: _begun(shown) for name, shown in (_show_slowly(units) if found is None else found).items()}
+
+
+def _begun(shown: Mapping[str, str]) -> Mapping[str, str]:
+    """A unit that is inactive with a job in systemd's queue is about to start: between the halves of a restart, say."""
+    if shown.get("ActiveState") != "inactive" or _number(shown.get("Job")) == 0:
+        return shown
+    return {**shown, "ActiveState": "activating", "SubState": "queued"}
+
+
+def _show_slowly(units: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     # the patterns find what is loaded, file or no file
     command = ["systemctl", "show", "--no-pager", "-p", ",".join(_PROPERTIES), "--", *units, *PATTERNS]
     times = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
