@@ -111,7 +111,7 @@ def test_what_is_not_utf8_goes_to_error_in_base64_and_takes_nothing_along() -> N
     assert result.kept == b'"a"\n"b\\u2028"\n'
     assert [json.loads(line) for line in result.failed.splitlines()] == [
         {"error": "the event is not UTF-8", "event_base64": "Iv8NIg=="},
-        {"error": "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)", "event": "{"},
+        {"error": "the event is not JSON: Expecting property name enclosed in double quotes at column 2", "event": "{"},
     ]
 
 
@@ -180,5 +180,5 @@ def test_failures_without_an_error_port_are_counted_and_said(station: Station, w
     assert station.start(station.reads([worker.output({"shape": 1})])).finish() == 0
     until(lambda: station.written() == events(10), shape, consumer)
     assert shape.stop() == 0
-    assert "10 events dropped, the first since: Expecting value" in shape.said()
+    assert "10 events dropped, the first since: the event is not JSON" in shape.said()
     assert "20 events done, 10 failed" in shape.said()

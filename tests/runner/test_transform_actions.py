@@ -37,6 +37,25 @@ def _parsed(format_: str, text: object, **settings: object) -> object:
 
 
 @pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ({"filter": "s > `1`"}, "filter: > can't compare a text with a number"),
+        ({"set": {"big": "s >= `1`"}}, "big: >= can't compare a text with a number"),
+        ({"set": {"a": "s", "big": "sum(l)"}}, "big: sum() takes array-number, not string"),
+        ({"filter": "starts_with(gone, 's')"}, "filter: starts_with() takes string, not null"),
+        ({"parse": {"field": "s", "format": "json"}}, "s: it is not JSON: Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_the_reason_names_what_could_not_be_worked_out_in_words_of_its_own(action: dict[str, Any], reason: str) -> None:
+    assert _reason('{"s":"x","l":["x"]}\n', action) == reason
+
+
+def test_the_reason_names_the_route_that_could_not_be_told() -> None:
+    engine = Engine([], Settings({"fine": "s == 'y'", "odd": "s < `1`"}, "route"))
+    assert engine.apply(b'{"s":"x"}\n').first_reason == "route odd: < can't compare a text with a number"
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ('{"a":1.50, "big":123456789012345678901}', '{"a":1.50, "big":123456789012345678901,"s":"x"}'),

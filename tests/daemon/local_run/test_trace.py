@@ -15,7 +15,7 @@ def test_an_event_is_followed_until_it_is_dropped_or_fails() -> None:
         [("kept", (b'{"a":2}',)), ("changed", (b'{"a":2,"b":2}',)), ("kept", (b'{"a":2,"b":2}',))],
         [("kept", (b'{"a":1}',)), ("changed", (b'{"a":1,"b":1}',)), ("dropped", ())],
         [("dropped", ())],
-        [("failed", (b'{"error":"Expecting value: line 1 column 1 (char 0)","event":"x"}',))],
+        [("failed", (b'{"error":"the event is not JSON: Expecting value at column 1","event":"x"}',))],
     ]
 
 

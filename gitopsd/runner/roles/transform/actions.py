@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Callable, Final, NamedTuple, cast
 from gitopsd.runner.errors import JobError
 from gitopsd.runner.roles.transform.expressions import Expression, compile_expression, is_false
 from gitopsd.runner.roles.transform.json_text import encode
+from gitopsd.runner.roles.transform.reasons import REASONS, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +90,10 @@ def _filter(action: Settings) -> Action:
     condition = compile_expression(action.text("filter"), action.where)
 
     def apply(event: object) -> object:
-        value = condition(event)
+        try:
+            value = condition(event)
+        except REASONS as error:
+            raise ActionError(f"filter: {reason_of(error)}") from error
         return event if value is True or not is_false(value) else DROPPED
 
     return apply
@@ -105,7 +109,12 @@ def _set(action: Settings) -> Action:
 
     def apply(event: object) -> object:
         fields = fields_of(event)
-        return {**fields, **{name: expression(fields) for name, expression in expressions}}
+        try:
+            return {**fields, **{name: expression(fields) for name, expression in expressions}}
+        except REASONS:
+            for name, expression in expressions:  # once more, for the name of the one that can't be worked out
+                _value_of(name, expression, fields)
+            raise
 
     return apply
 
@@ -113,9 +122,16 @@ def _set(action: Settings) -> Action:
 def _set_one(name: str, expression: Expression) -> Action:
     def apply(event: object) -> object:
         fields = fields_of(event)
-        return {**fields, name: expression(fields)}
+        return {**fields, name: _value_of(name, expression, fields)}
 
     return apply
+
+
+def _value_of(name: str, expression: Expression, fields: object) -> object:
+    try:
+        return expression(fields)
+    except REASONS as error:
+        raise ActionError(f"{name[:100]}: {reason_of(error)}") from error
 
 
 def _rename(action: Settings) -> Action:

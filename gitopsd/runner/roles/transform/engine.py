@@ -16,6 +16,7 @@ from gitopsd.runner.roles.transform.actions import (
 )
 from gitopsd.runner.roles.transform.expressions import is_false
 from gitopsd.runner.roles.transform.json_text import decode, encode, encode_text, scan
+from gitopsd.runner.roles.transform.reasons import REASONS, reason_of, reason_of_line
 from gitopsd.runner.roles.transform.routes import compile_routes
 
 if TYPE_CHECKING:
@@ -23,17 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"
 
-# ValueError is everything JMESPath raises on purpose, bad JSON and bad UTF-8; the others leak out of its functions.
-_REASONS = (
-    ActionError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    StopIteration,
-)
+_REASONS = (ActionError, StopIteration, *REASONS)
 
 _KEPT_OF_A_LONG_EVENT = 1024 * 1024
 
@@ -117,9 +108,21 @@ class Engine:
 
     def _route(self, results: _Results, event: object, text: str) -> None:
         """To each port whose condition holds, else to the default one."""
-        ports = [port for port, condition in self._routes if not is_false(condition(event))]
+        try:
+            ports = [port for port, condition in self._routes if not is_false(condition(event))]
+        except REASONS:
+            self._say_which(event)
+            raise
         for port in ports or (DEFAULT,):
             results.ports[port].append(text)
+
+    def _say_which(self, event: object) -> None:
+        """Raises ActionError for the first condition that can't be evaluated."""
+        for port, condition in self._routes:
+            try:
+                condition(event)
+            except REASONS as error:  # noqa: PERF203 - asked once, for an event that failed
+                raise ActionError(f"route {port}: {reason_of(error)}") from error
 
     def _written(self, line: str, original: object, event: object) -> str:
         """An event that was rewritten. New fields are put behind the others, which stay as they are, byte for byte."""
@@ -162,9 +165,7 @@ class _Results:
         self._first_reason = ""
 
     def fail(self, error: Exception, text: str) -> None:
-        if isinstance(error, StopIteration):
-            error = json.JSONDecodeError("Expecting value", text, error.value)
-        reason = str(error) or type(error).__name__
+        reason = reason_of_line(error, text)
         self._first_reason = self._first_reason or reason
         self._failed.append(_error_event(reason, "event", text))
 

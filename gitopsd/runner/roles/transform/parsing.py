@@ -79,7 +79,14 @@ def text_of(value: object) -> str:
 
 
 def _json(_settings: Settings) -> Parser:
-    return lambda value: decode(text_of(value))
+    def parse(value: object) -> object:
+        text = text_of(value)
+        try:
+            return decode(text)
+        except json.JSONDecodeError as error:
+            raise ActionError(f"it is not JSON: {error}") from error
+
+    return parse
 
 
 def _csv(settings: Settings) -> Parser:
