@@ -3,12 +3,15 @@
 What the runner looks for outside, such as a time zone, isn't looked for here: a plan follows from the source alone.
 """
 
+import re
 from typing import Any
 
 from gitopsd.compiler.render.job_error import JobError
 from gitopsd.model.names import did_you_mean
 
 _ABOUT_EXPRESSIONS = "expressions are JMESPath, where numbers stand in backticks and text in single quotes"
+_NO_KEY = re.compile(r" has no (\S+), only (.+)$")
+_NO_FUNCTION = re.compile(r" calls (\w+)\(\), which JMESPath")
 _SAYS_NOTHING = ("", "correct it", "correct it in the workflow")
 
 
@@ -26,8 +29,7 @@ def check_actions(actions: Any, route: Any) -> None:
             compile_action(settings[-1])
             check_order(settings)
         except RunnerError as error:
-            way = (index, *action) if isinstance(action, dict) and len(action) == 1 else (index,)
-            raise _bad(error, "actions", way, _unknown(action)) from error
+            raise _bad(error, "actions", _way(index, action, str(error)), _unknown(action)) from error
     for port, condition in route.items() if isinstance(route, dict) else ():
         try:
             compile_routes(Settings({port: condition}, "route"))
@@ -38,8 +40,35 @@ def check_actions(actions: Any, route: Any) -> None:
 def _bad(error: Exception, parameter: str, way: tuple[str | int, ...], hint: str = "") -> JobError:
     text = " ".join(str(error).partition(", for expression:")[0].split())
     what, _, advice = text.rpartition("; ") if "; " in text else (text, "", "")
-    hint = hint or (_ABOUT_EXPRESSIONS if advice in _SAYS_NOTHING else advice)
+    hint = hint or (_advice(what) if advice in _SAYS_NOTHING else advice)
     return JobError("bad-action", what, hint=hint, parameter=parameter, way=way)
+
+
+def _advice(what: str) -> str:
+    """What to do about a mistake whose message doesn't say it."""
+    from jmespath.functions import Functions  # noqa: PLC0415 - only where there is a mistake
+
+    key, function = _NO_KEY.search(what), _NO_FUNCTION.search(what)
+    if key is not None:
+        return did_you_mean(key[1], key[2].split(", "))
+    if function is not None:
+        return did_you_mean(function[1], Functions.FUNCTION_TABLE)
+    return _ABOUT_EXPRESSIONS if "JMESPath" in what else ""
+
+
+def _way(index: int, action: Any, message: str) -> tuple[str | int, ...]:
+    """To what the message is about, which begins with where that is: `actions[0].parse.pattern`."""
+    if not isinstance(action, dict) or len(action) != 1:
+        return (index,)
+    (name,) = action
+    inside, way = action[name], [index, name]
+    unknown = _NO_KEY.search(message.partition("; ")[0])
+    for key in [*message.partition(" ")[0].split(".")[2:], *([unknown[1]] if unknown else [])]:
+        if not isinstance(inside, dict) or key not in inside:
+            break
+        inside = inside[key]
+        way.append(key)
+    return tuple(way)
 
 
 def _unknown(action: Any) -> str:
