@@ -118,14 +118,15 @@ def record_rollout(
 ) -> None:
     """Adds a rollout over `workers`, all of the fleet or some, to the newest deployment's note.
 
-    One that found everything in sync is kept only where the note doesn't say so already. `overwritten` has what was
-    about to be overwritten, also on workers whose end nobody saw. Raises RepositoryError.
+    One that found in sync what it came to is kept only where the note doesn't say so already: a controller that starts
+    is often called away before it has looked at any worker, and that is no news of what has converged. `overwritten`
+    has what was about to be overwritten, also on workers whose end nobody saw. Raises RepositoryError.
     """
     if head.deployment is None:
         return
     results = rollout.results
     missing = sorted((*rollout.not_attempted, *rollout.unfinished))
-    if not missing and all(result.state == "in-sync" for result in results):
+    if not rollout.unfinished and all(result.state == "in-sync" for result in results):
         earlier = read_rollouts(workspace.repository, branch, head.deployment).rollouts
         if earlier and not _unwell(earlier, workers):
             return

@@ -1,13 +1,15 @@
 """The record of a deployment: the commits that it brings, and what became of it on each worker."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.daemon.history.brought import Brought, brought_by
 from gitopsd.daemon.history.deployment_record import DeploymentRecord, read_record
 from gitopsd.daemon.history.outcomes import WorkerOutcome, worker_outcomes
-from gitopsd.daemon.history.rollout_note import read_rollouts
+from gitopsd.daemon.history.rollout_note import read_rollouts, record_rollout
 from tests.daemon.deployments import Deployments, workflow
 from tests.daemon.three_machines import BRANCH
 from tests.daemon.two_workflows import head_of, two_workflows, went
@@ -100,3 +102,21 @@ def test_each_worker_has_its_result_with_when_it_was_seen(repository: Deployment
     assert {one.at for one in found.values()} == {rollout.finished}
     went(repository, only=["edge-1"])
     assert outcomes(repository)["edge-1"].outcome == "in-sync", "a later run put it right"
+
+
+def test_a_run_that_was_called_away_before_any_worker_takes_nothing_back_of_what_converged(
+    repository: Deployments,
+) -> None:
+    def called_away() -> None:
+        rollout = Rollout(not_attempted=("edge-1", "edge-2", "edge-3"), superseded_by=2)
+        workers, now = list(rollout.not_attempted), datetime.now(UTC)
+        record_rollout(
+            repository.workspace(), BRANCH, head_of(repository), rollout, workers, started=now, overwritten={}
+        )
+
+    went(repository, away=["edge-2"])
+    called_away()
+    assert [one.superseded_by for one in record(repository).rollouts] == [None, 2], "edge-2 was still to come"
+    went(repository)
+    called_away()
+    assert record(repository).rollouts[-1].counts == {"converged": 3}
