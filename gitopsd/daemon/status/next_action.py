@@ -45,6 +45,10 @@ def next_action(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> 
             failed_now,
             f"read what failed, and `gitopsd logs JOB`; then change the source and apply, or run {heal}",
         ),
+        (
+            "not-running" in kinds,
+            f"read `gitopsd logs JOB` for why it doesn't stay up, and mend that; {heal} starts what was stopped",
+        ),
         (True, f"run {heal}, which puts it right"),
     )
     return next(text for applies, text in rules if applies)

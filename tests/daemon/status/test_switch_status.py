@@ -82,5 +82,7 @@ def test_the_next_action_says_who_acts() -> None:
     on_trial = Unconfirmed(release=NEW, previous=OLD, phase="waiting", seconds_left=5.0)
     assert next_action(status(unconfirmed=on_trial), OUT_OF_SYNC, 2).startswith("wait")
     assert next_action(status(), (), 2) == "nothing: it is as it should be"
+    crashing = (Drift(kind="not-running", subject="a.b.0", detail="it is activating (auto-restart)"),)
+    assert "`gitopsd logs JOB`" in next_action(status(), crashing, 2), "to start it again puts nothing right"
     assert next_attempt(status(), ()) == ""
     assert next_attempt(status(), OUT_OF_SYNC) == "the next `gitopsd reconcile` tries to put it right"
