@@ -53,7 +53,7 @@ def test_a_module_runs_by_itself_with_the_parameters_that_it_is_given(operator: 
     ran = with_orders(operator).run(*command, "--param", "floor=5")
     assert events(ran) == {
         "good": [{"qty": 9, "worker": "local-1"}],
-        "bad": [{"error": "Expecting value: line 1 column 1 (char 0)", "event": "not json"}],
+        "bad": [{"error": "the event is not JSON: Expecting value at column 1", "event": "not json"}],
     }
     assert "events.jsonl:4: not JSON (Expecting value at column 1)" in ran.stderr
     refused = operator.run(*command, expect=1)
@@ -164,6 +164,20 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(operator: Operato
     ran = operator.run("run", "orders.loud", "--input", "events.jsonl", "--timeout", "2", expect=1)
     assert "error: loud: it took longer than 2 s; still running: loud" in ran.stderr
     assert _is_gone(number)
+
+
+def test_who_holds_a_batch_back_for_longer_than_that_is_named(operator: Operator) -> None:
+    batch = "{use: std/transform, in: raw, out: batches, with: {actions: [{batch: {events: 9, seconds: 60}}]}, PLACE}"
+    steps = f"""workflow: minutes
+steps:
+  collect: {{use: std/read-files, with: {{glob: /srv/in/*}}, out: raw, PLACE}}
+  gather: {batch}
+  deliver: {{use: std/write-files, in: batches, with: {{path: /srv/out}}, PLACE}}
+channels: {{raw: {{transport: worker}}, batches: {{transport: worker}}}}
+"""
+    operator.write({"workflows/minutes.yaml": steps.replace("PLACE", "place: {group: local}"), "one.jsonl": "{}\n"})
+    ran = operator.run("run", "minutes", "--input", "one.jsonl", "--timeout", "3", expect=1)
+    assert "gather holds a batch back for 60 s: give it more with `--timeout`, or lower `seconds`" in ran.stderr
 
 
 def test_ctrl_c_ends_all_that_was_started(operator: Operator, tmp_path: Path) -> None:
