@@ -49,6 +49,7 @@ def rollback(
                 "branch": prepared.branch.name,
                 "commit": prepared.commit,
                 "pin": prepared.pin,
+                "left": list(prepared.left),
                 "written": not dry_run,
                 "pull_request": proposed.number if proposed else None,
                 "url": proposed.url if proposed else "",
@@ -60,6 +61,12 @@ def rollback(
         show_diagnostics(prepared.planned.diagnostics, FileContents(prepared.planned.source.files))
     click.echo(format_plan(prepared.planned.plan))
     how = f"the pin becomes {prepared.pin[:12]}" if prepared.pin else "its files return"
+    if prepared.left and not prepared.pin:
+        names = " and ".join(prepared.left)
+        click.echo(
+            f"Not as it was then, and not restored: {names}; "
+            f"`git diff {prepared.restored[:12]} -- {' '.join(prepared.left)}` shows it."
+        )
     if proposed is not None:
         click.echo(
             f"Pull request {proposed.number} returns to deployment {prepared.deployment} once it is merged ({how}): "

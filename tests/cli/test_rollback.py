@@ -52,6 +52,7 @@ def test_the_deployment_before_returns_with_one_commit_and_the_same_releases(ope
     operator.commit("Something else")
     ran = operator.run("rollback")
     assert "~ update roundtrip.deliver.0" in ran.stdout
+    assert "Not as it was then, and not restored: fleets; `git diff " in ran.stdout
     assert operator.git("rev-parse", "main~2") == before
     assert operator.git("status", "--porcelain") == ""
     assert "rotate" not in (operator.folder / WORKFLOW).read_text()
@@ -67,6 +68,7 @@ def test_a_dry_run_shows_the_plan_and_moves_nothing(operator: Operator) -> None:
     head = operator.git("rev-parse", "main")
     ran = operator.run("rollback", "1", "--dry-run")
     assert "~ update roundtrip.deliver.0" in ran.stdout
+    assert "not restored" not in ran.stdout
     assert "Nothing was written" in ran.stdout
     assert operator.git("rev-parse", "main") == head
     assert operator.git("status", "--porcelain") == ""

@@ -42,13 +42,16 @@ _Files = dict[str, Graft | TreeFile | None]
 class Rollback:
     """A commit that is written and on no branch yet. `deployment` is what it returns to; `planned` what that changes.
 
-    `pin` is the pin that it writes, for a pinned environment; else it restores files.
+    `pin` is the pin that it writes, for a pinned environment; else it restores files. `restored` is the commit that
+    they are from, and `left` names what jobs go by as well, isn't restored, and differs from what that commit has.
     """
 
     deployment: int
     branch: SourceBranch
     commit: str
     planned: Planned
+    restored: str
+    left: tuple[str, ...]
     pin: str = ""
 
 
@@ -95,7 +98,13 @@ def prepare_rollback(
     commit = write_commit(repository, tree, parent=branch.commit, message=message)
     planned = plan_deployment(workspace, read_commit(repository, commit))
     return Rollback(
-        deployment=number, branch=branch, commit=commit, planned=planned, pin=restored if pin is not None else ""
+        deployment=number,
+        branch=branch,
+        commit=commit,
+        planned=planned,
+        restored=restored,
+        left=_left(repository, restored, branch.commit),
+        pin=restored if pin is not None else "",
     )
 
 
@@ -162,6 +171,12 @@ def _whole(repository: Repository, commit: str) -> _Files:
         name: Graft(id=entries[name].id, mode=entries[name].mode) if name in entries else None
         for name in sorted(PINNED_PARTS)
     }
+
+
+def _left(repository: Repository, then: str, now: str) -> tuple[str, ...]:
+    """Of what no rollback restores, that which differs."""
+    before, after = (list_folder(repository, commit_tree(repository, commit)) for commit in (then, now))
+    return tuple(name for name in (ENVIRONMENTS_FILE, "fleets") if before.get(name) != after.get(name))
 
 
 def _composed(repository: Repository, commit: str, files: _Files) -> dict[str, Graft | TreeFile]:
