@@ -67,7 +67,7 @@ class JobProcess:
         """Tells it to stop: it finishes what it has taken in."""
         self._was_told = True
         if self._process is not None and self.is_running:
-            self._process.terminate()
+            _signal([self._process.pid], signal.SIGTERM)  # `terminate` may take its exit code from who waits for it
 
     async def end(self) -> None:
         """Ends it and what it started, by force where they don't end by themselves."""

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gitopsd.runner.errors import JobError, failed
@@ -126,9 +127,9 @@ class FilterProcess:
             self._stdin = -1
             if self._listens_in is not None:
                 # it alone: what it has started for its own outputs is still needed for what it holds
-                self._running().send_signal(signal.SIGTERM)
+                self._signal(signal.SIGTERM)
         elif not self.has_input:
-            self._signal(signal.SIGTERM)
+            self._signal_group(signal.SIGTERM)
 
     async def ended(self) -> None:
         """Wait for the filter to end. Raises JobError unless it ended well, and when it should."""
@@ -160,10 +161,10 @@ class FilterProcess:
             return
         if self._process.returncode is None:
             self._reporter.say(f"{self.name} hasn't ended in time and is ended now; what it still held is lost")
-            self._signal(signal.SIGTERM)
+            self._signal_group(signal.SIGTERM)
             exited = asyncio.ensure_future(self._process.wait())
             if not (await asyncio.wait({exited}, timeout=KILL_SECONDS))[0]:
-                self._signal(signal.SIGKILL)
+                self._signal_group(signal.SIGKILL)
                 await exited
         if self._stderr_task is not None:
             self._stderr_task.cancel()
@@ -203,11 +204,16 @@ class FilterProcess:
 
     def reload(self) -> None:
         """Pass SIGHUP on to it."""
-        process = self._running()
-        if process.returncode is None:
-            process.send_signal(signal.SIGHUP)
+        self._signal(signal.SIGHUP)
 
     def _signal(self, number: signal.Signals) -> None:
+        """Not by `Process.send_signal`, which may find that it has ended, and takes its exit code from who waits."""
+        process = self._running()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+    def _signal_group(self, number: signal.Signals) -> None:
         try:
             os.killpg(self._running().pid, number)
         except ProcessLookupError:
