@@ -55,9 +55,9 @@ class SystemdCopies:
             sync(link.parent)
         if links:
             _reload(deadline)
-        # a copy of kind once isn't waited for; what runs, or why not, is read afterwards
-        once = b"\nType=oneshot\n" in (unitfiles.DIRECTORY / place.unit).read_bytes()
-        _run(["systemctl", "--no-ask-password", "start", *(["--no-block"] if once else []), place.unit], deadline)
+        # a run of a scheduled job isn't waited for; what runs, or why not, is read afterwards
+        runs_once = b"\nType=oneshot\n" in (unitfiles.DIRECTORY / place.unit).read_bytes()
+        _run(["systemctl", "--no-ask-password", "start", *(["--no-block"] if runs_once else []), place.unit], deadline)
 
     def remove(self, copies: Sequence[CopyPlace], deadline: Deadline) -> list[str]:
         units = [place.unit for place in copies]

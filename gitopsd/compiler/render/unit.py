@@ -58,15 +58,15 @@ _LIMITS = {
     "TasksMax": "1024",
 }
 
-_DRAINING = {
+_ONCE = {
     "RemainAfterExit": "yes",
     "Restart": "on-failure",
     "RestartSec": "5s",
-    # not `oneshot`: a machine that boots would count as starting for as long as it drains, and hold up other units
+    # not `oneshot`: a machine that boots would count as starting for as long as it runs, and hold up other units
     "Type": "exec",
 }
 
-_OF_SERVICES = {*_DRAINING, "ExecReload", "NotifyAccess"}
+_OF_SERVICES = {*_ONCE, "ExecReload", "NotifyAccess"}
 """Settings of a service that one which drains has another way, or not at all."""
 
 _CAPABILITIES = {"AmbientCapabilities", "CapabilityBoundingSet"}  # worth nothing in a user namespace
@@ -107,7 +107,7 @@ def unit_text(
     is_service = kind in {"service", "message"}
     service: dict[str, str] = {
         "ExecStart": f"/usr/bin/python3 -IB {ROOT}/current/runtime/launch.py {job}",
-        "Type": "notify" if is_service and notifies else "exec" if is_service else "oneshot",
+        "Type": "notify" if is_service and notifies else "exec",
         "User": DEFAULT_USER,
         "StateDirectory": f"gitopsd/state/{job}",
         "RuntimeDirectory": "gitopsd/s",
@@ -121,10 +121,10 @@ def unit_text(
     }
     if is_service:
         service |= {"Restart": "always", "RestartSec": "2s", "TimeoutStartSec": "60s"}
-    else:
-        service["TimeoutStartSec"] = "infinity"
-    if kind == "once":
-        service |= {"Restart": "on-failure", "RestartSec": "5s", "RemainAfterExit": "yes"}
+    elif kind == "once":
+        service |= _ONCE
+    else:  # a timer starts it again once it has ended
+        service |= {"Type": "oneshot", "TimeoutStartSec": "infinity"}
     if on_change == "reload":
         service["ExecReload"] = "/bin/kill -HUP $MAINPID"
     if notifies and is_service:
@@ -164,7 +164,7 @@ def draining_text(job: str, text: str) -> str:
         if line == "[Unit]":
             lines.append(f"ConditionPathExists=!{ROOT}/state/{job}/completed")
         if line == "[Service]":
-            lines += [f"{name}={value}" for name, value in _DRAINING.items()]
+            lines += [f"{name}={value}" for name, value in _ONCE.items()]
     return "\n".join(lines) + "\n"
 
 
