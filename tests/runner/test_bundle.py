@@ -34,7 +34,7 @@ def test_the_bundle_holds_what_runs_and_nothing_else() -> None:
     assert not [path for path in files if "bundle" in path or "__pycache__" in path or path.endswith(".pyc")]
 
 
-LIBRARIES_OF = {"transports/nats/": {"nats", "ecdsa"}, "transports/object_store/": {"botocore"}}
+LIBRARIES_OF = {"transports/nats/": {"nats", "ecdsa"}, "transports/object_store/": {"botocore", "urllib3"}}
 """What parts of the runner may import that isn't in every release."""
 
 
