@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.25
 _ASK_SECONDS = 1.0
 _CRASHES = 3  # so often started anew since we started it: it isn't merely waiting for another job to be up
+_NOT_READY = "it has not said yet that it is ready"
 
 
 class Verdict(NamedTuple):
@@ -65,11 +66,13 @@ def judge(job: Job, units: Mapping[str, Unit], min_healthy_time: float) -> Verdi
         return HEALTHY if unit.is_up else Verdict("failed", ended(unit))
     if job.kind == "once":
         return Verdict("failed", ended(unit)) if unit.active == "failed" else HEALTHY
+    is_starting = unit.is_up and unit.active == "activating"
     up = float("inf") if unit.since is None else time.time() - unit.since
     rules = (
         (unit.active == "failed", Verdict("failed", ended(unit))),
         (unit.active == "deactivating", Verdict("pending", "the process of before has not ended yet")),
-        (unit.is_up and unit.active == "activating", Verdict("pending", "it has not said yet that it is ready")),
+        (is_starting and (unit.result == "success" or unit.restarts < _CRASHES), Verdict("pending", _NOT_READY)),
+        (is_starting, Verdict("failed", ended(unit))),
         (unit.is_up and up >= min_healthy_time, HEALTHY),
         (unit.is_up, Verdict("pending", f"it has been up for {max(0.0, up):.1f} s only", min_healthy_time - up)),
         (unit.is_running and unit.restarts < _CRASHES, Verdict("pending", ended(unit))),

@@ -13,11 +13,12 @@ from .deadline import Deadline
 from .durable import make_directory, remove, replace_file_synced
 from .errors import AgentError
 from .release import job_of_unit
+from .said_ready import is_ready
 from .services import NOT_THERE, Difference, Unit
 from .supervisor_rpc import ALREADY_ADDED, ALREADY_STARTED, BAD_NAME, NOT_RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .layout import Layout
     from .release import Release
@@ -59,7 +60,7 @@ class SupervisorManager:
         if api is not None:
             for info in api.getAllProcessInfo():
                 if job_of_unit(_unit_name(info["name"])) is not None:  # a copy is no job
-                    units[_unit_name(info["name"])] = parse_process(info, self._restarts(info["name"]))
+                    units[_unit_name(info["name"])] = self._unit(info)
         return units
 
     def difference(self, release: Release, units: Mapping[str, Unit]) -> Difference:  # noqa: ARG002 -- for systemd
@@ -113,7 +114,7 @@ class SupervisorManager:
             with suppress(xmlrpc.client.Fault):
                 api.startProcess(job, False)
         waited_for = {_job_name(unit) for unit in services}
-        _wait(lambda: all(state in _SETTLED for job, state in _states(api).items() if job in waited_for), deadline)
+        _wait(lambda: all(map(self._is_settled, _those(api, waited_for))), deadline)
 
     def reload(self, unit: str, deadline: Deadline) -> str | None:  # noqa: ARG002 -- the same for both managers
         api = supervisor_daemon.api(self._layout)
@@ -186,6 +187,20 @@ class SupervisorManager:
         if stopping:
             _wait(lambda: all(_states(api).get(job, "STOPPED") in _STOPPED for job in stopping), deadline)
 
+    def _unit(self, info: dict[str, Any]) -> Unit:
+        unit = parse_process(info, self._restarts(info["name"]))
+        if info["statename"] == "RUNNING" and not is_ready(self._layout, info["name"], unit.main_pid):
+            unit = unit._replace(active="activating", sub="start")
+        if unit.sub == "start" and unit.restarts:
+            unit = unit._replace(result="exit-code")  # of the process of before
+        return unit
+
+    def _is_settled(self, info: dict[str, Any]) -> bool:
+        """Whether it is up, or not; one that ended once isn't waited for until it has ended again."""
+        if info["statename"] != "RUNNING":
+            return info["statename"] in _SETTLED
+        return self._restarts(info["name"]) > 0 or is_ready(self._layout, info["name"], int(info["pid"]))
+
     def _forget_starts(self, job: str) -> None:
         (self._files.starts / job).write_bytes(b"")
 
@@ -241,6 +256,10 @@ def parse_process(info: dict[str, Any], restarts: int) -> Unit:
 
 def _states(api: Any) -> dict[str, str]:
     return {str(info["name"]): str(info["statename"]) for info in api.getAllProcessInfo()}
+
+
+def _those(api: Any, programs: Collection[str]) -> list[dict[str, Any]]:
+    return [info for info in api.getAllProcessInfo() if info["name"] in programs]
 
 
 def _unless(code: int, call: Callable[..., Any], *arguments: Any) -> None:

@@ -7,7 +7,7 @@ import math
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .release import job_of_unit
 
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
     from .layout import Layout
 
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 256 * 1024
 _MOST_ENDS = 64
 _MOST = 2**53
 _LONGEST_TEXT = 255
+
+
+class Report(NamedTuple):
+    """What a job's file says, of whatever form, and how old it is in seconds."""
+
+    said: Any
+    age: float
 
 
 def read_traffic(layout: Layout, units: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -40,7 +47,8 @@ def forget_traffic(layout: Layout, jobs: Collection[str]) -> None:
             said.unlink(missing_ok=True)
 
 
-def _read(path: str) -> dict[str, Any] | None:
+def read_report(path: str) -> Report | None:
+    """None where there is no file, or one that nobody should read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -50,9 +58,17 @@ def _read(path: str) -> dict[str, Any] | None:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             return None
         try:
-            return _checked(json.loads(file.read(_MOST_BYTES)), max(0.0, time.time() - status.st_mtime))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return Report(json.loads(file.read(_MOST_BYTES)), max(0.0, time.time() - status.st_mtime))
+        except (OSError, ValueError, RecursionError):
             return None
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    found = read_report(path)
+    try:
+        return None if found is None else _checked(found.said, found.age)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _checked(said: Any, age: float) -> dict[str, Any]:

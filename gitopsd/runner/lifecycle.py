@@ -40,14 +40,15 @@ async def run(job: Job) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
+        if job.is_told_of:
+            background.spawn(traffic.run(lambda message: reporter.say_rarely("traffic", message)))
         for output in assembly.outputs:
             await output.open()
         for source in assembly.inputs():
             await source.open()
         notify("READY=1")
+        traffic.say_ready()
         background.spawn(_status(counts))
-        if job.is_told_of:
-            background.spawn(traffic.run(lambda message: reporter.say_rarely("traffic", message)))
         if job.drain_until is not None:
             background.spawn(_drain(until_drained(assembly.inputs(), counts, reporter, job.drain_until), stopping))
         ended = asyncio.ensure_future(_run_stages(assembly.stages, counts, stopping))

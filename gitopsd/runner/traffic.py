@@ -1,6 +1,7 @@
 """What passes the ends of a job's channels, for people: a small file beside the job's socket that says it every while.
 
-Nothing is decided by it, so it is never fsynced. It lies on a file system in memory where the worker has systemd.
+It also says whether the job is ready, for a worker without systemd, where nobody else is told. It is never fsynced. It
+lies on a file system in memory where the worker has systemd.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Callable
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL_SECONDS = 2.0
+MOST_ENDS = 64
+"""Of either side; whoever reads the file looks at no more."""
 
 
 class CountedInput:
@@ -29,12 +33,14 @@ class CountedInput:
         self._port = port
         self._channel = channel
         self._events = self._bytes = self._done = 0
+        self._is_open = False
         self._moved = 0.0
         """When events were last acknowledged, or came where none were under way; by the loop's clock."""
 
     async def open(self) -> None:
-        self._moved = _now()
         await self._source.open()
+        self._moved = _now()
+        self._is_open = True
 
     async def batches(self) -> AsyncIterator[Batch]:
         async for batch in self._source.batches():
@@ -64,7 +70,7 @@ class CountedInput:
 
     async def describe(self, *, ended: bool) -> dict[str, object]:
         """`ended`: the transport may be gone already, so that nothing can be asked of it."""
-        waiting = None if ended else await self._source.backlog()
+        waiting = await self._source.backlog() if self._is_open and not ended else None
         stands_still = not ended and (waiting or self._done < self._events)
         return {
             "port": self._port,
@@ -131,6 +137,8 @@ class Traffic:
         self._inputs: list[CountedInput] = []
         self._outputs: list[CountedOutput] = []
         self._said = b""
+        self._is_ready = False
+        self._news = asyncio.Event()
 
     def input(self, source: Input, port: str, channel: str) -> Input:
         self._inputs.append(CountedInput(source, port, channel))
@@ -147,22 +155,32 @@ class Traffic:
                 await self.write()
             except JobError as error:
                 complain(error.message)
-            await asyncio.sleep(INTERVAL_SECONDS)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), INTERVAL_SECONDS)
+            self._news.clear()
+
+    def say_ready(self) -> None:
+        """Have the file say at once that the job is ready: whoever started it may be waiting for that."""
+        self._is_ready = True
+        self._news.set()
 
     async def write(self, *, ended: bool = False) -> None:
-        """Write the file if it would say something else than last time. Raises JobError."""
+        """Write the file if it would say something else than last time, or is gone. Raises JobError."""
+        inputs = [await one.describe(ended=ended) for one in self._inputs[:MOST_ENDS]]
+        outputs = [one.describe(ended=ended) for one in self._outputs[:MOST_ENDS]]
         content = json.dumps(
             {
                 "format": 1,
                 "pid": os.getpid(),
+                "ready": self._is_ready and not ended,
                 "read": self._counts.read,
                 "done": self._counts.acknowledged,
                 "failed": self._counts.failed,
-                "inputs": [await one.describe(ended=ended) for one in self._inputs],
-                "outputs": [one.describe(ended=ended) for one in self._outputs],
+                "inputs": inputs,
+                "outputs": outputs,
             }
         ).encode()
-        if content == self._said:
+        if content == self._said and self._path.exists():  # where /tmp is cleaned, an idle job's would be missing
             return
         aside = self._path.with_name(f".{self._path.name}.writing")
         try:

@@ -37,6 +37,9 @@ def job(kind: str = "service") -> Job:
         (unit("deactivating", sub="stop-sigterm"), "service", "pending"),
         (unit("activating", sub="auto-restart", restarts=1, result="exit-code"), "service", "pending"),
         (unit("activating", sub="auto-restart", restarts=3, result="exit-code"), "service", "failed"),
+        (unit("activating", sub="start", restarts=2, result="exit-code"), "service", "pending"),
+        (unit("activating", sub="start", restarts=3, result="exit-code"), "service", "failed"),
+        (unit("activating", sub="start", restarts=9), "service", "pending"),  # systemd: what ended is long ago
         (unit("failed", sub="failed", result="start-limit-hit"), "service", "failed"),
         (unit("inactive", sub="dead"), "service", "failed"),
         (NOT_THERE, "service", "failed"),

@@ -1,0 +1,47 @@
+"""Whether jobs are ready where no service manager is told: under supervisor, by what the runner reports.
+
+A program of the job's own has nobody to tell there; it counts as ready once it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .traffic import read_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .layout import Layout
+
+_REPORTING = "runtime/runner/gitopsd/runner/traffic.py"
+
+
+def is_ready(layout: Layout, job: str, pid: int) -> bool:
+    """Whether the process that runs the job of the current release has said that it is ready, or never would."""
+    return _has_said_so(layout, job, pid) or not _would_say_so(layout.current, job)
+
+
+def _has_said_so(layout: Layout, job: str, pid: int) -> bool:
+    found = read_report(f"{layout.run}/s/{job}.json")
+    if found is None or not isinstance(found.said, dict) or found.said.get("pid") != pid:
+        return False
+    return found.said.get("ready", True) is True  # older runners report nothing before they are ready
+
+
+def _would_say_so(release: Path, job: str) -> bool:
+    """Whether the runner is the job's process, is to say when it is ready, and is none from before it reported."""
+    try:
+        entry = _read(release / "release.json")["jobs"][job]
+        description = _read(release / "jobs" / job / "job.json")
+        kind = description["kind"]
+        by_runner = kind == "message" or (kind == "service" and "runner" in description)
+        notifies = entry["ready"]["kind"] == "notify"
+    except (OSError, ValueError, KeyError, TypeError):  # somebody edited it: that is told elsewhere
+        return False
+    return by_runner and notifies and (release / _REPORTING).is_file()
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
