@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from .layout import Layout
 
-_MOST_BYTES = 256 * 1024
+_MOST_BYTES = 512 * 1024
 _MOST_ENDS = 64
 _MOST = 2**53
 _LONGEST_TEXT = 255
+_LONGEST_MESSAGE = 300
 
 
 class Report(NamedTuple):
@@ -67,7 +68,7 @@ def _read(path: str) -> dict[str, Any] | None:
     found = read_report(path)
     try:
         return None if found is None else _checked(found.said, found.age)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -97,11 +98,16 @@ def _end(end: Any) -> dict[str, Any]:
         "channel": _text(end["channel"]),
         "events": _count(end["events"]),
         "bytes": _count(end["bytes"]),
+        **({} if end.get("away") is None else {"away": _away(end["away"])}),
     }
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
+def _away(value: Any) -> dict[str, Any]:
+    return {"message": _text(value["message"], _LONGEST_MESSAGE), "seconds": _seconds(value["seconds"])}
+
+
+def _text(value: Any, longest: int = _LONGEST_TEXT) -> str:
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
         raise ValueError("not a name")
     return value
 

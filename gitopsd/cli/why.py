@@ -5,8 +5,10 @@ import msgspec
 
 from gitopsd.cli.failure import print_json
 from gitopsd.cli.session import Session
+from gitopsd.cli.traffic_text import standstills
 from gitopsd.cli.workloads import state_of
 from gitopsd.daemon.status.why import Why, explain_worker
+from gitopsd.daemon.status.workloads import Workload
 from gitopsd.model.excerpt import printable
 
 _MOST_DRIFT = 20
@@ -56,9 +58,7 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
     yield "last good", f"deployment {status.last_good}" if status.last_good else "never, as far as is recorded"
     yield "running", status.error or (f"release {status.running[:12]}" if status.running else "no release")
     if chain.workload is not None:
-        process = f", process {chain.workload.main_pid}" if chain.workload.main_pid else ""
-        version = "this version" if chain.workload.current else "another version, or not known which"
-        yield "", f"{chain.job} is {state_of(chain.workload)}{process}, {version}, {chain.workload.restarts} restarts"
+        yield from (("", line) for line in _running(chain.workload))
     if not status.error:
         yield "differences", "none" if not status.drift else f"{len(status.drift)}"
     for line in (*status.failed_runs, *status.draining, *status.drift[:_MOST_DRIFT]):
@@ -66,3 +66,10 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
     if chain.next_attempt:
         yield "next attempt", chain.next_attempt
     yield "next", chain.next
+
+
+def _running(workload: Workload) -> Iterator[str]:
+    process = f", process {workload.main_pid}" if workload.main_pid else ""
+    version = "this version" if workload.current else "another version, or not known which"
+    yield f"{workload.job} is {state_of(workload)}{process}, {version}, {workload.restarts} restarts"
+    yield from standstills(workload)

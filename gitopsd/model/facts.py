@@ -70,6 +70,13 @@ class RolledBackTo(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
+class Away(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever is at the other end of a channel does nothing: what the job's log says of it, and for how long."""
+
+    message: str
+    seconds: float
+
+
 class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """What came in by one end of a channel since the job's process started, and what of it is `done`: acknowledged.
 
@@ -84,6 +91,7 @@ class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     waiting: int | None
     stalled: float
+    away: Away | None = None
 
 
 class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +105,7 @@ class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     bytes: int
     blocked: float
+    away: Away | None = None
 
 
 class JobTraffic(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,6 +118,26 @@ async def leave(output: Output) -> None:
         await output.leave()
 
 
+class Away(NamedTuple):
+    """Whoever is at the other end of a channel does nothing: what the log says of it, and for how many seconds."""
+
+    message: str
+    seconds: float
+
+
+@runtime_checkable
+class Dependent(Protocol):
+    """An end of a channel that needs somebody who may be away."""
+
+    def away(self) -> Away | None:
+        """None while everything works."""
+
+
+def away(endpoint: object) -> Away | None:
+    """Who is waited for, of an end of a channel; None of one that needs nobody."""
+    return endpoint.away() if isinstance(endpoint, Dependent) else None
+
+
 Deliver = Callable[[bytes], Awaitable[list["Receipt[None]"]]]
 """Takes the lines of one batch downstream and returns the receipts to wait for."""
 

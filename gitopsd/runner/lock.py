@@ -40,7 +40,7 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-async def hold(path: Path, waiting: Callable[[], None]) -> int:
+async def hold(path: Path, waiting: Callable[[], object]) -> int:
     """The descriptor of the file, made where there is none, once the lock is ours. Raises JobError.
 
     `waiting` is called before each wait for whoever has it, which lasts as long as that process does.

@@ -23,13 +23,17 @@ class Reporter:
         sys.stderr.write(f"{self.job}: {message}\n")
         sys.stderr.flush()
 
-    def say_rarely(self, about: str, message: str) -> None:
-        """Say it once in QUIET_SECONDS for each `about` (of a small, fixed set), and how often it was held back."""
+    def say_rarely(self, about: str, message: str) -> bool:
+        """Say it once in QUIET_SECONDS for each `about` (of a small, fixed set), and how often it was held back.
+
+        Whether it was said.
+        """
         now = time.monotonic()
         seen = self._seen.get(about)
         if seen is not None and now - seen.since < QUIET_SECONDS:
             self._seen[about] = _Occurrences(seen.since, seen.suppressed + 1)
-            return
+            return False
         held_back = f" (and {seen.suppressed} more like it since)" if seen is not None and seen.suppressed else ""
         self._seen[about] = _Occurrences(now, 0)
         self.say(message + held_back)
+        return True

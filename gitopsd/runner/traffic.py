@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Batch, Counts, Input, Output, Receipt, is_fed, leave
+from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, leave
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,6 +80,7 @@ class CountedInput:
             "done": self._done,
             "waiting": waiting,
             "stalled": round(_now() - self._moved, 1) if stands_still else 0.0,
+            **_away(None if ended else away(self._source)),
         }
 
 
@@ -125,6 +126,7 @@ class CountedOutput:
             "events": self._events,
             "bytes": self._bytes,
             "blocked": round(_now() - self._moved, 1) if blocked else 0.0,
+            **_away(None if ended else away(self._output)),
         }
 
 
@@ -148,7 +150,7 @@ class Traffic:
         self._outputs.append(CountedOutput(output, port, channel))
         return self._outputs[-1]
 
-    async def run(self, complain: Callable[[str], None]) -> None:
+    async def run(self, complain: Callable[[str], object]) -> None:
         """Write the file again and again; where that fails the job goes on, and people are told by `complain`."""
         while True:
             try:
@@ -190,6 +192,10 @@ class Traffic:
         except OSError as error:
             raise failed("write", self._path, error) from error
         self._said = content
+
+
+def _away(found: Away | None) -> dict[str, object]:
+    return {} if found is None else {"away": {"message": found.message, "seconds": round(found.seconds, 1)}}
 
 
 def _now() -> float:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 JOB = "orders.a.0"
 INPUT = {"port": "default", "channel": "c", "events": 7, "bytes": 70, "done": 5, "waiting": None, "stalled": 1.5}
-OUTPUT = {"port": "default", "channel": "d", "events": 5, "bytes": 50, "blocked": 0.0}
+AWAY = {"message": "waiting for the consumer of d at /run/x", "seconds": 9.5}
+OUTPUT = {"port": "default", "channel": "d", "events": 5, "bytes": 50, "blocked": 0.0, "away": AWAY}
 SAID: dict[str, Any] = {
     "format": 1, "pid": 42, "read": 7, "done": 5, "failed": 1, "inputs": [INPUT], "outputs": [OUTPUT],
 }  # fmt: skip
@@ -51,11 +52,14 @@ def test_what_a_job_says_comes_with_an_observation_that_asks_for_it(deployed: Wo
 @pytest.mark.parametrize(
     "content",
     [
-        "", "{", "[]", "null", "[" * 50_000, " " * 70_000, '{"format": 2}',
+        "", "{", "[]", "null", "[" * 50_000, " " * 600_000, '{"format": 2}',
         json.dumps({**SAID, "pid": "42"}), json.dumps({**SAID, "read": 2**70}), json.dumps({**SAID, "failed": -1}),
         json.dumps({**SAID, "inputs": [{**INPUT, "channel": "a\nb"}]}), json.dumps({**SAID, "inputs": 3}),
         json.dumps({**SAID, "inputs": [{**INPUT, "stalled": float("nan")}]}), json.dumps({**SAID, "outputs": [{}]}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "port": "x" * 10_000}]}),
+        json.dumps({**SAID, "outputs": [{**OUTPUT, "away": {**AWAY, "message": "a\x1b[31m"}}]}),
+        json.dumps({**SAID, "outputs": [{**OUTPUT, "away": {**AWAY, "message": "x" * 301}}]}),
+        json.dumps({**SAID, "outputs": [{**OUTPUT, "away": "x"}]}), json.dumps({**SAID, "outputs": ["x"]}),
     ],
 )  # fmt: skip
 def test_nonsense_is_left_out(deployed: Worker, content: str) -> None:

@@ -2,12 +2,14 @@
 
 from gitopsd.cli.traffic_text import standstills
 from gitopsd.daemon.status.workloads import Workload
-from gitopsd.model.facts import InputTraffic, JobTraffic, OutputTraffic
+from gitopsd.model.facts import Away, InputTraffic, JobTraffic, OutputTraffic
 from tests.operator import Operator, eventually
 
 
-def workload(*, age: float = 1.0, stalled: float = 0.0, blocked: float = 0.0) -> Workload:
-    into = InputTraffic(port="default", channel="raw", events=9, bytes=90, done=2, waiting=1200, stalled=stalled)
+def workload(*, age: float = 1.0, stalled: float = 0.0, blocked: float = 0.0, away: Away | None = None) -> Workload:
+    into = InputTraffic(
+        port="default", channel="raw", events=9, bytes=90, done=2, waiting=1200, stalled=stalled, away=away
+    )
     out = OutputTraffic(port="default", channel="good", events=2, bytes=20, blocked=blocked)
     traffic = JobTraffic(age=age, pid=7, read=9, done=2, failed=0, inputs=(into,), outputs=(out,))
     job = "orders.clean.0"
@@ -23,6 +25,14 @@ def test_a_stuck_consumer_and_a_full_channel_are_named() -> None:
     ]
     (full,) = standstills(workload(blocked=61.0))
     assert full.startswith("edge-1/orders.clean.0: `good` has taken nothing for 61 s")
+
+
+def test_who_is_waited_for_is_named_instead_of_what_stands_still_for_it() -> None:
+    away = Away(message="waiting for the NATS servers of raw (nats://a): refused", seconds=42.4)
+    assert list(standstills(workload(stalled=42.0, away=away))) == [
+        "edge-1/orders.clean.0: waiting for the NATS servers of raw (nats://a): refused (42 s)"
+    ]
+    assert list(standstills(workload(age=3600.0, away=away))) == []
 
 
 def test_what_a_process_said_that_is_gone_is_no_standstill() -> None:

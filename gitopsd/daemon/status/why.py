@@ -56,7 +56,7 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
     jobs = desired[worker].record.jobs
     if job is not None and job not in jobs:
         raise ControllerError(f"no job `{job}` is deployed to {worker}", did_you_mean(job, jobs))
-    (observed,) = observe_fleet(workspace, deployed, only=frozenset({worker}))
+    (observed,) = observe_fleet(workspace, deployed, only=frozenset({worker}), traffic=job is not None)
     drift = _drift(observed, job)
     status = status_of(workspace, deployed, observed)
     failed_runs = tuple(one for one in status.failed_runs if job is None or one.startswith(f"{job}: "))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats.errors
 
-from gitopsd.runner.flow import Batch
+from gitopsd.runner.flow import Away, Batch
 from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link
 from gitopsd.runner.transports.nats.session import Session
 from gitopsd.runner.transports.nats.stream import HELD_MESSAGES
@@ -113,6 +113,9 @@ class NatsInput:
     async def is_fed(self) -> bool | None:
         link = self._session.link
         return await self._session.producers.are_there(link.client.jetstream(timeout=1.0)) if link else None
+
+    def away(self) -> Away | None:
+        return self._session.waiting.away()
 
     async def _give_back(self, client: Client) -> None:
         await self._end_delivery()

@@ -6,7 +6,7 @@ import secrets
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitopsd.runner.flow import Receipt, settle
+from gitopsd.runner.flow import Away, Receipt, settle
 from gitopsd.runner.lines import frames
 from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError
 from gitopsd.runner.transports.nats.session import Session
@@ -100,6 +100,9 @@ class NatsOutput:
 
     async def close(self) -> None:
         await self._session.close()
+
+    def away(self) -> Away | None:
+        return self._session.waiting.away()
 
     def _serve(self, link: Link) -> list[Coroutine[Any, Any, None]]:
         self._refused.clear()

@@ -11,6 +11,7 @@ from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.nats.producers import Producers
 from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link, RefusedError, Servers
 from gitopsd.runner.transports.nats.stream import API_SECONDS, WANTED_SECONDS, Stream, reason_of
+from gitopsd.runner.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -42,6 +43,9 @@ class Session:
         self._steps = steps
         self._serve = serve
         self._reporter = context.reporter
+        self.waiting = Waiting(
+            context.reporter, self._channel, f"the NATS servers of {self._channel} ({self._servers}) answer again"
+        )
         self._backoff = Backoff(first=0.1, last=5.0)
 
     async def open(self) -> None:
@@ -59,8 +63,10 @@ class Session:
         except RefusedError as error:
             raise JobError(f"cannot use the channel {self._channel}: {error}") from error
         except (AwayError, asyncio.TimeoutError) as error:
-            self._say(error)
+            self._wait_for(error)
             await asyncio.sleep(self._backoff.next())
+        else:
+            self.waiting.end()
 
     async def run(self) -> None:
         """Raises nothing but cancellation; leaves the link to `close`."""
@@ -68,9 +74,10 @@ class Session:
             try:
                 if self.link is None:
                     self.link = await self._enter()
+                    self.waiting.end()
                 await self._use(self.link)
             except (AwayError, RefusedError) as error:
-                self._say(error)
+                self._wait_for(error)
             if self.link is not None:
                 link, self.link = self.link, None
                 await link.close()
@@ -129,8 +136,7 @@ class Session:
             await asyncio.sleep(WANTED_SECONDS)
             await self.stream.ensure_consumers(link.client.jetstream(timeout=API_SECONDS), self._steps)
 
-    def _say(self, error: Exception) -> None:
-        self._reporter.say_rarely(
-            self._channel,
-            f"waiting for the NATS servers of {self._channel} ({self._servers}): {str(error) or 'no answer'}",
+    def _wait_for(self, error: Exception) -> None:
+        self.waiting.begin(
+            f"waiting for the NATS servers of {self._channel} ({self._servers}): {str(error) or 'no answer'}"
         )

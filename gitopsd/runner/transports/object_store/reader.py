@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitopsd.runner.flow import Batch
+from gitopsd.runner.flow import Away, Batch
 from gitopsd.runner.lines import frames
 from gitopsd.runner.transports.file_store.cursors import replica_for
 from gitopsd.runner.transports.object_store import segments
@@ -69,6 +69,9 @@ class ObjectStoreInput:
     async def is_fed(self) -> bool:
         """Looks at the store at once. Raises JobError."""
         return await self._watch.look_anew()
+
+    def away(self) -> Away | None:
+        return self._store.waiting.away()
 
     async def close(self) -> None:
         await self._position.close()

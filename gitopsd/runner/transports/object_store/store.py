@@ -9,6 +9,7 @@ from gitopsd.runner.errors import JobError
 from gitopsd.runner.polling import Backoff
 from gitopsd.runner.transports.object_store.client import Client, make_client
 from gitopsd.runner.transports.object_store.faults import ERRORS, Fault, fault_of
+from gitopsd.runner.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -53,9 +54,9 @@ class Store:
         self._endpoint = endpoint
         self._bucket = endpoint.text("bucket")
         self._prefix = endpoint.text("prefix")
-        self._reporter = reporter
         self._client: Client | None = None
         self._worked: set[str] = set()
+        self.waiting = Waiting(reporter, str(self), f"{self} at {self._where()} answers again")
 
     def __str__(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}"
@@ -66,7 +67,7 @@ class Store:
         try:
             await asyncio.wait_for(self.page("", limit=1), FIRST_ANSWER_SECONDS)
         except asyncio.TimeoutError:
-            self._reporter.say(f"{self._where()} doesn't answer yet; it is waited for")
+            self.waiting.begin(f"waiting: {self._where()} doesn't answer yet", "list", seconds=FIRST_ANSWER_SECONDS)
 
     async def first(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         """Do what fails the job before it is ready if it is refused; where the store is away, it goes on beside it."""
@@ -135,10 +136,12 @@ class Store:
             except ERRORS as error:
                 fault = fault_of(error)
                 if fault.missing:
+                    self.waiting.end(doing)
                     raise _MissingError from error
                 self._explain(doing, key, fault, loop.time() - since, error)
             else:
                 self._worked.add(doing)
+                self.waiting.end(doing)
                 return result
             await asyncio.sleep(backoff.next())
 
@@ -148,7 +151,7 @@ class Store:
         if fault.lasts and (doing not in self._worked or seconds > PATIENCE_SECONDS):
             raise JobError(f"{what}. Nothing is lost, the job carries on from here when it is started again") from error
         if seconds > QUIET_SECONDS or fault.lasts:
-            self._reporter.say_rarely(f"{self} {doing}", f"waiting: {what}")
+            self.waiting.begin(f"waiting: {what}", doing, seconds=seconds)
 
     def _where(self) -> str:
         return self._endpoint.text("endpoint", "") or "Amazon S3"

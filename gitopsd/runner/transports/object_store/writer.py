@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
-from gitopsd.runner.flow import Receipt, settle
+from gitopsd.runner.flow import Away, Receipt, settle
 from gitopsd.runner.transports.object_store import segments
 from gitopsd.runner.transports.object_store.identity import Identity
 from gitopsd.runner.transports.object_store.removal import Removal
@@ -57,6 +57,9 @@ class ObjectStoreOutput:
 
     async def leave(self) -> None:
         await self._identity.leave()
+
+    def away(self) -> Away | None:
+        return self._store.waiting.away()
 
     async def close(self) -> None:
         self._identity.end()

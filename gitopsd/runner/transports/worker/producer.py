@@ -16,10 +16,12 @@ from gitopsd.runner.transports.worker.wire import (
     PROTOCOL,
     ProtocolError,
 )
+from gitopsd.runner.waiting import Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gitopsd.runner.flow import Away
     from gitopsd.runner.job import Context
 
 WINDOW_BYTES = 8 * 1024 * 1024
@@ -44,7 +46,7 @@ class WorkerOutput:
         self._greeting = f"{PROTOCOL} {channel} {context.job.name}\n".encode()
         self._channel = channel
         self._spawn = context.spawn
-        self._reporter = context.reporter
+        self._waiting = Waiting(context.reporter, str(path), f"the consumer of {channel} answers again")
         self._frames: deque[_Frame] = deque()
         self._bytes = 0
         self._sent = 0
@@ -70,6 +72,9 @@ class WorkerOutput:
             self._more.set()
         return receipt
 
+    def away(self) -> Away | None:
+        return self._waiting.away()
+
     async def close(self) -> None:
         return  # the connection ends with the task that holds it
 
@@ -81,10 +86,10 @@ class WorkerOutput:
                 await self._connection()
                 away_since = asyncio.get_running_loop().time()
             except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ProtocolError) as error:
-                if isinstance(error, ProtocolError) or asyncio.get_running_loop().time() - away_since > AWAY_SECONDS:
-                    self._reporter.say_rarely(
-                        str(self._path), f"waiting for the consumer of {self._channel} at {self._path}: {error}"
-                    )
+                seconds = asyncio.get_running_loop().time() - away_since
+                if isinstance(error, ProtocolError) or seconds > AWAY_SECONDS:
+                    message = f"waiting for the consumer of {self._channel} at {self._path}: {error or 'no answer'}"
+                    self._waiting.begin(message, seconds=seconds)
             await asyncio.sleep(self._backoff.next())
 
     async def _connection(self) -> None:
@@ -97,6 +102,7 @@ class WorkerOutput:
             answer = await asyncio.wait_for(reader.readline(), GREETING_SECONDS)
             if answer != b"ok\n":
                 raise ProtocolError(answer.decode(errors="replace").strip() or "it closed the connection")
+            self._waiting.end()
             self._sent = 0
             halves = [asyncio.ensure_future(self._send(writer)), asyncio.ensure_future(self._receive(reader))]
             try:
