@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from .layout import Layout
 
-_REPORTING = "runtime/runner/gitopsd/runner/traffic.py"
+# runners that say when they are ready have it; those of earlier releases report other things, if anything
+_SAYING_IT = "runtime/runner/gitopsd/runner/waiting.py"
 
 
 def is_ready(layout: Layout, job: str, pid: int) -> bool:
@@ -25,13 +26,13 @@ def is_ready(layout: Layout, job: str, pid: int) -> bool:
 
 def _has_said_so(layout: Layout, job: str, pid: int) -> bool:
     found = read_report(f"{layout.run}/s/{job}.json")
-    if found is None or not isinstance(found.said, dict) or found.said.get("pid") != pid:
+    if found is None or not isinstance(found.said, dict):
         return False
-    return found.said.get("ready", True) is True  # older runners report nothing before they are ready
+    return found.said.get("pid") == pid and found.said.get("ready") is True
 
 
 def _would_say_so(release: Path, job: str) -> bool:
-    """Whether the runner is the job's process, is to say when it is ready, and is none from before it reported."""
+    """Whether the runner is the job's process, is to say when it is ready, and is one that does."""
     try:
         entry = _read(release / "release.json")["jobs"][job]
         description = _read(release / "jobs" / job / "job.json")
@@ -40,7 +41,7 @@ def _would_say_so(release: Path, job: str) -> bool:
         notifies = entry["ready"]["kind"] == "notify"
     except (OSError, ValueError, KeyError, TypeError):  # somebody edited it: that is told elsewhere
         return False
-    return by_runner and notifies and (release / _REPORTING).is_file()
+    return by_runner and notifies and (release / _SAYING_IT).is_file()
 
 
 def _read(path: Path) -> Any:

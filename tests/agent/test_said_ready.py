@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 A = "orders.a.0"
 UNIT = f"gitopsd-{A}.service"
-REPORTING = {"runtime/runner/gitopsd/runner/traffic.py": b"# a runner that reports\n"}
+REPORTING = {"runtime/runner/gitopsd/runner/waiting.py": b"# a runner that says when it is ready\n"}
 BY_RUNNER = {"runner": {"role": "relay"}}
 
 
@@ -32,14 +32,13 @@ def test_a_job_that_runs_counts_as_up_once_its_own_process_says_that_it_is_ready
     answer = worker.activate(release)
     assert (answer["started"], answer["pending"], answer["failed"]) == ([A], [A], {})
     report, pid = worker.run / "s" / f"{A}.json", unit(worker)["main_pid"]
-    nonsense: list[Any] = [[], {}]
+    nonsense: list[Any] = [[], {}, {"pid": pid}]
     for said in ({"pid": pid, "ready": False}, {"pid": pid + 1, "ready": True}, *nonsense):
         report.write_text(json.dumps(said))
         assert unit(worker)["active"] == "activating", said
     assert worker.health(release, wait=0)["reasons"] == {A: "it has not said yet that it is ready"}
-    for said in ({"pid": pid, "ready": True}, {"pid": pid}):  # the other one is what an older runner says
-        report.write_text(json.dumps(said))
-        assert unit(worker)["active"] == "active", said
+    report.write_text(json.dumps({"pid": pid, "ready": True}))
+    assert unit(worker)["active"] == "active"
     assert worker.health(release, wait=0)["healthy"] == [A]
 
 
