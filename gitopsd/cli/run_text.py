@@ -149,6 +149,8 @@ def _became(action: TracedAction) -> Iterable[str]:
             return ["dropped"]
         case "program":
             return ["a program: what came of it is below, with what the other actions did"]
+        case "batched":
+            return ["put together with others: the batches are below"]
         case "failed":
             return [f"failed: {_text(event)}" for event in action.after]
         case "changed":

@@ -34,6 +34,10 @@ class Job(NamedTuple):
     """What its blueprint ships; of a job that reloads by a path that leads to another release later on."""
     runs_in_state: bool = False
     """Whether its own program runs in `state`, not in its directory of the release."""
+    is_trial: bool = False
+    """Whether it is tried out where nobody waits for it and nothing is delivered again: then it holds back by no clock,
+    only until its input ends.
+    """
 
     @property
     def is_told_of(self) -> bool:
@@ -79,6 +83,7 @@ def load(directory: Path, part: str = "runner") -> Job:
         drain_until=_drain_until() if "drain" in document.names() else None,
         files=Path(os.environ.get("GITOPSD_FILES", path.absolute().parent / "files")),
         runs_in_state=document.text("directory", "release") == "state",
+        is_trial="GITOPSD_TRIAL" in os.environ,
     )
 
 

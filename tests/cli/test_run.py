@@ -166,18 +166,22 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(operator: Operato
     assert _is_gone(number)
 
 
-def test_who_holds_a_batch_back_for_longer_than_that_is_named(operator: Operator) -> None:
-    batch = "{use: std/transform, in: raw, out: batches, with: {actions: [{batch: {events: 9, seconds: 60}}]}, PLACE}"
-    steps = f"""workflow: minutes
+def test_a_batch_by_the_hour_goes_when_all_before_it_has_ended(operator: Operator) -> None:
+    batch = "{use: std/transform, in: raw, out: batches, with: {actions: [{batch: {events: 2, seconds: 3600}}]}, PLACE}"
+    steps = f"""workflow: hours
 steps:
   collect: {{use: std/read-files, with: {{glob: /srv/in/*}}, out: raw, PLACE}}
   gather: {batch}
-  deliver: {{use: std/write-files, in: batches, with: {{path: /srv/out}}, PLACE}}
-channels: {{raw: {{transport: worker}}, batches: {{transport: worker}}}}
+  again: {batch.replace("batches", "whole").replace("raw", "batches")}
+  deliver: {{use: std/write-files, in: whole, with: {{path: /srv/out}}, PLACE}}
+channels: {{raw: {{transport: worker}}, batches: {{transport: worker}}, whole: {{transport: worker}}}}
 """
-    operator.write({"workflows/minutes.yaml": steps.replace("PLACE", "place: {group: local}"), "one.jsonl": "{}\n"})
-    ran = operator.run("run", "minutes", "--input", "one.jsonl", "--timeout", "3", expect=1)
-    assert "gather holds a batch back for 60 s: give it more with `--timeout`, or lower `seconds`" in ran.stderr
+    events_file = "".join(f"{number}\n" for number in range(3))
+    operator.write({"workflows/hours.yaml": steps.replace("PLACE", "place: {group: local}"), "some.jsonl": events_file})
+    ran = operator.run("run", "hours", "--input", "some.jsonl", "--trace", "--json")
+    assert events(ran)["batches"] == [{"events": [0, 1]}, {"events": [2]}]
+    assert events(ran)["whole"] == [{"events": [{"events": [0, 1]}, {"events": [2]}]}]
+    assert {one["result"] for one in records(ran, "action")} == {"batched"}
 
 
 def test_ctrl_c_ends_all_that_was_started(operator: Operator, tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ class _Waiting:
         return self.receipts[-1]
 
 
-def _job(tmp_path: Path, settings: dict[str, Any], output: _Waiting) -> Assembly:
-    job = Job("o.shape.0", "transform", Settings(settings, "with"), {}, {}, tmp_path, tmp_path)
+def _job(tmp_path: Path, settings: dict[str, Any], output: _Waiting, *, is_trial: bool = False) -> Assembly:
+    job = Job("o.shape.0", "transform", Settings(settings, "with"), {}, {}, tmp_path, tmp_path, is_trial=is_trial)
     context = Context(job, lambda work: work.close(), Reporter(job.name))
     return transform.assemble(context, Ports({"default": [NoInput()]}, {"default": [output]}), Counts())
 
@@ -81,6 +81,25 @@ def test_an_event_is_acknowledged_when_every_batch_that_it_waits_for_is(tmp_path
         assert output.written == [b'{"events":[1,2]}\n', b'{"events":[3]}\n']
         settle(output.receipts[1])
         await asyncio.wait_for(second, 5)
+
+    asyncio.run(run())
+
+
+def test_a_trial_waits_for_what_it_holds_only_at_its_end(tmp_path: Path) -> None:
+    async def run() -> None:
+        output = _Waiting()
+        pump = _job(tmp_path, {"actions": [{"batch": 2}]}, output, is_trial=True).stages[0][0]
+        await asyncio.wait_for(when_all(await pump.deliver(b"1\n")), 5)
+        full = when_all(await pump.deliver(b"2\n3\n"))
+        assert pump.finish is not None
+        end = asyncio.ensure_future(pump.finish())
+        await asyncio.sleep(0)
+        assert output.written == [b'{"events":[1,2]}\n', b'{"events":[3]}\n']
+        settle(output.receipts[0])
+        await asyncio.wait_for(full, 5)
+        assert not end.done()
+        settle(output.receipts[1])
+        await asyncio.wait_for(end, 5)
 
     asyncio.run(run())
 

@@ -46,6 +46,7 @@ class JobProcess:
                     **{name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
                     "GITOPSD_RUN": str(self._folder.sockets.parent),
                     "GITOPSD_STOP_SECONDS": f"{self._seconds:g}",
+                    "GITOPSD_TRIAL": "1",
                     "STATE_DIRECTORY": str(self._folder.state(self.step.job)),
                 },
                 start_new_session=True,

@@ -138,17 +138,4 @@ class _Run:
         late = [process.step for process in self._processes if process.is_running]
         names = ", ".join(step.name for step in late)
         message = f"it took longer than {self._seconds:g} s" + (f"; still running: {names}" if late else "")
-        holding = {step.name: seconds for step in late if (seconds := _seconds_held(step)) * 2 > self._seconds}
-        for name, seconds in holding.items():
-            message += (
-                f"; {name} holds a batch back for {seconds:g} s: give it more with `--timeout`, or lower `seconds`"
-            )
         return Failure(message=message, step=late[0] if len(late) == 1 else None)
-
-
-def _seconds_held(step: LocalStep) -> float:
-    """For how long a transform waits for a batch to be full; 0 for every other step."""
-    runner = step.document.get("runner", {})
-    actions = runner.get("with", {}).get("actions") if runner.get("role") == "transform" else None
-    batch = actions[-1].get("batch") if actions else None
-    return float(batch.get("seconds", 0)) if isinstance(batch, dict) else 0.0

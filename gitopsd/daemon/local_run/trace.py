@@ -13,8 +13,11 @@ from gitopsd.runner.errors import JobError
 from gitopsd.runner.roles.transform.engine import Engine, Transformed
 from gitopsd.runner.settings import Settings
 
-Result = Literal["kept", "changed", "dropped", "failed", "program"]
-"""`program`: an action that runs one. It ran in the job; here it isn't asked again, and what follows isn't traced."""
+Result = Literal["kept", "changed", "dropped", "failed", "program", "batched"]
+"""`program`: an action that runs one. It ran in the job; here it isn't asked again, and what follows isn't traced.
+
+`batched`: put together with other events, which shows only in what came out.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,8 @@ def _trace(actions: list[Any], engines: list[Engine], event: bytes) -> Iterator[
             is_over = True
             continue
         after = _lines(result.failed or result.kept)
-        outcome = _outcome(before, after, failed=bool(result.failed))
+        is_batch = "batch" in actions[index]
+        outcome: Result = "batched" if is_batch else _outcome(before, after, failed=bool(result.failed))
         yield TracedAction(number=index, action=actions[index], result=outcome, before=before, after=after)
         is_over = outcome in {"failed", "dropped"}
         before = after

@@ -27,7 +27,8 @@ def assemble(context: Context, ports: Ports, counts: Counts) -> Assembly:
     batching: list[BatchingOutput] = []
     if actions and "batch" in actions[-1].names():
         wanted = batch_settings(actions[-1])
-        batches = {port: BatchingOutput(ends, wanted, context.spawn) for port, ends in outputs.items()}
+        spawn = None if context.job.is_trial else context.spawn
+        batches = {port: BatchingOutput(ends, wanted, spawn) for port, ends in outputs.items()}
         batching = list(batches.values())
         outputs = {port: [one] for port, one in batches.items()}
     every += [output for ends in outputs.values() for output in ends]

@@ -40,9 +40,12 @@ class BatchingOutput:
 
     A batch goes out when it has as many events as it may, at FRAME_BYTES, so that producers never wait for one that
     can't get full, after its time, and when the inputs have ended.
+
+    Without `spawn` there is no time after which it goes. Then what is held counts as safe, for whoever ends the inputs
+    waits for that; only `flush` waits until it really is.
     """
 
-    def __init__(self, outputs: list[Output], settings: BatchSettings, spawn: Spawn) -> None:
+    def __init__(self, outputs: list[Output], settings: BatchSettings, spawn: Spawn | None) -> None:
         self._outputs = outputs
         self._settings = settings
         self._before = f"{{{encode_text(settings.into)}:[".encode()
@@ -50,11 +53,14 @@ class BatchingOutput:
         self._turn = asyncio.Lock()
         self._begun = asyncio.Event()
         self._held: _Held | None = None
+        self._newest: Receipt[None] | None = None
+        """Of the batch that went out last; outputs give receipts in the order of what was written."""
 
     async def open(self) -> None:
         for output in self._outputs:
             await output.open()
-        self._spawn(self._release_what_lingers())
+        if self._spawn is not None:
+            self._spawn(self._release_what_lingers())
 
     async def close(self) -> None:
         for output in self._outputs:
@@ -75,18 +81,22 @@ class BatchingOutput:
                 held.size += len(line) + 1
                 if len(held.lines) >= self._settings.events or held.size >= FRAME_BYTES:
                     await self._release()
+        if self._spawn is None and self._held is not None:
+            receipts = [receipt for receipt in receipts if receipt is not self._held.receipt]
         return when_all(receipts)
 
     async def flush(self) -> None:
         async with self._turn:
             await self._release()
+        if self._spawn is None and self._newest is not None:
+            await self._newest
 
     async def _release(self) -> None:
         held, self._held = self._held, None
         self._begun.clear()
         if held is not None:
             event = self._before + b",".join(held.lines) + b"]}\n"
-            when_all([await output.write(event) for output in self._outputs], held.receipt)
+            self._newest = when_all([await output.write(event) for output in self._outputs], held.receipt)
 
     async def _release_what_lingers(self) -> None:
         loop = asyncio.get_running_loop()
