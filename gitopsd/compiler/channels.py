@@ -12,6 +12,7 @@ from gitopsd.compiler.expressions.diagnostics import expression_diagnostic
 from gitopsd.compiler.expressions.texts import ExpressionError, evaluate, has_expression, names_used
 from gitopsd.compiler.expressions.values import Spending
 from gitopsd.compiler.link import Linked
+from gitopsd.compiler.load import ENVIRONMENTS_FILE
 from gitopsd.compiler.parameters import ParameterError, checked
 from gitopsd.compiler.paths import is_plain_absolute, is_system_path, not_absolute, system_path
 from gitopsd.compiler.transports.addresses import is_bucket, is_http_url, is_nats_url
@@ -19,7 +20,15 @@ from gitopsd.compiler.words import short, word_for
 from gitopsd.model.amounts import seconds
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.environments import NatsServers, ObjectStore
-from gitopsd.model.workflow import FileStoreChannel, NatsChannel, ObjectStoreChannel, Parameter, WorkerChannel
+from gitopsd.model.system import Origin
+from gitopsd.model.workflow import (
+    FileStoreChannel,
+    NatsChannel,
+    ObjectStoreChannel,
+    Parameter,
+    WorkerChannel,
+    transport_of,
+)
 
 LOCAL_NATS = ("nats://127.0.0.1:4222",)
 """Where neither channel nor environment says: the NATS server, or leaf node, of each worker itself."""
@@ -40,11 +49,11 @@ _OBJECT_STORE_LIMITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
-    """`options` are JSON; `secrets` are names."""
+    """`options` are JSON; `secrets`: name -> where it is named."""
 
     path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
+    secrets: Mapping[str, Origin] = field(default_factory=dict)
 
 
 class ChannelBinder:
@@ -168,13 +177,17 @@ class ChannelBinder:
         keys: tuple[str, ...],
     ) -> ChannelSettings:
         """The names of secrets: the channel's own, else the environment's."""
-        secrets: list[str] = []
+        here = self._channel.origin
+        transport = transport_of(channel)
+        around = Origin(path=ENVIRONMENTS_FILE, pointer=("environments", self._linked.name, "transports", transport))
+        secrets: dict[str, Origin] = {}
         for key in keys:
-            name = next((one for one in (getattr(channel, key), getattr(known, key)) if isinstance(one, str)), "")
+            places = ((getattr(channel, key), here), (getattr(known, key), around))
+            name, place = next(((one, place) for one, place in places if isinstance(one, str)), ("", here))
             if name:
                 options[key] = name
-                secrets.append(name)
-        return ChannelSettings(options=options, secrets=tuple(secrets))
+                secrets.setdefault(name, Origin(path=place.path, pointer=(*place.pointer, key)))
+        return ChannelSettings(options=options, secrets=secrets)
 
     def _text(self, raw: str, *way: str | int) -> str | None:
         """The text with its expressions evaluated; None where that can't be had, which has been said."""

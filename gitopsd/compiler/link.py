@@ -13,7 +13,7 @@ from gitopsd.compiler.checks.module import check_module
 from gitopsd.compiler.declarations.mistakes import first_mistakes
 from gitopsd.compiler.environment import choose_environment
 from gitopsd.compiler.expressions.texts import has_expression
-from gitopsd.compiler.load import OWN, missing_path
+from gitopsd.compiler.load import ENVIRONMENTS_FILE, OWN, missing_path
 from gitopsd.compiler.loops import first_loop
 from gitopsd.compiler.parameters import not_evaluated, parameter_mistakes
 from gitopsd.compiler.parse import Declared, Library, Outline, Parsed, standard_blueprints
@@ -75,7 +75,10 @@ class Linked:
         return self.documents[origin.path].document.locate(*origin.pointer, *way)
 
     def locate_key(self, origin: Origin, *way: str | int) -> Location:
-        return self.documents[origin.path].document.locate_key(*origin.pointer, *way)
+        """Of a key of a workflow or module, or of gitopsd.yaml."""
+        is_of_environment = origin.path == ENVIRONMENTS_FILE
+        document = self.environments_document if is_of_environment else self.documents[origin.path].document
+        return document.locate_key(*origin.pointer, *way)
 
 
 def link(parsed: Parsed, environment: str | None, memory: Memory) -> tuple[Linked | None, list[Diagnostic]]:

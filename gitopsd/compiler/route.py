@@ -135,7 +135,7 @@ def _adapt(attachment: Attachment, side: str, port: str, worker: PlacedWorker) -
         inputs={"default": [outer if reader else worker_input(inner_name, socket)]},
         outputs={"default": [worker_output(inner_name, [socket]) if reader else outer]},
         directories=_directories(channel, outer, worker),
-        secrets=channel.secrets,
+        secrets=tuple(channel.secrets),
         reason=(
             f"`{step.name}` doesn't speak {stored_as(channel)} {_ON_ITS.get(port, f'on its port `{port}`')}, "
             f"so this {'reader' if reader else 'writer'} joins it to `{channel.name}`"

@@ -9,7 +9,7 @@ import msgspec
 from gitopsd.compiler.placement.colocate import company_of, kept_together
 from gitopsd.model.blueprint import Blueprint, ShippedFile
 from gitopsd.model.source import Files
-from gitopsd.model.system import BoundStep, Deferred, Scope, StepNeeds, Store, System, WorkflowSummary
+from gitopsd.model.system import BoundStep, ChannelSecret, Deferred, Scope, StepNeeds, Store, System, WorkflowSummary
 from gitopsd.model.workflow import Place
 
 
@@ -41,7 +41,11 @@ def _flows(system: System) -> Iterator[tuple[str, str]]:
 
 def _needs(system: System, step: BoundStep) -> StepNeeds:
     attached = {*step.inputs.values(), *step.outputs.values()}
-    secrets = {*step.blueprint.secrets, *(name for channel in attached for name in system.channels[channel].secrets)}
+    of_channels = [
+        ChannelSecret(secret=name, channel=channel, transport=system.channels[channel].transport, origin=origin)
+        for channel in sorted(attached)
+        for name, origin in system.channels[channel].secrets.items()
+    ]
     return StepNeeds(
         name=step.name,
         use=step.use,
@@ -53,7 +57,8 @@ def _needs(system: System, step: BoundStep) -> StepNeeds:
         strategy=step.place.strategy,
         features=step.blueprint.requires.features,
         entitlements=step.blueprint.requires.entitlements,
-        secrets=tuple(sorted(secrets)),
+        secrets=tuple(sorted({*step.blueprint.secrets, *(one.secret for one in of_channels)})),
+        channel_secrets=tuple(of_channels),
     )
 
 

@@ -4,7 +4,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitopsd.daemon.configuration.configuration import Configuration, read_configuration, secret_variables
+from gitopsd.daemon.configuration.configuration import (
+    Configuration,
+    configuration_path,
+    read_configuration,
+    secret_variables,
+)
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.memory.memory import PlanMemory, plan_memory
 from gitopsd.daemon.secrets.environment import take_variables
@@ -30,7 +35,8 @@ class Workspace:
 
     `workers` are connections that outlast what is done with them: a controller's. `branch` is the environment's
     artifact branch where that is known beforehand, whatever gitopsd.yaml says by now. `policy` counts instead of what
-    the configuration and the artifact branch have of it.
+    the configuration and the artifact branch have of it. `configuration_file` is where the configuration is, or would
+    be.
     """
 
     repository: Repository
@@ -41,6 +47,7 @@ class Workspace:
     workers: "Workers | None" = field(default=None, repr=False, compare=False)
     branch: ArtifactBranch | None = None
     policy: PolicyRecord | None = None
+    configuration_file: Path | None = None
 
     @property
     def identity(self) -> str:
@@ -90,13 +97,13 @@ def _identity(configuration: Configuration) -> str:
 
 
 def open_workspace(
-    location: str | None, configuration_path: Path | None, environment: str | None, *, may_be_away: bool = False
+    location: str | None, config: Path | None, environment: str | None, *, may_be_away: bool = False
 ) -> Workspace:
     """`may_be_away`: of a repository elsewhere, what was fetched before will do where it can't be reached.
 
     Raises RepositoryError or DiagnosticsError.
     """
-    configuration = read_configuration(configuration_path)
+    configuration = read_configuration(config)
     take_variables(secret_variables(configuration))
     repository = open_repository(
         location or _around(configuration),
@@ -110,4 +117,5 @@ def open_workspace(
         remote=find_remote(repository),
         configuration=configuration,
         environment=environment,
+        configuration_file=configuration_path(config),
     )

@@ -29,8 +29,8 @@ class Endpoint:
 class BoundChannel:
     """A channel with its ends, in the order of their steps' names.
 
-    `options` are what its transport is told beyond that, as JSON; `secrets` the names of those its ends need. The
-    events of a message start the steps that wait for it.
+    `options` are what its transport is told beyond that, as JSON; `secrets` are those its ends need: name -> where it
+    is named, at the channel or in its environment. The events of a message start the steps that wait for it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class BoundChannel:
     origin: Origin
     path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
+    secrets: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def is_message(self) -> bool:
@@ -106,10 +106,20 @@ class System:
     channels: Mapping[str, BoundChannel]
 
 
+class ChannelSecret(Struct, frozen=True, array_like=True, kw_only=True):
+    """A secret that a step needs only since its channel does; `origin` is where it is named."""
+
+    secret: str
+    channel: str
+    transport: str
+    origin: Origin
+
+
 class StepNeeds(Struct, frozen=True, array_like=True, kw_only=True):
     """What placing a step, and the operator's policy, must know of it.
 
     `placed_at` is the step of the workflow that has its `place`: the step itself, or the one that uses its module.
+    `secrets` has those of its channels too, which `channel_secrets` tells of.
     """
 
     name: str
@@ -123,6 +133,7 @@ class StepNeeds(Struct, frozen=True, array_like=True, kw_only=True):
     features: tuple[str, ...] = ()
     entitlements: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    channel_secrets: tuple[ChannelSecret, ...] = ()
 
 
 class Store(Struct, frozen=True, array_like=True):

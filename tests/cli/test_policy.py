@@ -1,6 +1,7 @@
 """The operator's policy is enforced by whoever applies, whatever the repository and the artifact branch say."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,3 +139,15 @@ def test_a_worker_that_the_artifact_branch_puts_elsewhere_is_not_reached(operato
     ran = held.run("reconcile", "--now", expect=1)
     assert "doesn't let this machine be a worker" in ran.stdout
     assert "Nothing was sent" in ran.stdout
+
+
+def test_a_hint_says_which_file_the_operators_configuration_is(operator: Operator) -> None:
+    commit_blueprint(operator, "secrets: [token]")
+    operator.run("check")  # nothing is said of policy where there is none
+    user = operator.home / ".config" / "gitopsd" / "config.yaml"
+    would_be = Path("/etc/gitopsd/config.yaml") if os.geteuid() == 0 else user
+    assert f"added to the operator's configuration, {would_be}" in operator.run("plan", expect=1).stderr
+    person = governed(operator, "secrets: {}")
+    for command in ("check", "plan"):
+        said = person.run(command, expect=1).stderr
+        assert f"added to the operator's configuration, {person.config}" in said

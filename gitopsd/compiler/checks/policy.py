@@ -11,9 +11,10 @@ from gitopsd.compiler.render.unit_settings import PRIVILEGES, user_of
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.diagnostic import Diagnostic, Location
 from gitopsd.model.policy import DEFAULT_USER, PolicyRecord
-from gitopsd.model.system import Origin, StepNeeds, WorkflowSummary
+from gitopsd.model.system import ChannelSecret, Origin, StepNeeds, WorkflowSummary
 
-_ASK = "the operator's configuration"
+OPERATORS_CONFIGURATION = _ASK = "the operator's configuration"
+"""As every hint has it; who knows which file that is may add it."""
 
 
 _LOCAL_REFUSED = (
@@ -109,28 +110,40 @@ def _check_step(
                 location=locate(step.origin),
                 hint=f"take another blueprint, or have {change} in {_ASK}",
             )
-    for secret in step.secrets:
-        yield from _check_secret(policy, workflow, step, secret, locate)
+    of_channels = {one.secret for one in step.channel_secrets}
+    needs = [(f"the step `{step.name}`", secret, step.origin) for secret in step.secrets if secret not in of_channels]
+    needs += [(_whose(one), one.secret, one.origin) for one in step.channel_secrets]
+    for who, secret, origin in needs:
+        need = f"{who} needs the secret `{secret}`" + (f" (`{step.use}`)" if origin == step.origin else "")
+        yield from _check_secret(policy, (workflow, step.group), need, secret, locate(origin))
+
+
+def _whose(needed: ChannelSecret) -> str:
+    """The same for every step at a channel, and for every channel that the environment's servers serve."""
+    if needed.origin.pointer[0] != "environments":
+        return f"the channel `{needed.channel}`"
+    return f"every `{needed.transport}` channel of the environment `{needed.origin.pointer[1]}` that names no other"
 
 
 def _check_secret(
-    policy: PolicyRecord, workflow: str, step: StepNeeds, secret: str, locate: Callable[[Origin], Location]
+    policy: PolicyRecord, where: tuple[str, str], need: str, secret: str, place: Location
 ) -> Iterator[Diagnostic]:
+    """`where` are the workflow and the group of whoever has the `need`."""
     bound = policy.secrets.get(secret)
     if bound is None:
         yield Diagnostic(
             code="missing-secret",
-            message=f"the step `{step.name}` needs the secret `{secret}` (`{step.use}`), and {_ASK} doesn't declare it",
-            location=locate(step.origin),
+            message=f"{need}, and {_ASK} doesn't declare it",
+            location=place,
             hint=f"have `secrets: {{{secret}: {{file: /etc/gitopsd/secrets/{secret}}}}}` added to {_ASK}",
         )
         return
-    for kind, given, allowed in (("workflow", workflow, bound.workflows), ("group", step.group, bound.groups)):
+    for kind, given, allowed in zip(("workflow", "group"), where, (bound.workflows, bound.groups), strict=True):
         if allowed and given not in allowed:
             yield Diagnostic(
                 code="secret-not-allowed",
-                message=f"the step `{step.name}` needs the secret `{secret}`, which is not for the {kind} `{given}`",
-                location=locate(step.origin),
+                message=f"{need}, which is not for the {kind} `{given}`",
+                location=place,
                 hint=f"it is for {_one_of(allowed)}; have `{given}` added to `secrets.{secret}.{kind}s` of {_ASK}",
             )
 

@@ -193,10 +193,18 @@ def policy_of(configuration: Configuration) -> PolicyConfiguration:
     return PolicyConfiguration() if isinstance(configuration.policy, UnsetType) else configuration.policy
 
 
+def configuration_path(path: Path | None) -> Path:
+    """The file that is read: the one at `path`, else the system's, else the user's; where there is none, the one that
+    would be. Whoever is not root may not be able to write the system's.
+    """
+    found = path or next((known for known in (SYSTEM_PATH, _user_path()) if known.exists()), None)
+    return found or (SYSTEM_PATH if os.geteuid() == 0 else _user_path())
+
+
 def read_configuration(path: Path | None) -> Configuration:
     """The file at `path`, else the system's, else the user's, else the defaults. Raises DiagnosticsError."""
-    chosen = path or next((known for known in (SYSTEM_PATH, _user_path()) if known.exists()), None)
-    if chosen is None:
+    chosen = configuration_path(path)
+    if path is None and not chosen.exists():
         return Configuration()
     try:
         content = chosen.read_bytes()

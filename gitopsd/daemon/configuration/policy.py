@@ -3,9 +3,14 @@
 Of secrets these are the names, and who may use them; never where they are, nor what they are.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
 import msgspec
 from msgspec import UnsetType
 
+from gitopsd.compiler.checks.policy import OPERATORS_CONFIGURATION
 from gitopsd.daemon.configuration.check import percentage
 from gitopsd.daemon.configuration.configuration import (
     Configuration,
@@ -13,6 +18,7 @@ from gitopsd.daemon.configuration.configuration import (
     SecretConfiguration,
     policy_of,
 )
+from gitopsd.model.diagnostic import Diagnostic
 from gitopsd.model.policy import DEFAULT_USER, PolicyRecord, SecretPolicy
 
 COMMUNITY_JOBS = 15
@@ -39,6 +45,14 @@ def published_policy(configuration: Configuration) -> PolicyRecord | None:
         unit_settings=_limit(policy.unit_settings),
         secrets={name: _published(secret) for name, secret in secrets.items()},
     )
+
+
+def with_file(diagnostics: Iterable[Diagnostic], path: Path | None) -> tuple[Diagnostic, ...]:
+    """The same, and hints that send the reader to the operator's configuration say which file that is, if known."""
+    if path is None:
+        return tuple(diagnostics)
+    named = f"{OPERATORS_CONFIGURATION}, {path}"
+    return tuple(replace(one, hint=one.hint.replace(OPERATORS_CONFIGURATION, named)) for one in diagnostics)
 
 
 def policy_file(record: PolicyRecord) -> bytes:

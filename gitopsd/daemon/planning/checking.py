@@ -6,7 +6,7 @@ from dataclasses import replace
 from gitopsd.compiler.back import compile_back
 from gitopsd.compiler.environment import environment_names
 from gitopsd.compiler.load import ENVIRONMENTS_FILE
-from gitopsd.daemon.configuration.policy import published_policy
+from gitopsd.daemon.configuration.policy import published_policy, with_file
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.planning.pinning import PinnedSource, pinned_source
 from gitopsd.daemon.planning.plan import check_source
@@ -54,7 +54,7 @@ def _compile(workspace: Workspace, pinned: PinnedSource) -> tuple[Diagnostic, ..
     front = check_source(pinned, workspace.environment, workspace.memory)
     state = ArtifactState(policy=published_policy(workspace.configuration))
     compiled = compile_back(front, state, runtime_files(), {}, workspace.memory, library=library)
-    return pinned.explain(compiled.diagnostics)
+    return with_file(pinned.explain(compiled.diagnostics), workspace.configuration_file)
 
 
 def _quoted(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], sources: Sources) -> Mapping[str, bytes]:

@@ -16,7 +16,7 @@ from gitopsd.compiler.place import fleet_workers
 from gitopsd.compiler.render.release import Rendering
 from gitopsd.daemon.artifacts.control import control_file, control_of
 from gitopsd.daemon.artifacts.state import CommittedReleases, kept_parts, policy_id, read_facts, read_state
-from gitopsd.daemon.configuration.policy import published_policy
+from gitopsd.daemon.configuration.policy import published_policy, with_file
 from gitopsd.daemon.errors import DiagnosticsError
 from gitopsd.daemon.planning.deployed_jobs import deployment_before
 from gitopsd.daemon.planning.earlier_placement import Earlier, earlier_placement
@@ -194,7 +194,9 @@ def compile_against(
         held=out.held,
         departures=deployment_before(workspace.repository, head, front.linked, committed, after) if head else None,
     )
-    diagnostics = pinned.explain(compiled.diagnostics)
+    # a policy that somebody else's plan goes by is not in the file that this machine has
+    file = workspace.configuration_file if workspace.policy is None else None
+    diagnostics = with_file(pinned.explain(compiled.diagnostics), file)
     if compiled.rendering is None:
         raise DiagnosticsError(diagnostics, FileContents(source.files))
     return CompiledVersion(
