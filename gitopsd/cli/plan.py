@@ -27,6 +27,8 @@ from gitopsd.planner.events.differences import EventChanges
 from gitopsd.planner.events.text import event_lines
 from gitopsd.repo.source import FileContents, SourceTree
 
+_NOT_ASKED = "Workers were not asked: `gitopsd status` shows whether they run it."
+
 
 @click.command()
 @click.argument("revision", metavar="[REV]", required=False)
@@ -47,6 +49,7 @@ def plan(
     workspace = session.workspace()
     source = workspace.source(revision)
     planned = plan_deployment(workspace, source)
+    changes = not planned.plan.is_empty or planned.upgrade is not None
     if out is not None:
         write_aside(out, encode_plan(planned.plan))
     holds = holds_of(workspace, planned.head, datetime.now(UTC), planned)
@@ -73,9 +76,9 @@ def plan(
             click.echo("This is the work tree, with edits that are not committed: commit them to apply this plan.")
         elif refusal:
             click.echo(refusal)
-        elif not (planned.plan.is_empty and planned.upgrade is None) and not holds:
-            click.echo(_next_step(session, str(out or revision or ""), stays=_stays(workspace, source.commit)))
-    changes = not planned.plan.is_empty or planned.upgrade is not None
+        elif not (changes and holds):
+            stays = _stays(workspace, source.commit)
+            click.echo(_next_step(session, str(out or revision or ""), stays=stays) if changes else _NOT_ASKED)
     return exit_codes.CHANGES if detailed_exitcode and changes else 0
 
 

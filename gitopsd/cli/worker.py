@@ -134,7 +134,14 @@ def teardown(session: Session, name: str, *, with_copies: bool, yes: bool) -> in
     click.echo(f"{name}: {len(removed.units)} jobs stopped and removed")
     for directory in removed.directories:
         click.echo(printable(f"{name}: removed {directory}"))
+    click.echo(f"{name}: {_what_comes_next(known.get(name))}")
     return 0
+
+
+def _what_comes_next(one: PlacedWorker | None) -> str:
+    if one is None or one.leaving:
+        return "nothing is deployed to it any more"
+    return "the next `gitopsd apply` deploys to it again, unless it is taken out of the fleet file"
 
 
 def _described(one: PlacedWorker) -> str:

@@ -18,6 +18,10 @@ DRIFT_OF_JOBS: frozenset[DriftKind] = frozenset(
 """The kinds whose subject is a job."""
 
 
+_BARE = "nothing of gitopsd is on it"
+_ANOTHER_VERSION = "what runs was not started from this version of the job"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """One difference. `subject` is a job, a path in the release or a unit; empty for the release as a whole.
@@ -56,6 +60,11 @@ def find_drift(
     )
 
 
+def is_bare(observed: Observation) -> bool:
+    """Whether nothing of gitopsd is on the machine, not even whose it is: nothing was deployed, or it was torn down."""
+    return observed.owner is None and observed.release is None and not observed.applied
+
+
 def _release_drift(desired: DesiredRelease, observed: Observation) -> Iterator[Drift]:
     if observed.busy:
         yield Drift(kind="interrupted", subject="", detail="an activation is under way")
@@ -65,10 +74,15 @@ def _release_drift(desired: DesiredRelease, observed: Observation) -> Iterator[D
         return  # a machine that holds nothing runs nothing: one that left and was torn down isn't begun anew
     if observed.release != desired.id:
         held = observed.release[:12] if observed.release else "no release"
+        detail = f"it holds {held}, and should hold {desired.id[:12]}"
+        if is_bare(observed):
+            detail = (
+                f"{_BARE}: it was torn down or set up anew, or was never deployed to; `gitopsd apply` deploys to it"
+            )
         yield Drift(
             kind="out-of-sync",
             subject="",
-            detail=f"it holds {held}, and should hold {desired.id[:12]}",
+            detail=detail,
             field="release",
             observed=observed.release or "",
             desired=desired.id,
@@ -120,7 +134,7 @@ def _job_drift(desired: DesiredRelease, observed: Observation, service_manager: 
             yield Drift(
                 kind="not-applied",
                 subject=name,
-                detail="what runs was not started from this version of the job",
+                detail="it is not there" if is_bare(observed) else _ANOTHER_VERSION,
                 field="digest",
                 observed=observed.applied.get(name, ""),
                 desired=job.digest,

@@ -181,3 +181,11 @@ def test_a_job_that_is_placed_on_another_worker_is_told_apart_from_one_that_nobo
         "changed-placement: gitopsd-x.y.0.service: its job is placed on edge-2, and is still here"
     ]
     assert (found[0].observed, found[0].desired) == ("edge-1", "edge-2")
+
+
+def test_a_worker_on_which_nothing_is_says_that_it_may_have_been_torn_down() -> None:
+    bare = msgspec.structs.replace(IN_SYNC, release=None, tree=None, units={}, applied={}, releases=())
+    said = [drift.detail for drift in find_drift(desired(), bare, "systemd")]
+    assert "torn down" in said[0]
+    assert "`gitopsd apply`" in said[0]
+    assert not [detail for detail in said if "another version" in detail or "this version" in detail]
