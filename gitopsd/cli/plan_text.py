@@ -55,7 +55,8 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
     worker = ""
     with_changes = set[str]()
     moved_away = Counter[str]()
-    for change in changes:
+    shown = list(changes)
+    for change, following in zip(shown, [*shown[1:], None], strict=True):
         moved_away[change.moved_from] += 1
         if change.action == "unchanged":
             continue
@@ -63,7 +64,7 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
             worker = change.worker
             with_changes.add(worker)
             lines += ["", worker]
-        lines += _change_lines(change)
+        lines += _change_lines(change, is_told_below=following is not None and _comes_as(change, following))
     for name in changed_workers:
         if name not in with_changes:
             away = f"{moved_away[name]} job{' moves' if moved_away[name] == 1 else 's move'} away from it"
@@ -71,14 +72,19 @@ def change_lines(changes: Iterable[JobChange], changed_workers: Iterable[str]) -
     return lines
 
 
-def _change_lines(change: JobChange) -> list[str]:
+def _comes_as(change: JobChange, following: JobChange) -> bool:
+    """Whether both come to one worker for one reason, so that it is enough to say it once, below the last of them."""
+    told, told_below = ((one.worker, one.action, one.reason) for one in (change, following))
+    return change.action == "create" and told == told_below and not change.data
+
+
+def _change_lines(change: JobChange, *, is_told_below: bool) -> list[str]:
     origin = f" from {change.moved_from}" if change.moved_from else ""
     would_go = change.action == "held" and change.effect != "none"
     effect = f"deleting it {_EFFECTS[change.effect]} it" if would_go else _EFFECTS[change.effect]
-    lines = [
-        f"  {_SIGNS[change.action]} {change.action} {change.job}{origin}: {effect}",
-        f"      {printable(change.reason)}",
-    ]
+    lines = [f"  {_SIGNS[change.action]} {change.action} {change.job}{origin}: {effect}"]
+    if not is_told_below:
+        lines.append(f"      {printable(change.reason)}")
     if change.data:
         lines.append(f"      data: {printable(change.data)}")
     if change.action == "update":

@@ -42,3 +42,23 @@ def test_control_characters_of_a_repository_do_not_reach_the_terminal() -> None:
         worker="w", job="a.b.0", action="update", effect="restart", reason="\x1b[2J", data="\x07", files=files
     )
     assert not {"\x1b", "\x07"} & set(format_plan(_plan(change, held="\x1b")))
+
+
+def test_a_reason_that_the_jobs_of_a_worker_come_for_is_said_once() -> None:
+    told = [("w", "a.b.0", "new"), ("w", "a.c.0", "new"), ("w", "a.d.0", "other"), ("x", "a.e.0", "other")]
+    changes = [
+        JobChange(worker=worker, job=job, action="create", effect="start", reason=reason)
+        for worker, job, reason in told
+    ]
+    assert format_plan(_plan(*changes, workers=("w", "x"))).splitlines()[:10] == [
+        "w",
+        "  + create a.b.0: starts",
+        "  + create a.c.0: starts",
+        "      new",
+        "  + create a.d.0: starts",
+        "      other",
+        "",
+        "x",
+        "  + create a.e.0: starts",
+        "      other",
+    ]

@@ -8,6 +8,7 @@ from gitopsd.planner.plan.diff import make_plan
 from tests.compiler.cases import GOLDEN, Case
 from tests.compiler.repositories import REPOSITORIES, Repository
 from tests.planner.deployed import INPUTS, Deployed, changed, edited, placement_of, plan, render
+from tests.planner.sources import WORKER, reads, source, writes
 
 CASE = Case(path=GOLDEN / "two-groups-with-replicas")
 OWN = Case(path=GOLDEN / "own-blueprint")
@@ -74,6 +75,18 @@ def test_only_the_step_that_changed_is_restarted() -> None:
     )
     assert [file.path for file in change.files] == ["jobs/orders.deliver.0/job.json"]
     assert '-      "rotate_bytes": 67108864,\n+      "rotate_bytes": 33554432,\n' in change.files[0].diff
+
+
+def test_a_unit_is_not_shown_where_supervisor_starts_the_job() -> None:
+    shown = {}
+    for manager in ("supervisor", "systemd"):
+        local = {"edge-1": {"connection": "local", "service_manager": manager}}
+        before = render(source({"read": reads(), "write": writes()}, {"rows": WORKER}, local))
+        after = render(source({"read": reads(), "write": writes(path="/srv/other")}, {"rows": WORKER}, local), before)
+        shown[manager] = changed(plan(after, before))["orders.write.0"]
+    assert "its unit" not in shown["supervisor"].reason
+    assert [file.path for file in shown["supervisor"].files] == ["jobs/orders.write.0/job.json"]
+    assert "its unit (ReadWritePaths, " in shown["systemd"].reason
 
 
 def test_a_step_that_is_removed_is_stopped() -> None:

@@ -111,6 +111,9 @@ class Comparison:
         old = self.old[fate.origin] if fate.origin else old
         arrives = fate.action in {"create", "move"}
         files = _file_changes(job, no_side() if arrives else old, new)
+        if fate.action == "update" and self._ignores_units(fate.worker):
+            # alone it stays: then there is nothing else to show why the job starts anew
+            files = tuple(change for change in files if not _is_service(change.path)) or files
         reason = ""
         match fate.action:
             case "create":
@@ -139,6 +142,10 @@ class Comparison:
             after=made_of(new, job),
             files=files,
         )
+
+    def _ignores_units(self, worker: str) -> bool:
+        """Releases have them all the same."""
+        return worker in self.fleet and self.fleet[worker].service_manager == "supervisor"
 
     def _why_moved(self, fate: Fate) -> str:
         told = self.moved_because.get(fate.job, "")
@@ -254,6 +261,10 @@ def _update(job: str, worker: str, old: Side, new: Side) -> Fate:
         before=before,
         after=before if is_same else new.document(job),
     )
+
+
+def _is_service(path: str) -> bool:
+    return path.startswith("units/") and path.endswith(".service")
 
 
 def _file_changes(job: str, old: Side, new: Side) -> tuple[FileChange, ...]:
