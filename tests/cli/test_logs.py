@@ -67,7 +67,8 @@ def test_the_last_lines_of_a_job_are_shown(operator: Operator) -> None:
     shown = operator.run("logs", COLLECT, "--lines", "2").stdout.splitlines()
     assert [line[:6] for line in shown] == ["line 3", "line 4"]
     assert "\x1b" not in "".join(shown)
-    assert operator.run("logs", "roundtrip.collect", "--lines", "1").stdout.startswith("line 4")
+    for name in ("roundtrip.collect", "collect"):
+        assert operator.run("logs", name, "--lines", "1").stdout.startswith("line 4")
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -98,4 +99,5 @@ def test_a_controller_that_is_killed_leaves_no_process_behind(operator: Operator
 def test_an_unknown_name_is_refused_with_the_nearest_one(operator: Operator) -> None:
     operator.run("apply")
     assert "roundtrip.collect" in operator.run("logs", "roundtrip.colect", expect=1).stderr
+    assert "`collect`" in operator.run("logs", "colect", expect=1).stderr
     operator.run("logs", COLLECT, "--lines", "0", expect=64)

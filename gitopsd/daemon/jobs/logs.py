@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -49,7 +49,10 @@ class LoggedJobs:
 
 
 def find_logged_jobs(workspace: Workspace, name: str) -> LoggedJobs:
-    """The job of that name, or the replicas of the step. Raises ControllerError where nothing of it is deployed."""
+    """The job of that name, or the replicas of the step, with or without its workflow.
+
+    Raises ControllerError where nothing of it is deployed.
+    """
     deployed = open_deployed(workspace)
     if deployed.head is None:
         raise ControllerError(f"nothing is deployed to {deployed.branch.environment} yet", "`gitopsd apply` deploys")
@@ -61,10 +64,7 @@ def find_logged_jobs(workspace: Workspace, name: str) -> LoggedJobs:
         for job, known in release.record.jobs.items()
         if (known.draining is not None) == drains
     }
-    wanted = [name] if name in placed else sorted(job for job in placed if job.rpartition(".")[0] == name)
-    if not wanted:
-        steps = {job.rpartition(".")[0] for job in placed}
-        raise ControllerError(f"no job or step `{name}` is deployed", did_you_mean(name, {*placed, *steps}))
+    wanted = [name] if name in placed else _replicas(name, placed)
     jobs: dict[str, tuple[str, ...]] = {}
     for job in wanted:
         jobs[placed[job]] = (*jobs.get(placed[job], ()), job)
@@ -72,6 +72,21 @@ def find_logged_jobs(workspace: Workspace, name: str) -> LoggedJobs:
         targets=tuple(deployed_targets(workspace, deployed.branch, deployed.head, jobs)),
         jobs=jobs,
     )
+
+
+def _replicas(name: str, placed: Collection[str]) -> list[str]:
+    """The jobs of the step `<workflow>.<step>`, or of `<step>` where only one workflow has one of that name.
+
+    Raises ControllerError.
+    """
+    steps = {job.rpartition(".")[0] for job in placed}
+    meant = {name} & steps or {step for step in steps if step.partition(".")[2] == name}
+    if len(meant) > 1:
+        raise ControllerError(f"several workflows have a step `{name}`", f"name one: {', '.join(sorted(meant))}")
+    if not meant:
+        short = {step.partition(".")[2] for step in steps}
+        raise ControllerError(f"no job or step `{name}` is deployed", did_you_mean(name, {*placed, *steps, *short}))
+    return sorted(job for job in placed if job.rpartition(".")[0] in meant)
 
 
 def read_logs(workspace: Workspace, logged: LoggedJobs, lines: int) -> Generator[LogLine | NoLog]:

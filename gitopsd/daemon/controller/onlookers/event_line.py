@@ -92,7 +92,8 @@ def _told(event: told.Event) -> tuple[str, Priority]:  # noqa: C901, PLR0911, PL
             return f"{_short(event.source)} is what deployment {event.deployment} has already", Priority.INFO
         case told.Committed():
             skipped = f", which supersedes {len(event.superseded)} versions" if event.superseded else ""
-            version = f"{_short(event.source)}, {event.subject} ({event.author})"
+            subject = event.subject.removeprefix(f"Deployment {event.deployment}: ")  # the line begins with it
+            version = f"{_short(event.source)}, {subject} ({event.author})"
             return f"deployment {event.deployment} ({event.trigger}): {version}{skipped}", Priority.NOTICE
         case told.RolloutBegan():
             return f"deployment {event.deployment}: looking at {_count(len(event.workers))}", Priority.DEBUG
