@@ -5,7 +5,6 @@ A program of the job's own has nobody to tell there; it counts as ready once it 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from .traffic import read_report
@@ -34,15 +33,17 @@ def _has_said_so(layout: Layout, job: str, pid: int) -> bool:
 def _would_say_so(release: Path, job: str) -> bool:
     """Whether the runner is the job's process, is to say when it is ready, and is one that does."""
     try:
-        entry = _read(release / "release.json")["jobs"][job]
         description = _read(release / "jobs" / job / "job.json")
         kind = description["kind"]
-        by_runner = kind == "message" or (kind == "service" and "runner" in description)
-        notifies = entry["ready"]["kind"] == "notify"
-    except (OSError, ValueError, KeyError, TypeError):  # somebody edited it: that is told elsewhere
+        if kind != "message" and not (kind == "service" and "runner" in description):
+            return False
+        notifies = _read(release / "release.json")["jobs"][job]["ready"]["kind"] == "notify"
+    except (KeyError, TypeError):  # somebody edited it: that is told elsewhere
         return False
-    return by_runner and notifies and (release / _SAYING_IT).is_file()
+    return notifies and (release / _SAYING_IT).is_file()
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
+    """None where somebody put something there that is no such file, a pipe for one."""
+    found = read_report(str(path))
+    return None if found is None else found.said
