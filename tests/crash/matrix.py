@@ -69,10 +69,13 @@ def sample(points: Mapping[str, Sequence[str]]) -> list[Trial]:
 def page(outcomes: Sequence[Outcome], order: Mapping[str, Sequence[str]], *, trials: int) -> str:
     """The whole page; `order` has the points as they came, for the rows, `trials` is how many there were to be."""
     cells: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
-    for outcome in outcomes:
+    for outcome in (one for one in outcomes if one.reached):
         cells[(*outcome.trial.row, outcome.trial.fault.name)].append(not outcome.problems)
     total, passed = sum(map(len, cells.values())), sum(sum(cell) for cell in cells.values())
-    left = f" {trials - total} more were not tried: the time was up (GITOPSD_MATRIX_SECONDS)." if trials > total else ""
+    missed = sum(not outcome.reached for outcome in outcomes)
+    late = trials - total - missed
+    left = f" {late} more were not tried: the time was up (GITOPSD_MATRIX_SECONDS)." if late else ""
+    left += f" {missed} more came up in no apply when their turn came." if missed else ""
     parts = [_TITLE, f"**{total} points, {passed} passed.**{left} In each cell: how many points.\n"]
     for side, where in ((CONTROLLER, "On the controller"), (AGENT, "On the worker")):
         columns = list(dict.fromkeys(fault.name for fault in FAULTS if side in fault.sides))

@@ -68,6 +68,8 @@ def test_reconcile_once_makes_good_whatever_died_at_whichever_step_of_an_apply(s
     sys.stderr.write(f"{len(outcomes)} points in {time.monotonic() - started:.0f} s\n")
     if FULL:
         PAGE.write_text(page(outcomes, points, trials=len(trials)))
+    missed = [_told(outcome) for outcome in outcomes if not outcome.reached]
+    assert len(missed) <= max(2, len(outcomes) // 50), "no apply came by\n" + "\n".join(missed)
     failed = [outcome for outcome in outcomes if outcome.problems]
     assert not failed, "\n\n".join(map(_told, failed[:20])) + f"\n{len(failed)} of {len(outcomes)} failed"
 

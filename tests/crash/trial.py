@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _REACHED_SECONDS = 60.0
 _ENDS = 90.0
-_PASSED_BY = ("the point was not reached",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +33,16 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """`problems` is empty where all went well; `said` is what apply and reconcile printed."""
+    """`problems` is empty where all went well; `said` is what apply and reconcile printed.
+
+    Not every apply comes by the same points: one notes a job that took long to get ready, say. `reached` is False where
+    two in a row didn't come by this one, so that nothing is known of it.
+    """
 
     trial: Trial
     problems: tuple[str, ...]
     said: str
+    reached: bool = True
 
 
 def enumerate_points(scene: Scene) -> dict[str, list[str]]:
@@ -56,12 +60,9 @@ def enumerate_points(scene: Scene) -> dict[str, list[str]]:
 
 
 def attempt(scene: Scene, trial: Trial) -> Outcome:
-    """Raises nothing but what keeps a whole scene from going on.
-
-    Where an apply doesn't come by the point the next one may: what it notes depends on how the one before it ended.
-    """
+    """Raises nothing but what keeps a whole scene from going on."""
     outcome = _attempt(scene, trial)
-    return _attempt(scene, trial) if outcome.problems == _PASSED_BY else outcome
+    return outcome if outcome.reached else _attempt(scene, trial)
 
 
 def _attempt(scene: Scene, trial: Trial) -> Outcome:
@@ -76,7 +77,7 @@ def _attempt(scene: Scene, trial: Trial) -> Outcome:
         apply.stop(0.0)
         return Outcome(trial=trial, problems=("the point was not reached in time",), said=apply.said())
     if not (where / "reached").exists():
-        return Outcome(trial=trial, problems=_PASSED_BY, said=apply.said())
+        return Outcome(trial=trial, problems=(), said=apply.said(), reached=False)
     striking = trial.fault.strike
 
     def go() -> None:

@@ -228,6 +228,10 @@ def test_the_consumer_of_a_step_that_is_gone_goes_and_what_it_kept_is_told(
         await stream.ensure_consumers(js, {"deliver": 1, "gone": 1})
         await js.add_consumer("test_c", ConsumerConfig(durable_name="hand"))
         await js.publish(stream.subject, b"1\n")
+        deadline = time.monotonic() + 20
+        while not (await js.consumer_info("test_c", "gone")).num_pending:
+            assert time.monotonic() < deadline, "the event came to no consumer"
+            await asyncio.sleep(0.01)
         early = await look(js)
         monkeypatch.setattr(streams, "SETTLED", 0.0)
         return [early, await look(js)]
