@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.runner import check, ended
-from benchmarks.server_hop import Cost, Hop, cost_of, measured, print_latency, print_rows
+from benchmarks.runner import check, ended, measured
+from benchmarks.server_hop import Cost, Hop, cost_of, print_latency, print_rows
 from tests.s3_server import BUCKET, S3Server, credentials
 
 if TYPE_CHECKING:

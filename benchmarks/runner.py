@@ -44,7 +44,22 @@ class Cost:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What the job runtime costs, beside cat and jq.")
+    with measured("What the job runtime costs, beside cat and jq.") as (directory, source, events):
+        size = source.stat().st_size
+        print(f"{'way':<62} {'events/s':>11} {'MB/s':>7} {'wall s':>7} {'CPU s':>7} {'peak MB':>8}")
+        for way, run in rows(source, directory):
+            cost = run()
+            print(
+                f"{way:<62} {events / cost.seconds:>11,.0f} {size / 1e6 / cost.seconds:>7.0f}"
+                f" {cost.seconds:>7.2f} {cost.cpu_seconds:>7.2f} {cost.peak_bytes / 1e6:>8.0f}",
+                flush=True,
+            )
+
+
+@contextmanager
+def measured(description: str) -> Iterator[tuple[Path, Path, int]]:
+    """What the command line asks for: a directory to work in, and in it a file of so many events."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--events", type=int, default=1_000_000, help="how many events (1,000,000)")
     parser.add_argument("--directory", type=Path, help="where to write; must be on the disk to measure")
     arguments = parser.parse_args()
@@ -54,14 +69,7 @@ def main() -> None:
         generate(source, arguments.events)
         size = source.stat().st_size
         print(f"{arguments.events:,} events, {size / 1e6:.0f} MB, {size / arguments.events:.0f} bytes each\n")
-        print(f"{'way':<62} {'events/s':>11} {'MB/s':>7} {'wall s':>7} {'CPU s':>7} {'peak MB':>8}")
-        for way, run in rows(source, directory):
-            cost = run()
-            print(
-                f"{way:<62} {arguments.events / cost.seconds:>11,.0f} {size / 1e6 / cost.seconds:>7.0f}"
-                f" {cost.seconds:>7.2f} {cost.cpu_seconds:>7.2f} {cost.peak_bytes / 1e6:>8.0f}",
-                flush=True,
-            )
+        yield directory, source, arguments.events
     finally:
         shutil.rmtree(directory)
 

@@ -6,7 +6,6 @@ together, interpreter start-up included; the server's CPU is a figure of its own
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -17,15 +16,15 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.runner import PATIENCE_SECONDS, RUNNER, check, ended, generate, wait_for, written
+from benchmarks.runner import PATIENCE_SECONDS, RUNNER, check, ended, wait_for, written
 from gitopsd.runner.bundle import library_files, runtime_files
 
 if TYPE_CHECKING:
     import resource
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
 LATENCY_SECONDS = 10.0
 
@@ -140,24 +139,6 @@ class Hop:
                 for process in started:
                     process.kill()
                     process.wait()
-
-
-@contextmanager
-def measured(description: str) -> Iterator[tuple[Path, Path, int]]:
-    """What the command line asks for: a directory to work in, and in it a file of so many events."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--events", type=int, default=1_000_000, help="how many events (1,000,000)")
-    parser.add_argument("--directory", type=Path, help="where to write; must be on the disk to measure")
-    arguments = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="gitopsd-bench-", dir=arguments.directory))
-    try:
-        source = directory / "in.jsonl"
-        generate(source, arguments.events)
-        size = source.stat().st_size
-        print(f"{arguments.events:,} events, {size / 1e6:.0f} MB, {size / arguments.events:.0f} bytes each\n")
-        yield directory, source, arguments.events
-    finally:
-        shutil.rmtree(directory)
 
 
 def print_rows(ways: Iterable[tuple[str, Callable[[], Cost]]], source: Path, events: int) -> float:

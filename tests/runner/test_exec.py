@@ -238,9 +238,10 @@ server.bind("events.sock")
 server.listen()
 connection, _ = server.accept()
 connection.recv(1, socket.MSG_PEEK)
+runner = os.getppid()
 pathlib.Path("reached").touch()
-while True:
-    time.sleep(1)
+while os.getppid() == runner:
+    time.sleep(0.1)
 """
 
 

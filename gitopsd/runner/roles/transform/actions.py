@@ -113,7 +113,10 @@ def _set(action: Settings) -> Action:
             return {**fields, **{name: expression(fields) for name, expression in expressions}}
         except REASONS:
             for name, expression in expressions:  # once more, for the name of the one that can't be worked out
-                _value_of(name, expression, fields)
+                try:
+                    expression(fields)
+                except REASONS as error:  # noqa: PERF203 - asked once, for an event that failed
+                    raise _unset(name, error) from error
             raise
 
     return apply
@@ -122,16 +125,16 @@ def _set(action: Settings) -> Action:
 def _set_one(name: str, expression: Expression) -> Action:
     def apply(event: object) -> object:
         fields = fields_of(event)
-        return {**fields, name: _value_of(name, expression, fields)}
+        try:
+            return {**fields, name: expression(fields)}
+        except REASONS as error:
+            raise _unset(name, error) from error
 
     return apply
 
 
-def _value_of(name: str, expression: Expression, fields: object) -> object:
-    try:
-        return expression(fields)
-    except REASONS as error:
-        raise ActionError(f"{name[:100]}: {reason_of(error)}") from error
+def _unset(name: str, error: Exception) -> ActionError:
+    return ActionError(f"{name[:100]}: {reason_of(error)}")
 
 
 def _rename(action: Settings) -> Action:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitopsd.runner.flow import Away, Receipt, settle
@@ -194,10 +195,10 @@ class NatsOutput:
         self._more.set()
 
     async def _tidy(self, link: Link) -> None:
-        """Raises AwayError."""
         js = link.client.jetstream(timeout=API_SECONDS)
         while True:
-            await self._session.stream.remove_left(js, self._steps, self._gone, self._reporter)
+            with suppress(AwayError):  # nothing hangs on it, least of all the connection: the next look makes up for it
+                await self._session.stream.remove_left(js, self._steps, self._gone, self._reporter)
             await asyncio.sleep(WANTED_SECONDS)
 
     async def _stay(self, link: Link) -> None:
