@@ -1,9 +1,11 @@
 """Looking for a value where it must not be: Git objects, processes, files."""
 
+import secrets
 import subprocess
 from pathlib import Path
 
-CANARY = "canary-4f1d9c37b2"
+# another one in each process: tests that run at once on this machine see each other's processes
+CANARY = f"canary-{secrets.token_hex(5)}"
 
 
 def repository_holds(folder: Path, text: str) -> bool:
