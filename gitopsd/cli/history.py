@@ -53,6 +53,7 @@ def _as_json(record: DeploymentRecord) -> dict[str, object]:
 def _outcome(record: DeploymentRecord) -> str:
     last = record.rollouts[-1] if record.rollouts else None
     newer = [] if last is None or last.superseded_by is None else [f"superseded by {last.superseded_by}"]
+    newer += ["paused"] if last and last.paused else []
     counts = [f"{count} {state}" for state, count in last.counts.items()] if last else []
     said = ", ".join([*counts, *newer]) or "not recorded"
     return "; ".join([said, *(f"{name} reverted by {one.by}" for name, one in sorted(record.reverted.items()))])

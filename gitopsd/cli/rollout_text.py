@@ -186,12 +186,16 @@ def end_lines(rollout: Rollout) -> Iterator[tuple[str, str | None]]:
     if rollout.superseded_by is not None:
         number = rollout.superseded_by
         yield f"  deployment {number} is newer, so this one ends here: the apply of that one goes on", "yellow"
+    if rollout.paused:
+        yield f"  paused by {rollout.paused}", "yellow"
     if rollout.unfinished:
         yield f"  begun, and the end not waited for: {_names(rollout.unfinished)}", None
     if rollout.not_attempted:
         yield f"  not attempted, and as they were: {_names(rollout.not_attempted)}", None
     if rollout.interrupted:
         yield "  run this again to go on where it ended; `gitopsd status` shows what each worker holds", None
+    elif rollout.paused:
+        yield "  it goes on where it ended once `gitopsd resume` was run", None
     elif rollout.stopped:
         yield "  mend the version, or go back with `git revert`, and apply that; `gitopsd why` tells more", None
 
@@ -243,6 +247,7 @@ def rollout_json(rollout: Rollout | None) -> dict[str, Any]:
     return {
         "stopped": dict(rollout.stopped),
         "superseded_by": rollout.superseded_by,
+        "paused": rollout.paused,
         "interrupted": rollout.interrupted,
         "unfinished": list(rollout.unfinished),
         "not_attempted": list(rollout.not_attempted),

@@ -118,6 +118,8 @@ def _rollout_lines(rollout: RolloutRecord) -> Iterator[str]:
         yield f"  stopped in {group}: {why}"
     if rollout.superseded_by is not None:
         yield f"  superseded by deployment {rollout.superseded_by}"
+    if rollout.paused:
+        yield f"  ended by a pause of {rollout.paused}"
     if rollout.interrupted:
         yield "  interrupted"
     for worker, error in rollout.errors.items():

@@ -116,6 +116,26 @@ def test_a_newer_commit_takes_over_while_the_first_waits_for_health(operator: Op
     assert [result["state"] for result in operator.run("apply", "--json").json["workers"]] == ["in-sync"]
 
 
+def test_a_pause_ends_it_and_after_resume_it_goes_on(operator: Operator) -> None:
+    commit(operator, "Slow", slow=True)
+    applying = Applying(operator)
+    try:
+        applying.until_said("local-1: activating")
+        operator.run("pause", "--reason", "It looks bad")
+        code, output = applying.end()
+    finally:
+        applying.process.kill()
+    assert code == 1, applying.said
+    assert "It looks bad" in applying.said
+    assert "it goes on where it ended once `gitopsd resume` was run" in applying.said
+    assert "deployment 1: 1 unfinished" in output
+    assert "It looks bad" in note(operator, 1)["paused"]
+    assert "1 not attempted, paused" in operator.run("history").stdout
+    operator.run("resume")
+    commit(operator, "At once", slow=False)
+    assert [result["state"] for result in operator.run("apply", "--json").json["workers"]] == ["converged"]
+
+
 def test_ctrl_c_ends_it_cleanly_and_says_what_was_not_done(operator: Operator) -> None:
     commit(operator, "Slow", slow=True)
     applying = Applying(operator)

@@ -156,7 +156,7 @@ class Reverted(_Event, frozen=True, kw_only=True, tag="reverted"):
 
 
 class RolloutEnded(_Event, frozen=True, kw_only=True, tag="rollout-ended"):
-    """Over, stopped, superseded or interrupted; its note is written. `seconds` since it began."""
+    """Over, stopped, superseded, paused or interrupted; its note is written. `seconds` since it began."""
 
     deployment: int
     rollout: Rollout

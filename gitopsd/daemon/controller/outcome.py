@@ -4,7 +4,7 @@ from typing import Literal
 
 from gitopsd.daemon.convergence.rollout_summary import Rollout
 
-Outcome = Literal["converged", "failed", "unreachable", "superseded", "interrupted", "incomplete"]
+Outcome = Literal["converged", "failed", "unreachable", "superseded", "paused", "interrupted", "incomplete"]
 
 
 def outcome_of(rollout: Rollout) -> Outcome:
@@ -14,6 +14,8 @@ def outcome_of(rollout: Rollout) -> Outcome:
         return "failed"
     if rollout.superseded_by is not None:
         return "superseded"
+    if rollout.paused:
+        return "paused"
     if rollout.interrupted:
         return "interrupted"
     if "unreachable" in states:

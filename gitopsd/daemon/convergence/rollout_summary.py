@@ -9,15 +9,15 @@ from gitopsd.planner.drift import DRIFT_OF_JOBS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """One run over workers, over, stopped, superseded or interrupted.
+    """One run over workers, over, stopped, superseded, paused or interrupted.
 
     `not_attempted`: the workers that it didn't come to; `unfinished`: those that were begun, and whose end nobody
-    waited for. `stopped`: group -> why no more of its workers were begun. `superseded_by`: the number of a newer
-    deployment, which made it end early. `failed`: the workers on which what they were newly given failed, whether they
-    could be reached afterwards or not. `failed_jobs`: worker -> the jobs that failed there; a worker that failed
-    without one there failed as a whole. `failed_workflows` are those that failed anywhere; `to_revert` those of them
-    that a new version made fail on workers whose group has `auto_revert`, which none are when a newer version counts,
-    or a person ended it.
+    waited for. `stopped`: group -> why no more of its workers were begun. Two things make it end early beside a person:
+    `superseded_by`, the number of a newer deployment, and `paused`, who paused the environment meanwhile, and why.
+    `failed`: the workers on which what they were newly given failed, whether they could be reached afterwards or not.
+    `failed_jobs`: worker -> the jobs that failed there; a worker that failed without one there failed as a whole.
+    `failed_workflows` are those that failed anywhere; `to_revert` those of them that a new version made fail on workers
+    whose group has `auto_revert`, which none are when it ended early.
     """
 
     results: tuple[WorkerResult, ...] = ()
@@ -25,11 +25,17 @@ class Rollout:
     unfinished: tuple[str, ...] = ()
     stopped: Mapping[str, str] = field(default_factory=dict)
     superseded_by: int | None = None
+    paused: str = ""
     interrupted: bool = False
     failed: tuple[str, ...] = ()
     failed_jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failed_workflows: tuple[str, ...] = ()
     to_revert: tuple[str, ...] = ()
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether something other than its workers ended it."""
+        return self.interrupted or bool(self.paused) or self.superseded_by is not None
 
     @property
     def is_complete(self) -> bool:

@@ -68,7 +68,7 @@ def apply_version(
     rollout = yield from _converge(workspace, applied, reporter)
     if not applied.goes_on:
         return
-    if rollout.failed or rollout.stopped or rollout.interrupted or rollout.superseded_by is not None:
+    if rollout.failed or rollout.stopped or rollout.ended_early:
         reporter.note("gitopsd's upgrade did not end well, so no new version is deployed after it")
         return
     applied = commit(upgraded=True)

@@ -76,7 +76,7 @@ def auto_revert(
                 settings=replace(ALL_AT_ONCE, auto_revert=_all_revert(workspace, head, back)),
             )
             rollout = yield from remembering(attempts, number_of(head), back, going_back)
-        if rollout.interrupted or rollout.superseded_by is not None:
+        if rollout.ended_early:
             return
         if rest and not set(rollout.to_revert) - revert.quarantines.keys():
             others = roll_out(workspace, branch, head, rest, secrets=secrets, reporter=reporter, all_workers=False)

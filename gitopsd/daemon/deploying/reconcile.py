@@ -117,7 +117,7 @@ def reconcile(
         drop_those_that_left(workspace, deployed.branch, head, rollout.results, reporter)
         if not names and rollout.to_revert:
             yield from auto_revert(workspace, deployed.branch, head, rollout, reporter=reporter)
-        elif not names and not rollout.interrupted and rollout.superseded_by is None:
+        elif not names and not rollout.ended_early:
             found = give_up_lost(workspace, deployed.branch, attempts.known(), heard.silent, reporter)
             if found is not None and found.changed_workers:
                 releases = desired_releases(workspace.repository, found.head.commit.tree)

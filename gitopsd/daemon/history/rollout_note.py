@@ -34,7 +34,7 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
     workers that it was about, empty where it was all of them. `overwritten`: worker -> edits by hand that were there.
     `failed`: the workers on which what they were newly given failed; `failed_jobs`: worker -> the jobs that failed
     there. `stopped`: group -> why no more of its workers were begun. `superseded_by`: the newer deployment that made it
-    end early; `interrupted`: a person did.
+    end early; `paused`: who paused the environment meanwhile, and why, which did so; `interrupted`: a person did.
     """
 
     started: str
@@ -48,6 +48,7 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
     failed_jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     superseded_by: int | None = None
+    paused: str = ""
     interrupted: bool = False
 
     def tried(self, worker: str) -> bool:
@@ -142,6 +143,7 @@ def record_rollout(
         failed_jobs=dict(sorted(rollout.failed_jobs.items())),
         stopped=dict(rollout.stopped),
         superseded_by=rollout.superseded_by,
+        paused=rollout.paused,
         interrupted=rollout.interrupted,
     )
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from gitopsd.daemon.artifacts.state import read_fleet, read_groups
-from gitopsd.daemon.artifacts.superseding import NewerDeployment, number_of
+from gitopsd.daemon.artifacts.superseding import BranchWatch, number_of
 from gitopsd.daemon.convergence.differences import Differences
 from gitopsd.daemon.convergence.result import PayloadSource, State, WorkerResult, compare
 from gitopsd.daemon.convergence.rollout_reporter import RolloutReporter
@@ -51,11 +51,11 @@ def roll_out(
 ) -> Generator[WorkerResult, None, Rollout]:
     """Every worker made equal to what is desired, in the order that their groups ask for; results as workers end.
 
-    Ends early when a newer deployment is committed, or when the reporter asks it to. What became of it is recorded,
-    with the edits by hand that were overwritten, told to the reporter, and returned. `all_workers`: whether these are
-    all that the head has. `secrets`: the values that are known; a worker that needs another one fails. `settings` stand
-    in for those of every group. `left_out`: workers of `desired` that aren't tried now, with what became of them the
-    last time: canaries and budgets count them. To be called under the environment's lock.
+    Ends early when a newer deployment or a pause is committed, or when the reporter asks it to. What became of it is
+    recorded, with the edits by hand that were overwritten, told to the reporter, and returned. `all_workers`: whether
+    these are all that the head has. `secrets`: the values that are known; a worker that needs another one fails.
+    `settings` stand in for those of every group. `left_out`: workers of `desired` that aren't tried now, with what
+    became of them the last time: canaries and budgets count them. To be called under the environment's lock.
     Raises HeldHeadError where the head can't be trusted: every convergence passes here.
     """
     require_good(workspace, branch, head)
@@ -76,13 +76,13 @@ def roll_out(
     settings_of = {name: group.settings for group in groups for name in group.workers}
     targets = {target.name: target for target in deployed_targets(workspace, branch, head, known)}
     blobs = PayloadSource(workspace.repository)
-    newer = NewerDeployment(workspace, branch, head, alone=blobs.alone, warn=reporter.warn)
+    watch = BranchWatch(workspace, branch, head, alone=blobs.alone, warn=reporter.warn)
     with open_workers(workspace) as workers:
         standings = {
             name: _left_out(trouble, failed_before=name in failed_before) for name, trouble in left_out.items()
         }
         after = begun_after(moves_of(workspace.repository, head, desired), groups)
-        run = RolloutRun(groups, reporter, newer.find, standings, failed_before, begun_after=after)
+        run = RolloutRun(groups, reporter, watch.find, standings, failed_before, begun_after=after)
         run.workers = {
             name: WorkerRun(
                 desired[name],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from gitopsd.daemon.artifacts.control import KnownPause
 from gitopsd.daemon.convergence.result import State, WorkerResult
 from gitopsd.daemon.convergence.rollout_reporter import RolloutReporter
 from gitopsd.daemon.convergence.rollout_summary import Rollout, jobs_that_failed, workflow_of
@@ -27,7 +28,7 @@ A change may last its group's `confirm_timeout` longer, while the worker is cut 
 """
 
 _TICK_SECONDS = 0.2
-_ENDING_SECONDS = {"interrupted": 10.0, "superseded": 30.0}
+_ENDING_SECONDS, _INTERRUPTED_SECONDS = 30.0, 10.0
 """How long those that are being changed are waited for: so that they are confirmed, and not undone again."""
 
 _NOBODY: Mapping[str, Standing] = MappingProxyType({})
@@ -60,8 +61,9 @@ class _Task:
 
 
 class RolloutRun:
-    """`workers` has the run of each worker of the groups. `find_newer`: the number of a newer deployment, if any.
+    """`workers` has the run of each worker of the groups.
 
+    `find_newer`: the number of a newer deployment, or a pause that began; None where nothing ends this one.
     `left_out`: the workers that aren't tried in this run, with how they stood the last time; they count all the same.
     `failed_before`: those on which this very deployment failed, which is so until they are seen well.
     `begun_after`: worker -> those that must have come to their end before it is begun.
@@ -71,7 +73,7 @@ class RolloutRun:
         self,
         groups: Sequence[RolloutGroup],
         reporter: RolloutReporter,
-        find_newer: Callable[..., int | None],
+        find_newer: Callable[..., int | KnownPause | None],
         left_out: Mapping[str, Standing] = _NOBODY,
         failed_before: Collection[str] = (),
         *,
@@ -93,13 +95,13 @@ class RolloutRun:
         self._tasks: dict[int, _Task] = {}
         self._crew: Crew[WorkerResult | Differs | Checking] = Crew(THREADS)
         self._decision = Decision()
-        self._superseded_by: int | None = None
+        self._ended_by: int | KnownPause | None = None
         self._interrupted = False
 
     @property
     def is_ending(self) -> bool:
         """Whether it ends early: nothing more is begun."""
-        return self._interrupted or self._superseded_by is not None
+        return self._interrupted or self._ended_by is not None
 
     def results(self) -> Iterator[WorkerResult]:
         """Until all is over, or it ends early."""
@@ -112,7 +114,7 @@ class RolloutRun:
                     yield result
             yield from self._finish()
         finally:
-            self._interrupted = self._interrupted or bool(self._tasks and self._superseded_by is None)
+            self._interrupted = self._interrupted or bool(self._tasks and self._ended_by is None)
             self._crew.dismiss()
 
     def summary(self, workers: Sequence[str] | Mapping[str, object]) -> Rollout:
@@ -127,7 +129,8 @@ class RolloutRun:
             not_attempted=tuple(name for name in missing if name not in begun),
             unfinished=tuple(name for name in missing if name in begun),
             stopped=dict(self._decision.stopped),
-            superseded_by=self._superseded_by,
+            superseded_by=self._ended_by if isinstance(self._ended_by, int) else None,
+            paused=f"{self._ended_by.owner}: {self._ended_by.reason}" if isinstance(self._ended_by, KnownPause) else "",
             interrupted=self._interrupted,
             failed=tuple(on_trial),
             failed_jobs={name: jobs for name, found in failed.items() if (jobs := jobs_that_failed(found))},
@@ -151,16 +154,15 @@ class RolloutRun:
         done = self._crew.next(_TICK_SECONDS)
         if self._reporter.stop_asked():
             self._interrupted = True
-        elif self._superseded_by is None:
-            self._superseded_by = self._find_newer()
+        elif self._ended_by is None:
+            self._ended_by = self._find_newer()
         yield from self._overdue()
         if done is not None:
             yield from self._after(done)
 
     def _finish(self) -> Iterator[WorkerResult]:
         """What is being changed when it ends early comes to where it isn't undone again."""
-        seconds = _ENDING_SECONDS["interrupted" if self._interrupted else "superseded"]
-        end = time.monotonic() + seconds
+        end = time.monotonic() + (_INTERRUPTED_SECONDS if self._interrupted else _ENDING_SECONDS)
         while any(task.step == "change" for task in self._tasks.values()) and time.monotonic() < end:
             done = self._crew.next(min(_TICK_SECONDS, max(0.0, end - time.monotonic())))
             if done is not None:
@@ -192,8 +194,8 @@ class RolloutRun:
         """Whether a worker was given something newer: by another controller, of whose branch we may not know yet."""
         if not isinstance(error, WorkerRefused) or error.code != "stale":
             return False
-        self._superseded_by = self._superseded_by or self._find_newer(at_once=True)
-        return self._superseded_by is not None
+        self._ended_by = self._ended_by or self._find_newer(at_once=True)
+        return self._ended_by is not None
 
     def _failed(self, name: str, error: Exception) -> WorkerResult:
         state: State = "unreachable" if is_away(error) else "failed"

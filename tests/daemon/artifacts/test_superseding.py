@@ -1,4 +1,4 @@
-"""Whether a newer deployment is there: on the branch here, and on that of a remote."""
+"""Whether a newer deployment is there, or a pause: on the branch here, and on that of a remote."""
 
 import subprocess
 from collections.abc import Iterator
@@ -6,9 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitopsd.daemon.artifacts.superseding import NewerDeployment
+from msgspec.structs import replace
+
+from gitopsd.daemon.artifacts.control import KnownPause, change_control
+from gitopsd.daemon.artifacts.superseding import BranchWatch
 from gitopsd.daemon.configuration.configuration import Configuration
+from gitopsd.daemon.holds.pausing import pause_environment
 from gitopsd.daemon.workspace import Workspace
+from gitopsd.model.control import Cordon
 from gitopsd.repo.artifacts import artifact_branch, read_head
 from gitopsd.repo.remote import find_remote
 from gitopsd.repo.repository import open_at
@@ -26,10 +31,10 @@ class Watching:
     warnings: list[str] = field(default_factory=list)
     times_alone: int = 0
 
-    def newer(self) -> NewerDeployment:
+    def newer(self) -> BranchWatch:
         head = read_head(self.workspace.repository, BRANCH)
         assert head is not None
-        return NewerDeployment(self.workspace, BRANCH, head, alone=self.alone, warn=self.warnings.append)
+        return BranchWatch(self.workspace, BRANCH, head, alone=self.alone, warn=self.warnings.append)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -61,6 +66,25 @@ def test_a_deployment_that_is_committed_here_is_found_and_nothing_else_is(tmp_pa
     deploy_again(found)
     assert newer.find() == 2
     assert not watching.warnings
+
+
+def test_a_pause_that_begins_is_found_and_one_that_was_there_before_is_not(tmp_path: Path) -> None:
+    found = deployed(tmp_path / "one")
+    watching = Watching(found.workspace())
+    before = watching.newer()
+    pause_environment(found.workspace(), reason="Stop", until="2000-01-01T00:00:00Z")
+    assert before.find() is None, "it has expired"
+    pause_environment(found.workspace(), reason="Stop", until="")
+    pause = before.find()
+    assert isinstance(pause, KnownPause)
+    assert pause.reason == "Stop"
+    assert before.find() is None, "the branch didn't move since"
+    in_spite = watching.newer()
+    cordon = Cordon(owner="Ann", reason="Disk", since="2026-01-01T00:00:00Z")
+    change_control(found.workspace(), BRANCH, lambda record, _: ("Cordon", replace(record, cordons={"edge-1": cordon})))
+    assert in_spite.find() is None
+    deploy_again(found)
+    assert in_spite.find() == 2
 
 
 def test_a_deployment_of_the_remote_is_found_when_that_is_asked(tmp_path: Path) -> None:
@@ -95,4 +119,4 @@ def test_a_remote_that_cannot_be_asked_is_said_once_and_stops_nothing(tmp_path: 
     assert newer.find(at_once=True) is None
     assert newer.find(at_once=True) is None
     assert len(watching.warnings) == 1
-    assert "whether a newer version was deployed can't be told" in watching.warnings[0]
+    assert "whether a newer version was deployed, or a pause began, can't be told" in watching.warnings[0]

@@ -161,6 +161,7 @@ def test_a_repository_with_any_number_of_environments_makes_no_end_of_labels() -
         (Rollout(results=(samples.result(state="rolled-back"),), superseded_by=8), "failed"),
         (Rollout(results=(samples.result(),), not_attempted=("b",), superseded_by=8), "superseded"),
         (Rollout(results=(), not_attempted=("b",), interrupted=True), "interrupted"),
+        (Rollout(results=(samples.result(),), not_attempted=("b",), paused="Ann: enough"), "paused"),
         (Rollout(results=(), unfinished=("b",)), "incomplete"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gitopsd.daemon.artifacts.control import KnownPause
 from gitopsd.daemon.convergence.result import State, WorkerResult
 from gitopsd.daemon.convergence.rollout_reporter import QuietReporter
 from gitopsd.daemon.convergence.rollout_summary import Rollout
@@ -72,7 +73,7 @@ def rolled_out(
     workers: Iterable[Worker],
     *,
     reporter: QuietReporter | None = None,
-    newer: Callable[..., int | None] = lambda **_: None,
+    newer: Callable[..., int | KnownPause | None] = lambda **_: None,
     settings: GroupRecord | None = None,
     left_out: Mapping[str, Standing] | None = None,
     failed_before: tuple[str, ...] = (),
@@ -190,6 +191,17 @@ def test_a_newer_deployment_ends_it_between_workers() -> None:
     assert states == {"a": "converged"}, "what was being changed is not cut short"
     assert second.steps == ["look"]
     assert rollout.not_attempted == ("b",)
+
+
+def test_a_pause_ends_it_between_workers_and_nothing_is_reverted() -> None:
+    begun: list[int] = []
+    pause = KnownPause(owner="Ann <a@x>", reason="Enough", since="", until="", expired=False)
+    first, second = Worker("a", ends="failed", on_change=lambda: begun.append(1)), Worker("b")
+    settings = GroupRecord(max_parallel=1, auto_revert=True)
+    rollout, states = rolled_out([first, second], newer=lambda **_: pause if begun else None, settings=settings)
+    assert (rollout.paused, rollout.superseded_by, rollout.ended_early) == ("Ann <a@x>: Enough", None, True)
+    assert states == {"a": "failed"}
+    assert (rollout.not_attempted, rollout.to_revert) == (("b",), ())
 
 
 def test_a_newer_deployment_ends_it_between_two_looks_at_the_health() -> None:

@@ -169,6 +169,8 @@ class Metrics(Collector):
 
     def _ended(self, event: told.RolloutEnded, name: str, environment: _Environment) -> None:
         self._rolled_out.labels(name).observe(event.seconds)
+        if event.rollout.paused:
+            return  # its deployments have come to nothing yet
         for number in sorted(one for one in environment.new if one <= event.deployment):
             trigger, committed = environment.new.pop(number)
             # one before it that never had a rollout of its own is part of it

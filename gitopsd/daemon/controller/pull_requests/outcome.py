@@ -91,6 +91,7 @@ def _words(note: RolloutNote, workers: Sequence[WorkerOutcome]) -> tuple[StatusS
         (last is None, "pending", "rolling out"),
         (last is not None and bool(last.failed or last.stopped or _BAD & last.counts.keys()), "failure",
          f"failed; {of} are in sync"),
+        (last is not None and bool(last.paused), "pending", f"paused; {of} are in sync"),
         (waiting, "pending", f"rolling out; {of} are in sync"),
         (well < len(workers), "pending", f"{of} are in sync, the others can't be reached"),
         (True, "success", f"converged on {well} worker{'' if well == 1 else 's'}"),
