@@ -300,6 +300,7 @@ class Controller:
         else:
             self._intervals = opened.configuration.intervals
             opened.close()
+            self._warn_of_what_waits(opened.configuration)
             self._generation += 1
             self._follow_forge(opened.configuration)
             self.look_at_pull_requests()
@@ -309,6 +310,15 @@ class Controller:
                     loops.reread()
         if not self._stop.is_set():
             sd_notify.ready(f"leads {self._identity}")
+
+    def _warn_of_what_waits(self, configuration: Configuration) -> None:
+        """Sections that are read when the controller starts, and are others by now."""
+        first = self._first.configuration
+        at_start = ("listen", "notify") if isinstance(first.forge, UnsetType) else ("listen", "notify", "forge")
+        waiting = [name for name in at_start if getattr(configuration, name) != getattr(first, name)]
+        if waiting:
+            names = " and ".join(f"`{name}`" for name in waiting)
+            self._warn("", f"what is new in {names} counts once the controller is restarted")
 
     def _open_workspace(self) -> Workspace:
         """Only of the repository that is led: lock, socket and all that is remembered are that one's."""

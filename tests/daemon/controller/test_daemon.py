@@ -227,6 +227,10 @@ def test_a_configuration_is_read_again_and_one_with_a_mistake_changes_nothing(si
         process.reload()
         eventually("the other repository is not taken up", lambda: "another repository" in site.log.read_text())
         assert site.state()["leader"]["repository"] == f"file://{site.bare}"
+        listen = {"control": str(site.socket), "metrics": "127.0.0.1:9"}
+        site.configure(listen=listen, notify=[{"url": {"env": "HOOK"}}])
+        process.reload()
+        eventually("what waits is said", lambda: "new in `listen` and `notify` counts once" in site.log.read_text())
         site.configure()
         process.reload()
         wait_for_deployment(site, 2)
