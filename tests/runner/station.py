@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from gitopsd.runner.bundle import runtime_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
 DEADLINE = 60.0
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
@@ -32,9 +32,14 @@ class Process(subprocess.Popen[bytes]):
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+        """SIGTERM once it is caught: before that it ends the process at once. The exit code."""
+        until(lambda: self.poll() is not None or self._catches(signal.SIGTERM))
         self.send_signal(signal.SIGTERM)
         return self.wait(DEADLINE)
+
+    def _catches(self, number: signal.Signals) -> bool:
+        mask = Path(f"/proc/{self.pid}/status").read_text().partition("SigCgt:")[2].split()
+        return bool(int(mask[0], 16) >> (number - 1) & 1) if mask else False
 
     def finish(self) -> int:
         return self.wait(DEADLINE)
