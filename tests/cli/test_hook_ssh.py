@@ -13,6 +13,7 @@ from gitopsd.daemon.controller.control_socket.protocol import Done, Told
 from tests.cli.pushing import Pusher, pusher, told_controller
 from tests.cli.test_hook_post_receive import deployment
 from tests.operator import Operator, eventually
+from tests.ports import free_port
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 CONFIGURATION = """\
@@ -28,11 +29,6 @@ SetEnv HOME={home} GITOPSD_CACHE=off
 """
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="needs sshd")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def is_open(port: int) -> bool:

@@ -25,10 +25,10 @@ from gitopsd.forge.connect import connect
 from gitopsd.forge.errors import ForgeError, ForgeRefusedError, ForgeUnavailableError
 from gitopsd.forge.forge import CommitStatus, Forge, ForgeKind
 from gitopsd.model.secret import SecretValue
-from tests.agent.ports import free_port
 from tests.forge.conftest import KINDS
 from tests.forge.standin import Standin, forge_standin
 from tests.forge.standin.server import serving
+from tests.ports import free_port
 
 TOKEN = "ghp-this-is-shown-to-nobody"  # noqa: S105 - of nothing but this
 MARKER = "<!-- gitopsd -->"

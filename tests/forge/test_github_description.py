@@ -16,12 +16,12 @@ import pytest
 from gitopsd.forge.connect import connect
 from gitopsd.forge.forge import CommitStatus, Forge, PullRequest
 from gitopsd.model.secret import SecretValue
-from tests.agent.ports import free_port
 from tests.forge.conftest import AT_ONCE
 from tests.forge.description import query_names
 from tests.forge.npm_packages import DESCRIPTION, npm_packages, prism
 from tests.forge.standin import forge_standin
 from tests.operator import eventually
+from tests.ports import free_port
 
 COMMIT = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
 MARKER = "<!-- gitopsd -->"

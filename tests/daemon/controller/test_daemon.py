@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.ports import free_port
 from tests.daemon.controller.daemon_process import (
     Site,
     daemon,
@@ -18,6 +17,7 @@ from tests.daemon.controller.daemon_process import (
 from tests.daemon.controller.two_programs import DIES, FLEET, RUNS, two_programs
 from tests.forge.standin import forge_standin
 from tests.operator import eventually
+from tests.ports import free_port
 
 
 @pytest.fixture

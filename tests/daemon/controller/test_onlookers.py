@@ -19,8 +19,9 @@ from gitopsd.daemon.controller.onlookers.event_log import log_sink
 from gitopsd.daemon.controller.onlookers.metrics import Asked
 from gitopsd.daemon.controller.onlookers.onlookers import onlookers
 from tests.daemon.controller import samples
-from tests.daemon.controller.test_web import answers, free_port
+from tests.daemon.controller.test_web import answers
 from tests.operator import eventually
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,6 +18,7 @@ from gitopsd.daemon.controller.onlookers.observability import routes
 from gitopsd.daemon.controller.onlookers.web import serving
 from tests.daemon.controller import samples
 from tests.operator import eventually
+from tests.ports import free_port
 
 WALL = samples.AT + 40.0
 
@@ -57,12 +58,6 @@ def answers(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 LEADING = told.Leading(environment="", at=samples.AT)
@@ -138,8 +133,8 @@ def test_an_address_that_is_taken_is_told_and_answered_once_it_is_free(
 ) -> None:
     monkeypatch.setattr(web_module, "_AGAIN_SECONDS", 0.05)
     told: list[str] = []
-    taken = socket.create_server(("127.0.0.1", 0))
-    port: int = taken.getsockname()[1]
+    port = free_port()
+    taken = socket.create_server(("127.0.0.1", port))
     with serving(f"127.0.0.1:{port}", routes(site.metrics, site.health), problem=told.append):
         eventually("it is told", lambda: told != [])
         taken.close()

@@ -22,12 +22,12 @@ from gitopsd.daemon.controller.onlookers.metrics import Metrics
 from gitopsd.daemon.controller.onlookers.webhook import PATH, Waiting
 from gitopsd.forge.forge import ForgeKind
 from gitopsd.forge.webhook import LARGEST, Hint
-from tests.agent.ports import free_port
 from tests.daemon.controller.test_web import answers
 from tests.forge.conftest import KINDS
 from tests.forge.standin import forge_standin
 from tests.forge.standin.deliveries import Hook
 from tests.operator import eventually
+from tests.ports import free_port
 
 SECRET = "a secret of this test"  # noqa: S105
 OTHER = "another one"

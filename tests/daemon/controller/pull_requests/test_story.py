@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from gitopsd.forge.forge import ForgeKind
-from tests.agent.ports import free_port
 from tests.daemon.controller.daemon_process import daemon, wait_for_deployment, wait_for_outcome
 from tests.daemon.controller.pull_requests.forge_site import DEPLOY, RUNS, ForgeSite, forge_site, without_foot
 from tests.daemon.controller.two_programs import DIES
 from tests.operator import eventually
+from tests.ports import free_port
 
 KINDS: tuple[ForgeKind, ...] = ("github", "gitlab", "gitea")
 
