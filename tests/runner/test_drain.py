@@ -6,6 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.runner.station import events, numbers, until
 from tests.runner.transports.file_store import FileStore
 from tests.runner.transports.worker import Worker
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
     from tests.runner.transports.object_store import ObjectStore
 
 PLENTY = 600
+
+
+@pytest.fixture
+def quiet_soon(station: Station) -> None:
+    """Jobs of this station take it for the end when nothing came for a second, which is five elsewhere."""
+    module = station.release / "runtime/runner/gitopsd/runner/drain.py"
+    text, before = module.read_text(), "QUIET_SECONDS = 5.0\n"
+    assert before in text
+    module.write_text(text.replace(before, "QUIET_SECONDS = 1.0\n"))
 
 
 def drains(
@@ -45,6 +56,7 @@ def stored(station: Station, file_store: Transports, content: bytes) -> None:
     assert producer.finish() == 0, producer.said()
 
 
+@pytest.mark.usefixtures("quiet_soon")
 def test_a_draining_job_ends_once_it_has_read_what_is_stored(every_python: Station) -> None:
     station = every_python
     file_store = FileStore(station)
@@ -85,14 +97,17 @@ def test_a_draining_chain_ends_from_its_producers_on(station: Station, transport
         {"path": str(station.root / "out")},
         inputs=[transport.input("last", channel="d")],
     )
-    processes = [station.start(last), station.start(first)]
+    processes = [station.start(first)]
+    until((station.run / "s" / "o.late.0.json").exists, *processes)  # it has begun, as fast as this machine is
+    processes.append(station.start(last))
     assert [process.finish() for process in processes] == [0, 0], [process.said() for process in processes]
     assert sorted(numbers(station.lines())) == list(range(2_000))
 
 
+@pytest.mark.usefixtures("quiet_soon")
 def test_a_job_waits_for_what_a_process_that_was_killed_had_in_its_hands(station: Station, nats: Nats) -> None:
     """Which comes again only when it hasn't been acknowledged for longer than a drain waits for nothing."""
-    nats.options = {"ack_wait": 9}
+    nats.options = {"ack_wait": 4}
     stored(station, nats, events(10))
     nobody = Worker(station).output({"nobody": 1})
     holder = station.start(station.runner("o.hold.0", "relay", inputs=[nats.input("deliver")], outputs=[nobody]))
@@ -136,6 +151,7 @@ def test_a_store_that_does_not_answer_holds_nobody_beyond_the_deadline(
     assert "draining ended at its deadline: what is left can't be known" in process.said()
 
 
+@pytest.mark.usefixtures("quiet_soon")
 def test_a_job_waits_for_a_producer_that_was_killed_until_its_deadline(station: Station, remote: Transports) -> None:
     station.put("a.jsonl", events(10))
     producer = station.start(station.reads([remote.output({"deliver": 1})], mode="tail"))
@@ -194,6 +210,29 @@ def test_a_deadline_holds_from_the_first_start_on(station: Station, file_store: 
     assert not (station.state(job) / "draining").exists(), "the next time it drains, its time begins anew"
 
 
+@pytest.mark.usefixtures("quiet_soon")
+def test_a_job_waits_for_a_producer_beside_it_that_takes_long_to_start(
+    station: Station, file_store: Transports, worker: Transports
+) -> None:
+    """As on a busy machine, where both drain."""
+    content = events(10)
+    stored(station, file_store, content)
+    where = {"path": str(station.root / "out")}
+    last = station.start(drains(station, "o.deliver.0", "write-files", where, inputs=[worker.input("deliver")]))
+    until(lambda: "whether a producer is there can't be known now" in last.said(), last)
+    relay = drains(
+        station,
+        "o.relay.0",
+        "relay",
+        {},
+        inputs=[file_store.input("deliver")],
+        outputs=[worker.output({"deliver": 1}, producer="o.relay.0")],
+    )
+    first = station.start(relay)
+    assert [first.finish(), last.finish()] == [0, 0], [first.said(), last.said()]
+    assert station.written() == content
+
+
 def test_any_other_program_is_told_to_end_at_the_deadline(station: Station) -> None:
     station.describe("o.own.0", kind="once", command=["sleep", "600"], drain={"deadline_seconds": 0.5})
     process = station.start("o.own.0")
@@ -202,6 +241,7 @@ def test_any_other_program_is_told_to_end_at_the_deadline(station: Station) -> N
     assert (station.state("o.own.0") / "completed").exists()
 
 
+@pytest.mark.usefixtures("quiet_soon")
 def test_a_draining_job_that_is_stopped_is_not_done(station: Station, file_store: Transports) -> None:
     job = drains(
         station, "o.deliver.0", "write-files", {"path": str(station.root / "out")}, inputs=[file_store.input("deliver")]

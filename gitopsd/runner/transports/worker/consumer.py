@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 QUEUED_FRAMES = 4
 TAKEOVER_SECONDS = 5.0
 
+COMES_SECONDS = 30.0
+"""Within so long a producer that is started together with its consumer is there, also on a busy machine."""
+
 
 class WorkerInput:
     """Listens for producers; batches of all of them in the order in which they come, each producer's own order kept."""
@@ -43,6 +46,8 @@ class WorkerInput:
         self._stopped = False
         self._unacknowledged = 0
         self._connections: set[asyncio.Future[Any]] = set()
+        self._opened = 0.0
+        self._was_fed = False
 
     async def open(self) -> None:
         try:
@@ -51,6 +56,7 @@ class WorkerInput:
             self._server = await asyncio.start_unix_server(self._serve, path=str(self._path), limit=BUFFER_BYTES)
             self._path.chmod(0o660)
             self._inode = self._path.stat().st_ino
+            self._opened = asyncio.get_running_loop().time()
         except OSError as error:
             raise failed("listen at", self._path, error) from error
 
@@ -65,8 +71,12 @@ class WorkerInput:
         """What came in and isn't acknowledged; what a producer still keeps is the producer's."""
         return self._unacknowledged
 
-    async def is_fed(self) -> bool:
-        return bool(self._connections)
+    async def is_fed(self) -> bool | None:
+        """Before the first one has come nobody can tell whether it is still being started."""
+        if self._connections:
+            return True
+        waited = asyncio.get_running_loop().time() - self._opened
+        return False if self._was_fed or waited > COMES_SECONDS else None
 
     async def close(self) -> None:
         self.stop()
@@ -95,6 +105,7 @@ class WorkerInput:
             await asyncio.sleep(0.1)
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._was_fed = True
         task = asyncio.ensure_future(self._talk(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
