@@ -9,22 +9,29 @@ import pytest
 
 from gitopsd.agent.show import without_values
 from tests.agent.releases import TestJob, activation, release_of
-from tests.agent.worker import Refused
+from tests.agent.worker import Refused, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.agent.worker import Worker
 
 JOB = "orders.a.0"
 FILE = f"jobs/{JOB}/job.json"
 RELEASE = release_of(TestJob(name=JOB))
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    worker = Worker(tmp_path_factory.mktemp("worker"))
+    yield worker
+    worker.close()
+
+
 @pytest.fixture
-def deployed(worker: Worker) -> Worker:
-    worker.call("activate", *activation(RELEASE))
-    return worker
+def deployed(running: Worker) -> Worker:
+    """As the release has it, whatever was done to its files before."""
+    running.call("activate", *activation(RELEASE))
+    return running
 
 
 def shown(worker: Worker, *files: str) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.agent.releases import TestJob, activation, release_of
+from tests.agent.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.agent.worker import Worker
 
 JOB = "orders.a.0"
 INPUT = {"port": "default", "channel": "c", "events": 7, "bytes": 70, "done": 5, "waiting": None, "stalled": 1.5}
@@ -24,11 +24,20 @@ SAID: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def deployed(worker: Worker) -> Worker:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    worker = Worker(tmp_path_factory.mktemp("worker"))
     worker.call("activate", *activation(release_of(TestJob(name=JOB))))
     file_of(worker).parent.mkdir(parents=True, exist_ok=True)
-    return worker
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def deployed(running: Worker) -> Worker:
+    """Whose job has said nothing yet."""
+    file_of(running).unlink(missing_ok=True)
+    return running
 
 
 def file_of(worker: Worker) -> Path:

@@ -1,18 +1,16 @@
 """Two real machines and two workers beside the controller: one is cut off, and what ran there runs elsewhere."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from tests.backoff import been_silent_for
 from tests.fleet.fixtures import StartFleet
 from tests.fleet.machines import Fleet
 from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator
-
-pytestmark = pytest.mark.timeout(900)  # it waits for half a minute, several times
 
 LOST_AFTER = 30
 KEEPER = """\
@@ -82,11 +80,11 @@ def cut(machines: Fleet, *names: str) -> Iterator[None]:
 
 
 def silent_for_too_long(operator: Operator, *names: str) -> None:
-    """One attempt that reaches nobody of these, and then as long as the group allows."""
+    """One attempt that reaches nobody of these, and then as long as the group allows, as its controller knows."""
     ran = operator.run("reconcile", "--now", "--json", expect=4).json
     assert {one["worker"] for one in ran["workers"] if one["state"] == "unreachable"} == set(names)
     assert (ran["lost"], ran["not_moved"]) == ({}, {})
-    time.sleep(LOST_AFTER)
+    been_silent_for(operator, LOST_AFTER)
 
 
 def running(machines: Fleet, name: str) -> set[str]:

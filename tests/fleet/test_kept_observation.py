@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +11,7 @@ from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from tests.agent.releases import TestJob, release_of
 from tests.fleet.test_reconcile import DAMAGE, SYSTEM
-from tests.fleet_ssh.on_machines import activate, settings_for, target_of
+from tests.fleet_ssh.on_machines import activate, settings_for, target_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +58,9 @@ def connection(machine: Machine) -> Iterator[WorkerConnection]:
         with workers.connect(target_of(machine)) as opened:
             machine.run(["sh", "-c", "systemctl stop 'gitopsd-*'; rm -f /var/lib/gitopsd/owner.json"])
             activate(opened, RELEASE)
-        time.sleep(2.5)  # what was written so shortly before is never trusted to be unchanged
         with workers.connect(target) as opened:
+            # what was written shortly before is never trusted to be unchanged
+            until(lambda: answers_same(opened))
             yield opened
 
 
