@@ -8,9 +8,11 @@ from contextlib import suppress
 
 
 class Proxy:
-    def __init__(self, target: int) -> None:
+    """`port`: where it listens, by default where the kernel says."""
+
+    def __init__(self, target: int, port: int = 0) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.ports import free_port
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 
 
 class NatsServer:

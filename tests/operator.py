@@ -105,7 +105,7 @@ def away_operator(home: Path) -> Operator:
     return operator
 
 
-def eventually(what: str, condition: Callable[[], bool], timeout: float = 60.0) -> None:
+def eventually(what: str, condition: Callable[[], bool], timeout: float = DEADLINE) -> None:
     """Waits for a condition; fails naming it when the deadline passes."""
     end = time.monotonic() + timeout
     while not condition():

@@ -54,6 +54,10 @@ class S3Server:
     def endpoint(self) -> str:
         return f"{'https' if self._tls else 'http'}://{self._address}:{self._ports['s3']}"
 
+    @property
+    def port(self) -> int:
+        return self._ports["s3"]
+
     def start(self) -> None:
         """Return at once; `wait` for it."""
         options: dict[str, object] = {

@@ -78,6 +78,8 @@ for attempt in range(100):
     except (FileNotFoundError, ConnectionRefusedError):
         time.sleep(0.1)
 time.sleep(settings.get("ready_after", 0))
+while settings.get("held") and not (state / "let-go").exists():
+    time.sleep(0.05)
 if os.environ.get("NOTIFY_SOCKET"):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))

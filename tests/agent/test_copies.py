@@ -24,7 +24,7 @@ ONLY_B = release_of(TestJob(name=B, version="2"))
 OWN = {"owner": OWNER["root_commit"]}
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come true in time"

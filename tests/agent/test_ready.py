@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,11 @@ def http(name: str, port: int, **settings: Any) -> TestJob:
 
 def test_a_port_is_waited_for_and_one_that_stays_silent_keeps_its_job_pending(worker: Worker) -> None:
     silent, late = free_port(), free_port()
-    release = release_of(tcp(A, silent), tcp(B, late, listen=late, ready_after=2.5), TestJob(name=C))
+    release = release_of(tcp(A, silent), tcp(B, late, listen=late, held=True), TestJob(name=C))
     answer = worker.activate(release)
     assert (answer["started"], answer["pending"], answer["failed"]) == ([A, B, C], [A, B], {})
     assert answer["observation"]["applied"].keys() == {A, B, C}
+    threading.Timer(1.0, (worker.root / "state" / B / "let-go").touch).start()
     found = worker.health(release, wait=6)
     assert (found["healthy"], found["pending"], found["failed"]) == ([B, C], [A], {})
     assert found["reasons"] == {A: f"it does not answer on 127.0.0.1:{silent}"}

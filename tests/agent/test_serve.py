@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.agent.worker import Worker
 
 JOB = "orders.a.0"
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class Serving:

@@ -27,7 +27,7 @@ TWO = release_of(TestJob(name=A), TestJob(name=B))
 TWO_CHANGED = release_of(TestJob(name=A, version="2"), TestJob(name=B))
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come true in time"

@@ -17,7 +17,7 @@ from tests.agent.releases import OWNER, TestRelease, activation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SECONDS = 90
+SECONDS = 180
 
 
 class Refused(Exception):  # noqa: N818 -- what the agent answered, not a failure of the test

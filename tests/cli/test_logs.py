@@ -80,10 +80,10 @@ def test_what_is_printed_is_followed_until_somebody_stops_it(operator: Operator,
         _log(operator, "after")
         eventually("the next line is shown", lambda: printed == ["before\n", "after\n"])
         process.send_signal(ending)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read().strip() == "interrupted"
-    assert not _followers(operator)
+    eventually("nothing is left", lambda: not _followers(operator))
 
 
 def test_a_controller_that_is_killed_leaves_no_process_behind(operator: Operator) -> None:

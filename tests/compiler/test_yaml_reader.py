@@ -114,10 +114,10 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) ->
     ],
 )
 def test_what_is_refused_is_refused_with_its_code(content: bytes, code: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     _, mistakes = read_yaml("a.yaml", content)
     assert [mistake.code for mistake in mistakes] == [code]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_key_of_a_megabyte_is_read() -> None:
@@ -128,10 +128,10 @@ def test_a_key_of_a_megabyte_is_read() -> None:
 
 
 def test_a_bomb_of_many_values_is_refused_in_bounded_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     _, mistakes = read_yaml("a.yaml", b"[" + b"a," * (MAX_NODES + 10) + b"]")
     assert [mistake.code for mistake in mistakes] == ["yaml-too-large"]
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])

@@ -10,7 +10,16 @@ from tests.fleet.operators import production_operator, workers_of
 from tests.operator import Operator, eventually
 
 EVENTS = 5_000
-SLOW = "import sys, time\nfor line in sys.stdin:\n  time.sleep(0.002)\n  sys.stdout.write(line)\n  sys.stdout.flush()\n"
+SLOW = """
+import os, sys, time
+for line in sys.stdin:
+    if not os.path.exists("/srv/quick"):
+        time.sleep(0.05)
+    sys.stdout.write(line)
+    sys.stdout.flush()
+"""
+"""Until the file is there it takes much longer for what is stored than a change and a boot do."""
+
 PLACE = {"group": "edge", "strategy": "pack"}
 WORKFLOW = {
     "workflow": "spool",
@@ -90,6 +99,7 @@ def test_a_worker_that_is_drained_finishes_what_lies_on_its_disk(operator: Opera
     machines[old].power_off()
     machines[old].boot()
     assert "draining" in states(operator).values(), "the machine is up, and what drains there isn't waited for"
+    machines[old].run(["touch", "/srv/quick"])
     eventually("all came out", lambda: set(came_out(machines, old)) == set(range(EVENTS)))
     eventually("it has drained", lambda: "draining" not in states(operator).values())
     operator.run("reconcile")

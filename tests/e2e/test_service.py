@@ -185,7 +185,7 @@ def test_it_stops_by_itself_while_a_rollout_is_on_and_goes_on_afterwards(site: S
 
 def test_one_that_hangs_is_killed_and_comes_back(site: Site) -> None:
     controller = site.controller
-    controller.put("/run/systemd/system/gitopsd.service.d/50-test.conf", "[Service]\nWatchdogSec=3s\nRestartSec=1s\n")
+    controller.put("/run/systemd/system/gitopsd.service.d/50-test.conf", "[Service]\nWatchdogSec=8s\nRestartSec=1s\n")
     controller.machine.run(["systemctl", "daemon-reload"])
     controller.machine.run(["systemctl", "restart", "gitopsd"], timeout=60)
     process = controller.process()

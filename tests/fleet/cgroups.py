@@ -37,7 +37,7 @@ def processes(name: str) -> set[int]:
     return found
 
 
-def kill(name: str, *, timeout: float = 20.0) -> None:
+def kill(name: str, *, timeout: float = 60.0) -> None:
     """Kill all that is in the group and return once it's empty."""
 
     def emptied() -> bool:
@@ -55,7 +55,7 @@ def freeze(name: str, *, frozen: bool) -> None:
     (group / "cgroup.freeze").write_text("1" if frozen else "0")
     wait_until(
         lambda: f"frozen {int(frozen)}" in (group / "cgroup.events").read_text(),
-        timeout=10.0,
+        timeout=60.0,
         what=f"cgroup {name} to {'freeze' if frozen else 'thaw'}",
     )
 
@@ -80,4 +80,4 @@ def _remove_one(group: Path) -> None:
             return False
         return True
 
-    wait_until(gone, timeout=10.0, what=f"removing {group}")
+    wait_until(gone, timeout=60.0, what=f"removing {group}")

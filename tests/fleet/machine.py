@@ -9,8 +9,8 @@ from tests.fleet.commands import Result
 from tests.fleet.container import Container
 from tests.fleet.network import Network
 
-BOOT_DEADLINE = 90.0
-COMMAND_DEADLINE = 30.0
+BOOT_DEADLINE = 180.0
+COMMAND_DEADLINE = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,11 +37,11 @@ def wait_until_up(container: Container, address: str, *, timeout: float) -> tupl
     return failed_units(container) if state == "degraded" else ()
 
 
-def greets(address: str) -> bool:
+def greets(address: str, *, within: float = 1.0) -> bool:
     """Whether an SSH server speaks first, as the protocol has it; an open port alone says nothing yet."""
     try:
-        with socket.create_connection((address, SSH_PORT), timeout=1.0) as connection:
-            connection.settimeout(1.0)
+        with socket.create_connection((address, SSH_PORT), timeout=within) as connection:
+            connection.settimeout(within)
             return connection.recv(255).startswith(b"SSH-")
     except OSError:
         return False
@@ -60,6 +60,6 @@ def system_state(container: Container, *, timeout: float = 10.0) -> str:
 
 def failed_units(container: Container) -> tuple[str, ...]:
     listed = container.run(
-        ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"], input=None, timeout=10.0, check=True
+        ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"], input=None, timeout=60.0, check=True
     )
     return tuple(line.split()[0] for line in listed.stdout.splitlines() if line.strip())

@@ -97,7 +97,7 @@ def require_before(machine: Machine, before: Observation, state: Observation, un
 
 
 def test_what_is_confirmed_in_time_stays(machine: Machine, worker: WorkerConnection) -> None:
-    result = activate(worker, BEFORE, confirm_timeout=CONFIRM)
+    result = activate(worker, BEFORE, confirm_timeout=12)
     assert result.token is not None
     assert result.observation.switch is not None
     assert result.observation.switch.previous is None
@@ -214,7 +214,7 @@ def test_two_that_were_not_confirmed_are_undone_to_the_last_that_was(
     before = activate(worker, BEFORE).observation
     first, second = after(version="2"), after(version="3")
     token = str(activate(worker, first, BEFORE, confirm_timeout=30).token)
-    result = activate(worker, second, first, confirm_timeout=CONFIRM)
+    result = activate(worker, second, first, confirm_timeout=2 * CONFIRM)
     assert result.observation.switch is not None
     assert (result.observation.switch.release, result.observation.switch.previous) == (second.id, BEFORE.id)
     assert BEFORE.id not in verbs.prune(worker, [second.id]).removed

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, get_args
 
+import msgspec
 import paramiko
 import pytest
 
@@ -42,9 +43,18 @@ def test_every_stage_has_a_case() -> None:
 def settings(tmp_path: Path) -> SshSettings:
     key = paramiko.ECDSAKey.generate()
     key.write_private_key_file(str(tmp_path / "key"))
-    return SshSettings(
-        identity=(str(tmp_path / "key"),), connect_seconds=1.0, banner_seconds=1.0, auth_seconds=1.0, config="/dev/null"
-    )
+    return SshSettings(identity=(str(tmp_path / "key"),), config="/dev/null")
+
+
+def in_a_hurry(settings: SshSettings, hangs_at: HangsAt) -> SshSettings:
+    """At the stage that hangs; those before it may take what they take on a busy machine."""
+    match hangs_at:
+        case "banner" | "exchange":
+            return msgspec.structs.replace(settings, banner_seconds=1.0)
+        case "auth":
+            return msgspec.structs.replace(settings, auth_seconds=1.0)
+        case _:
+            return settings
 
 
 @pytest.fixture
@@ -61,20 +71,20 @@ def target_of(peer: Peer, name: str = "edge-1") -> Target:
 def test_a_worker_that_hangs_is_given_up_at_the_deadline_and_the_stage_is_named(
     hangs_at: HangsAt, settings: SshSettings
 ) -> None:
-    with peer_that_hangs_at(hangs_at) as peer, Workers(settings) as workers:
+    with peer_that_hangs_at(hangs_at) as peer, Workers(in_a_hurry(settings, hangs_at)) as workers:
         start = time.monotonic()
         with workers.connect(target_of(peer)) as connection, pytest.raises(WorkerUnreachable) as caught:
-            connection.call("logs", {"job": "orders.a.0", "lines": 1}, timeout=2.5)
+            connection.call("logs", {"job": "orders.a.0", "lines": 1}, timeout=4.0)
         assert time.monotonic() - start < 20, "its deadlines add up to four seconds"
         assert caught.value.stage == STAGES[hangs_at]
 
 
 @pytest.mark.parametrize("hangs_at", STAGES)
 def test_so_is_one_over_a_connection_of_its_own(hangs_at: HangsAt, settings: SshSettings) -> None:
-    with peer_that_hangs_at(hangs_at) as peer, Workers(settings) as workers:
+    with peer_that_hangs_at(hangs_at) as peer, Workers(in_a_hurry(settings, hangs_at)) as workers:
         start = time.monotonic()
         with workers.connect_anew(target_of(peer)) as connection, pytest.raises(WorkerUnreachable) as caught:
-            connection.call("prune", {}, timeout=2.5)
+            connection.call("prune", {}, timeout=4.0)
         assert time.monotonic() - start < 20
         assert caught.value.stage == STAGES[hangs_at]
 
@@ -82,7 +92,7 @@ def test_so_is_one_over_a_connection_of_its_own(hangs_at: HangsAt, settings: Ssh
 def test_what_may_have_been_begun_is_not_asked_again(settings: SshSettings) -> None:
     with peer_that_hangs_at("read") as peer, Workers(settings) as workers:
         with workers.connect(target_of(peer)) as connection, pytest.raises(WorkerUnreachable) as caught:
-            connection.call("activate", {}, b"x" * 100, timeout=1.5)
+            connection.call("activate", {}, b"x" * 100, timeout=4.0)
         assert "was begun" in caught.value.message
         assert len(peer.requests) == 1
 
@@ -100,7 +110,7 @@ def test_workers_that_hang_hold_up_no_other(settings: SshSettings, answering: Pe
                     return verbs.logs(connection, "orders.a.0").lines
 
             first: list[str] = []
-            outcomes = fan_out(targets, look, deadline=5.0)
+            outcomes = fan_out(targets, look, deadline=8.0)
             for _ in range(5):
                 outcome = next(outcomes)
                 assert isinstance(outcome, Succeeded), outcome
@@ -167,14 +177,14 @@ def test_an_idle_connection_is_asked_whether_it_is_there_before_it_is_used(
     settings: SshSettings, answering: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gitopsd.fleet.served._QUIET_SECONDS", 0.0)
-    monkeypatch.setattr("gitopsd.fleet.served._PING_SECONDS", 0.5)
+    monkeypatch.setattr("gitopsd.fleet.served._PING_SECONDS", 1.0)
     with Workers(settings) as workers:
         with workers.connect(target_of(answering)) as connection:
             verbs.logs(connection, "orders.a.0")
         answering.hangs_at = "read"  # the kept connection is dead, in silence
         answered = len(answering.requests)
         with workers.connect(target_of(answering)) as connection, pytest.raises(WorkerUnreachable):
-            connection.call("activate", {}, timeout=2.0)
+            connection.call("activate", {}, timeout=5.0)
         sent = answering.requests[answered:]
         assert b'"ping"' in sent[0]
         assert sum(b'"activate"' in line for line in sent) == 1

@@ -72,7 +72,7 @@ def test_results_come_as_they_are_ready_and_not_in_order() -> None:
 def test_workers_that_have_not_ended_at_the_deadline_are_failures_too() -> None:
     never = threading.Event()
     try:
-        outcomes = list(fan_out(TARGETS[:3], lambda _: never.wait(60), deadline=0.2, threads=2))
+        outcomes = list(fan_out(TARGETS[:3], lambda _: never.wait(60), deadline=1.0, threads=2))
     finally:
         never.set()
     errors = [outcome.error for outcome in outcomes if isinstance(outcome, Failed)]

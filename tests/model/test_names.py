@@ -72,10 +72,10 @@ def test_the_nearest_name_is_suggested() -> None:
 
 
 def test_a_suggestion_among_very_many_or_for_a_very_long_name_takes_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert did_you_mean("name-12345", [f"name-{n}" for n in range(50_000)]).startswith("did you mean")
     did_you_mean("x" * 1_000_000, ["x" * 60] * 100)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_the_artifact_branch_is_named_after_the_environment_unless_it_is_said() -> None:

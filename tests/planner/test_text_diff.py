@@ -25,9 +25,9 @@ def test_what_is_not_text_is_only_said_to_differ() -> None:
 
 
 def test_a_very_long_file_is_not_compared() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert "too long to compare" in text_diff("x", b"a\n" * 500_000, b"b\n" * 500_000)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_small_change_in_a_long_file_is_shown_at_its_line() -> None:

@@ -1,4 +1,5 @@
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from gitopsd.repo.errors import GitCommandError
 from gitopsd.repo.gitcommand import run_git, without_credentials
 from gitopsd.repo.left_lock import remove_left_lock
+from tests.operator import eventually
 from tests.repo.gitrepo import GitRepo
 
 
@@ -22,7 +24,7 @@ def test_a_deadline_ends_git_and_all_it_started(source: GitRepo, tmp_path: Path)
     pid = tmp_path / "pid"
     source.git("config", "alias.hang", f"!echo $$ > {pid}; sleep 600; true")
     with pytest.raises(GitCommandError, match="did not finish before its deadline") as raised:
-        run_git(["hang"], git_dir=source.path / ".git", deadline=1.0)
+        run_git(["hang"], git_dir=source.path / ".git", deadline=3.0)
     assert raised.value.exit_code is None
     for _ in range(100):
         if not Path(f"/proc/{pid.read_text().strip()}/cmdline").exists():
@@ -34,12 +36,14 @@ def test_a_deadline_ends_git_and_all_it_started(source: GitRepo, tmp_path: Path)
 
 
 def test_an_interrupt_ends_git_too(source: GitRepo, tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    source.git("config", "alias.hang", f"!sleep 2; touch {mark}")
-    main = threading.main_thread().ident
-    assert main is not None
-    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), 2))
-    timer.start()
+    begun, mark = tmp_path / "begun", tmp_path / "mark"
+    source.git("config", "alias.hang", f"!touch {begun}; sleep 2; touch {mark}")
+
+    def interrupt() -> None:
+        eventually("git has begun", begun.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         run_git(["hang"], git_dir=source.path / ".git")
     time.sleep(2.5)

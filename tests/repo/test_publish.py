@@ -19,6 +19,8 @@ from gitopsd.repo.publish import fetch_artifacts, publish, write_deployment
 from gitopsd.repo.refs import RefUpdate
 from gitopsd.repo.remote import find_remote
 from gitopsd.repo.repository import Repository, open_at
+from tests.canary import processes_with
+from tests.operator import eventually
 from tests.repo.gitrepo import GitRepo, deploy, git, trailers
 
 SPAWN = get_context("spawn")
@@ -173,7 +175,7 @@ def test_killed_at_any_moment_the_repository_stays_whole(bare: Path) -> None:
             time.sleep(0.02)
         time.sleep(rng.uniform(0, 0.05))
         kill(process)
-        time.sleep(0.1)  # a `git update-ref` that was under way may still finish
+        eventually("a `git update-ref` that was under way has ended", lambda: not processes_with(str(bare)))
         check(repository)
         found = numbers(repository, branch)
         assert found == list(range(len(found), 0, -1))

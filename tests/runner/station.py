@@ -17,7 +17,7 @@ from gitopsd.runner.bundle import runtime_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 RUNNER = ["python3", "-IB", "../../runtime/runner"]
 
 Endpoint = dict[str, Any]

@@ -128,7 +128,7 @@ def test_jobs_that_start_without_a_server_wait_for_it(station: Station, nats: Na
 
 def test_a_slow_consumer_is_left_what_it_is_at(station: Station, nats: Nats) -> None:
     """What it reads from stands still for longer than `ack_wait`; all of it comes once."""
-    nats.options = {"ack_wait": 1}
+    nats.options = {"ack_wait": 2}
     station.put("a.jsonl", events(20_000))
     assert station.start(station.reads([nats.output({"relay": 2})])).finish() == 0
     channel = Worker(station)
@@ -137,9 +137,14 @@ def test_a_slow_consumer_is_left_what_it_is_at(station: Station, nats: Nats) -> 
         for n in range(2)
     ]
     running = [station.start(job) for job in relays]
-    until(lambda: consumer_of(nats, "relay").num_ack_pending > 0, *running)
+
+    def is_delivered() -> bool:
+        info = consumer_of(nats, "relay")
+        return info.num_pending == 0 and info.num_ack_pending > 0
+
+    until(is_delivered, *running)
     since = consumer_of(nats, "relay")
-    asyncio.run(asyncio.sleep(3.5))
+    asyncio.run(asyncio.sleep(4.5))
     info = consumer_of(nats, "relay")
     assert info.num_redelivered == 0
     assert info.delivered.consumer_seq == since.delivered.consumer_seq

@@ -24,6 +24,8 @@ from gitopsd.runner.transports.object_store.position import Position
 from gitopsd.runner.transports.object_store.segments import Segment
 from gitopsd.runner.transports.object_store.store import PAGE, Page, Store, Stored
 from gitopsd.runner.transports.object_store.watch import Watch
+from tests.cut_connections import Proxy
+from tests.ports import free_port
 from tests.runner.station import DEADLINE, Log, events, numbers, until
 from tests.runner.transports.object_store import ObjectStore
 from tests.s3_server import KEY, READER_KEY, S3Server, credentials, make_certificate
@@ -287,19 +289,18 @@ def own_store(station: Station, own_server: S3Server) -> Iterator[ObjectStore]:
     made.close()
 
 
-def test_a_store_that_is_away_at_the_start_is_waited_for(
-    station: Station, own_server: S3Server, own_store: ObjectStore
-) -> None:
-    channel = own_store
+def test_a_store_that_is_away_at_the_start_is_waited_for(station: Station, object_store: ObjectStore) -> None:
+    channel, port = object_store, free_port()
+    channel.options = {"endpoint": f"http://127.0.0.1:{port}"}
     station.put("a", events(1000))
     producer = station.start(station.reads([channel.output({"deliver": 1})]))
     reader = station.start(station.writes([channel.input("deliver")]))
     until(lambda: "Connection refused" in producer.said() and "Connection refused" in reader.said(), producer, reader)
-    own_server.start()
-    own_server.wait()
+    proxy = Proxy(channel.server.port, port)
     until(lambda: station.written() == events(1000), reader)
     assert producer.finish() == 0
-    assert producer.said().count("waiting: ") <= 2
+    assert producer.said().count("waiting: ") == 1
+    proxy.close()
 
 
 def test_a_store_that_hangs_holds_back_its_producer_and_a_stop_by_seconds_only(

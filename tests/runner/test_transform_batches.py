@@ -15,7 +15,7 @@ from gitopsd.runner.roles import transform
 from gitopsd.runner.roles.ports import Ports
 from gitopsd.runner.settings import Settings
 from tests.runner.no_input import NoInput
-from tests.runner.station import events, until
+from tests.runner.station import DEADLINE, events, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_duplicate_is_acknowledged_when_the_first_one_is(tmp_path: Path) -> No
         assert output.written == [b'{"n":1}\n']
         assert not again.done()
         settle(output.receipts[0])
-        await asyncio.wait_for(again, 5)
+        await asyncio.wait_for(again, DEADLINE)
 
     asyncio.run(run())
 
@@ -74,13 +74,13 @@ def test_an_event_is_acknowledged_when_every_batch_that_it_waits_for_is(tmp_path
         second = when_all(await pump.deliver(b"2\n3\n"))
         assert output.written == [b'{"events":[1,2]}\n']
         settle(output.receipts[0])
-        await asyncio.wait_for(first, 5)
+        await asyncio.wait_for(first, DEADLINE)
         assert not second.done()
         assert pump.finish is not None
         await pump.finish()
         assert output.written == [b'{"events":[1,2]}\n', b'{"events":[3]}\n']
         settle(output.receipts[1])
-        await asyncio.wait_for(second, 5)
+        await asyncio.wait_for(second, DEADLINE)
 
     asyncio.run(run())
 
@@ -89,17 +89,17 @@ def test_a_trial_waits_for_what_it_holds_only_at_its_end(tmp_path: Path) -> None
     async def run() -> None:
         output = _Waiting()
         pump = _job(tmp_path, {"actions": [{"batch": 2}]}, output, is_trial=True).stages[0][0]
-        await asyncio.wait_for(when_all(await pump.deliver(b"1\n")), 5)
+        await asyncio.wait_for(when_all(await pump.deliver(b"1\n")), DEADLINE)
         full = when_all(await pump.deliver(b"2\n3\n"))
         assert pump.finish is not None
         end = asyncio.ensure_future(pump.finish())
         await asyncio.sleep(0)
         assert output.written == [b'{"events":[1,2]}\n', b'{"events":[3]}\n']
         settle(output.receipts[0])
-        await asyncio.wait_for(full, 5)
+        await asyncio.wait_for(full, DEADLINE)
         assert not end.done()
         settle(output.receipts[1])
-        await asyncio.wait_for(end, 5)
+        await asyncio.wait_for(end, DEADLINE)
 
     asyncio.run(run())
 

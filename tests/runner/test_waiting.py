@@ -6,21 +6,19 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.waiting import LONGEST_MESSAGE, Waiting
+from tests.cut_connections import Proxy
+from tests.ports import free_port
 from tests.runner.station import until
-from tests.runner.transports.object_store import ObjectStore
-from tests.s3_server import S3Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    import pytest
 
     from tests.runner.station import Process, Station
     from tests.runner.transports.kind import Transports
     from tests.runner.transports.nats import Nats
+    from tests.runner.transports.object_store import ObjectStore
 
 JOB = "o.deliver.0"
 
@@ -77,22 +75,16 @@ def test_a_consumer_that_is_away_is_named_until_it_answers_again(station: Statio
     assert says_that_it_is_over(reader, "the consumer of c answers again")
 
 
-@pytest.fixture
-def store(station: Station, tmp_path: Path) -> Iterator[ObjectStore]:
-    """Not started yet."""
-    made = ObjectStore(station, server=S3Server(tmp_path / "s3"))
-    yield made
-    made.close()
-    made.server.close()
-
-
-def test_a_store_that_is_away_is_named_until_it_answers_again(station: Station, store: ObjectStore) -> None:
-    reader = station.start(station.writes([store.input("deliver")]))
+def test_a_store_that_is_away_is_named_until_it_answers_again(station: Station, object_store: ObjectStore) -> None:
+    port = free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    object_store.options = {"endpoint": endpoint}
+    reader = station.start(station.writes([object_store.input("deliver")]))
     until(lambda: "Connection refused" in away(station, "inputs"), reader)
-    store.server.start()
-    store.server.wait()
+    proxy = Proxy(object_store.server.port, port)
     until(lambda: away(station, "inputs") == "", reader)
-    until(lambda: says_that_it_is_over(reader, f"at {store.server.endpoint} answers again"), reader)
+    until(lambda: says_that_it_is_over(reader, f"at {endpoint} answers again"), reader)
+    proxy.close()
 
 
 def test_an_idle_job_says_again_what_somebody_removed(station: Station, worker: Transports) -> None:

@@ -193,13 +193,19 @@ def test_a_consumer_that_does_not_read_bounds_the_memory_of_its_producer(station
     process = station.start(station.reads([endpoint]))
     connection, _ = server.accept()
     connection.sendall(b"ok\n")
-    before = -1
-    while (now := _read_so_far(process)) != before:
-        before = now
-        time.sleep(0.3)
-    assert 8 << 20 <= before < 16 << 20
+    until(lambda: _read_so_far(process) >= 8 << 20, process)
+    assert _read_in_all(process) < 16 << 20
     assert resident_bytes(process) < 64 << 20
     assert process.stop() == 0
+
+
+def _read_in_all(*processes: Process) -> int:
+    """What they have read once they read no more."""
+    before = -1
+    while (now := sum(_read_so_far(process) for process in processes)) != before:
+        before = now
+        time.sleep(0.3)
+    return before
 
 
 def _read_so_far(process: Process) -> int:
@@ -220,10 +226,8 @@ def test_producers_that_are_faster_than_their_consumer_bound_its_memory(station:
         station.start(station.reads([worker.output({"stuck": 1})], job=f"o.collect.{number}", glob=f"in/{number}/*"))
         for number in range(4)
     ]
-    before = -1
-    while (now := sum(_read_so_far(process) for process in producers)) != before:
-        before = now
-        time.sleep(0.3)
+    until(lambda: all(_read_so_far(process) >= 8 << 20 for process in producers), stuck, *producers)
+    _read_in_all(*producers)
     assert resident_bytes(stuck) < 80 << 20
     assert stuck.stop() == 0
 

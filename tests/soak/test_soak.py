@@ -46,6 +46,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def sample(site: Site, pid: int, started: float) -> Sample:
     status = Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
+    eventually("it says how it is", lambda: "environments" in site.state())
     state = site.state()
     return Sample(
         at=time.monotonic() - started,

@@ -100,13 +100,13 @@ class Daemon:
     def pid(self) -> int:
         return self._process.pid
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout)
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def reload(self) -> None:
         self._process.send_signal(signal.SIGHUP)

@@ -23,7 +23,7 @@ def test_work_that_does_not_end_is_killed(capfd: pytest.CaptureFixture[str]) -> 
         while True:
             time.sleep(1)
 
-    assert run_bounded(work, deadline=0.2, memory=ROOM, late="it is late") == Ended(code=None, problem="it is late")
+    assert run_bounded(work, deadline=1.5, memory=ROOM, late="it is late") == Ended(code=None, problem="it is late")
     with pytest.raises(ProcessLookupError):
         os.kill(int(capfd.readouterr().out), 0)
 
@@ -36,7 +36,7 @@ def test_work_that_nobody_is_left_to_kill_ends_when_its_time_is_over(capfd: pyte
 
     middle = os.fork()
     if middle == 0:
-        run_bounded(work, deadline=1, memory=ROOM, late="late")
+        run_bounded(work, deadline=2, memory=ROOM, late="late")
         os._exit(0)
     said = ""
 
