@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.base_image import cache_folder
 from tests.fleet.leftovers import leftovers, traces
 from tests.fleet.machines import Fleet
 from tests.fleet.readiness import greets
@@ -60,7 +62,8 @@ def slot_of(address: str) -> int:
 
 def fleet_of_another_process() -> tuple[subprocess.Popen[str], int]:
     argv = [sys.executable, "-m", "tests.fleet", "up", "1"]
-    owner = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    with_our_image = {**os.environ, "XDG_CACHE_HOME": str(cache_folder().parents[1])}  # tests have another cache
+    owner = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=with_our_image)
     assert owner.stdout is not None
     printed = ""
     while not printed.rstrip().endswith("\n]"):
