@@ -2,12 +2,13 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 from tests.docs.markdown import fences
@@ -63,7 +64,7 @@ def _commands(language: str, content: str, line: int) -> Iterator[Command]:
 def run(page: list[Command], home: Path) -> list[Outcome]:
     """One outcome for each command that was reached before the deadline."""
     script = home / ".page.sh"
-    script.write_text("".join(f"{one.text}\n{_REPORT}\n" for one in page))
+    script.write_text("".join(f"{text}\n{_REPORT}\n" for text in _patiently(page)))
     with subprocess.Popen(
         ["bash", script], cwd=home, env=environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -75,6 +76,16 @@ def run(page: list[Command], home: Path) -> list[Outcome]:
             printed, _ = shell.communicate()
     parts = printed.split(_END)
     return [Outcome(printed=text, code=int(code)) for text, code in zip(parts[0::2], parts[1::2], strict=False)]
+
+
+def _patiently(page: list[Command]) -> Iterator[str]:
+    """The commands; one that sleeps waits, however busy this machine is, for the next one to print what it should."""
+    for one, after in zip_longest(page, page[1:]):
+        if re.fullmatch(r"sleep \d+", one.text) and after is not None and after.shown is not None:
+            is_printed = f'[ "$({after.text} 2>&1)" = {shlex.quote(after.shown)} ]'
+            yield f"for _ in $(seq 200); do sleep 0.5; {is_printed} && break; done; true"
+        else:
+            yield one.text
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,6 +112,13 @@ class Station:
         process.log = log
         self.started.append(process)
         return process
+
+    def hasten(self, module: str, name: str, seconds: float) -> None:
+        """From now on jobs go by another constant of one of the runner's modules."""
+        file = self.release / "runtime/runner/gitopsd/runner" / module
+        text, found = re.subn(rf"(?m)^{name} = [0-9.]+$", f"{name} = {seconds}", file.read_text())
+        assert found == 1, (module, name)
+        file.write_text(text)
 
     def close(self) -> None:
         for process in self.started:

@@ -125,7 +125,8 @@ def test_a_job_that_is_told_to_stop_drains_and_exits_with_zero(station: Station,
     station.put("a.jsonl", events(2_000_000))
     read = station.reads([transport.output({"deliver": 1})])
     write = station.writes([transport.input("deliver")])
-    producer, consumer = station.start(read), station.start(write)
+    patient = {"GITOPSD_STOP_SECONDS": "60"}  # however busy this machine is
+    producer, consumer = station.start(read, **patient), station.start(write, **patient)
     until(lambda: len(station.written()) > 1_000_000, producer, consumer)
     producer.send_signal(signal.SIGTERM)
     assert producer.finish() == 0

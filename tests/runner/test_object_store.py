@@ -306,6 +306,7 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(station: Station, objec
 def test_a_store_that_hangs_holds_back_its_producer_and_a_stop_by_seconds_only(
     station: Station, own_server: S3Server, own_store: ObjectStore
 ) -> None:
+    station.hasten("transports/object_store/client.py", "READ_SECONDS", 3.0)
     channel = own_store
     own_server.start()
     own_server.wait()
