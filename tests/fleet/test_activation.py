@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -186,13 +187,14 @@ def test_a_job_that_does_not_come_up_is_reported_and_the_others_go_on(worker: Wo
 def test_a_job_that_is_slow_is_pending_and_is_not_started_again_once_it_is_up(
     machine: Machine, worker: WorkerConnection
 ) -> None:
-    release = release_of(TestJob(name=A, settings={"ready_after": 8}), TestJob(name=B))
+    release = release_of(TestJob(name=A, settings={"held": True}), TestJob(name=B))
     result = activate(worker, release)
     assert (result.started, result.pending, result.failed) == ((A, B), (A,), {})
     assert result.observation.units[unit(A)].active == "activating"
     early = verbs.health(worker, release.id, wait=0)
     assert (early.healthy, early.pending) == ((B,), (A,))
     assert "not said yet that it is ready" in early.reasons[A]
+    machine.run(["touch", f"{ROOT}/state/{A}/let-go"])
     assert verbs.health(worker, release.id, wait=30).healthy == (A, B)
     assert activate(worker, release).unchanged == (A, B)
     assert starts(machine, A) == ["1"]
@@ -212,17 +214,18 @@ def test_a_job_that_takes_its_time_to_end_is_pending_and_restarted_once(
 
 
 def test_ports_are_asked_and_one_that_stays_silent_keeps_its_job_alone_from_being_healthy(
-    worker: WorkerConnection,
+    machine: Machine, worker: WorkerConnection
 ) -> None:
     url = "http://127.0.0.1:7002/ready"
     release = release_of(
         TestJob(name=A, ready={"kind": "tcp", "port": 7001}),
         TestJob(name=B, ready={"kind": "http", "url": url}, settings={"listen": 7002, "answer": "503 Busy"}),
-        TestJob(name=C, ready={"kind": "tcp", "port": 7003}, settings={"listen": 7003, "ready_after": 3}),
+        TestJob(name=C, ready={"kind": "tcp", "port": 7003}, settings={"listen": 7003, "held": True}),
     )
     result = activate(worker, release)
     assert (result.started, result.pending, result.failed) == ((A, B, C), (A, B, C), {})
     assert result.observation.applied.keys() == {A, B, C}
+    threading.Timer(1.0, machine.run, [["touch", f"{ROOT}/state/{C}/let-go"]]).start()
     found = verbs.health(worker, release.id, wait=8)
     assert (found.healthy, found.pending) == ((C,), (A, B))
     assert found.reasons == {

@@ -196,6 +196,7 @@ class TestTail:
     def test_a_rotated_file_that_stays_quiet_ends_with_its_last_line(
         self, station: Station, worker: Transports, consumer: Process, log: Log
     ) -> None:
+        station.hasten("roles/read_files/source.py", "ROTATED_SECONDS", 2.0)
         log.add(b'"whole"\n"torn"')
         process = station.start(tail(station, worker))
         until(lambda: station.written() == b'"whole"\n', process, consumer)
