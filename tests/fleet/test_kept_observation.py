@@ -59,8 +59,8 @@ def connection(machine: Machine) -> Iterator[WorkerConnection]:
             machine.run(["sh", "-c", "systemctl stop 'gitopsd-*'; rm -f /var/lib/gitopsd/owner.json"])
             activate(opened, RELEASE)
         with workers.connect(target) as opened:
-            # what was written shortly before is never trusted to be unchanged
-            until(lambda: answers_same(opened))
+            verbs.observe(opened)
+            until(lambda: answers_same(opened))  # what was written shortly before is never trusted to be unchanged
             yield opened
 
 
