@@ -140,7 +140,7 @@ def test_a_slow_consumer_is_left_what_it_is_at(station: Station, nats: Nats) -> 
 
     def is_delivered() -> bool:
         info = consumer_of(nats, "relay")
-        return info.num_pending == 0 and info.num_ack_pending > 0
+        return bool(info.num_pending == 0 and info.num_ack_pending > 0)
 
     until(is_delivered, *running)
     since = consumer_of(nats, "relay")
