@@ -105,7 +105,6 @@ class WorkerInput:
             await asyncio.sleep(0.1)
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._was_fed = True
         task = asyncio.ensure_future(self._talk(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
@@ -113,6 +112,7 @@ class WorkerInput:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._greet(reader, writer)
+            self._was_fed = True
             await self._receive(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the producer left; it sends again what wasn't acknowledged
