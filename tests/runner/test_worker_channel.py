@@ -21,8 +21,14 @@ def listening(station: Station, worker: Transports) -> tuple[Process, Path]:
     endpoint = worker.input("deliver")
     process = station.start(station.writes([endpoint]))
     path = station.run / "s" / endpoint["socket"]
-    until(path.is_socket, process)
+    until(lambda: answers(path), process)
     return process, path
+
+
+def answers(path: Path) -> bool:
+    """A socket is there a moment before anybody listens at it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def connect(path: Path, greeting: bytes = b"gitopsd-channel/1 c o.other.0\n") -> tuple[socket.socket, bytes]:
