@@ -32,12 +32,12 @@ if sys.argv[2:] == ["check"]:
         pathlib.Path(path).touch()
     time.sleep(settings.get("check_seconds", 0))
     sys.exit(settings["refuses"])
-with open(state / "starts", "a") as starts:
-    starts.write(settings["version"] + "\n")
 if "CREDENTIALS_DIRECTORY" in os.environ:
     given = sorted(pathlib.Path(os.environ["CREDENTIALS_DIRECTORY"]).iterdir())
     held = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in given}
     (state / "held").write_text(json.dumps(held))
+with open(state / "starts", "a") as starts:
+    starts.write(settings["version"] + "\n")
 print("starting", job, settings["version"], flush=True)
 if settings.get("exit") is not None:
     print("last words of", job, flush=True)

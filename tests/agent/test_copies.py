@@ -157,7 +157,7 @@ def test_a_copy_keeps_the_secrets_of_its_making(worker: Worker) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     held = worker.root / "copies/mine/state/held"
-    until(held.exists)
+    until(lambda: held.exists() and held.stat().st_size > 0)
     before = held.read_text()
     worker.activate(release, release, credentials=encoded({"token": b"second"}))
     assert path.read_bytes() == b"first"

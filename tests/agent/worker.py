@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SECONDS = 180
+STARTS = 30.0
 
 
 class Refused(Exception):  # noqa: N818 -- what the agent answered, not a failure of the test
@@ -81,7 +83,14 @@ class Worker:
         return answer
 
     def activate(self, release: TestRelease, before: TestRelease | None = None, **changes: Any) -> dict[str, Any]:
-        return self.call("activate", *activation(release, before, **changes))
+        """Return once what was started has noted so, which supervisor doesn't wait for."""
+        noted = {path.parent.name: len(self.starts(path.parent.name)) for path in self.root.glob("state/*/starts")}
+        answer = self.call("activate", *activation(release, before, **changes))
+        run = {*answer["started"], *answer["restarted"]} - answer["failed"].keys()
+        end = time.monotonic() + STARTS
+        while any(len(self.starts(job)) <= noted.get(job, 0) for job in run) and time.monotonic() < end:
+            time.sleep(0.02)
+        return answer
 
     def observe(self) -> dict[str, Any]:
         return self.call("observe", {"owner": None})

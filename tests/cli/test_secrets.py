@@ -79,7 +79,7 @@ def pids(operator: Operator) -> dict[str, int]:
 
 def holds(operator: Operator, job: str) -> str:
     path = root_of(operator) / "state" / job / "holds"
-    eventually(f"{job} has started", path.exists)
+    eventually(f"{job} has started", lambda: path.exists() and path.stat().st_size > 0)
     return path.read_text()
 
 

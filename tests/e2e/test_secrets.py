@@ -171,11 +171,15 @@ def deployed(operator: Operator) -> Operator:
 
 
 def held(machine: Machine, job: str) -> Mapping[str, str]:
-    """What a job found in its credentials directory, as digests."""
-    path = f"{ROOT}/state/{job}/held"
-    wait_for(machine, path)
-    found: Mapping[str, str] = json.loads(machine.run(["cat", path]).stdout)
+    """What a job found in its credentials directory, as digests; nothing before it has said so."""
+    text = machine.run(["cat", f"{ROOT}/state/{job}/held"], check=False).stdout
+    found: Mapping[str, str] = json.loads(text) if text else {}
     return found
+
+
+def wait_for_held(machine: Machine, job: str, values: Mapping[str, str]) -> None:
+    """Which it writes soon after it was started."""
+    eventually(f"{job} holds what it should", lambda: held(machine, job) == values)
 
 
 def wait_for(machine: Machine, path: str) -> None:
@@ -193,9 +197,9 @@ def pids(operator: Operator) -> dict[str, int]:
 
 
 def test_jobs_read_their_own_secrets_and_no_others(deployed: Operator, machine: Machine) -> None:
-    assert held(machine, FILE) == {"from_file": digest("file")}
-    assert held(machine, VARIABLE) == {"from_env": digest("env")}
-    assert held(machine, SOPS) == {"from_env": digest("env"), "from_sops": digest("sops")}
+    wait_for_held(machine, FILE, {"from_file": digest("file")})
+    wait_for_held(machine, VARIABLE, {"from_env": digest("env")})
+    wait_for_held(machine, SOPS, {"from_env": digest("env"), "from_sops": digest("sops")})
     for job in (SPY, OTHER_SPY):
         path = f"{ROOT}/state/{job}/read"
         wait_for(machine, path)
@@ -222,7 +226,7 @@ def test_a_rotation_is_drift_and_restarts_only_the_jobs_that_use_the_secret(
     assert worker["touched"] == {"started": [], "restarted": [FILE], "reloaded": [], "stopped": []}
     after = pids(deployed)
     assert {job for job in before if before[job] != after[job]} == {FILE}
-    assert held(machine, FILE) == {"from_file": digest("rotated")}
+    wait_for_held(machine, FILE, {"from_file": digest("rotated")})
     assert deployed.git("rev-parse", "rendered/production") == head
     assert machine.run(["systemctl", "show", "-p", "UnitsReloadTimestampMonotonic"]).stdout == reloads
     # a file of SOPS is rotated by a commit that changes no release
@@ -232,7 +236,7 @@ def test_a_rotation_is_drift_and_restarts_only_the_jobs_that_use_the_secret(
     deployed.commit("Rotate")
     deployed.run("apply")
     assert {job for job, pid in pids(deployed).items() if pid != after[job]} == {SOPS}
-    assert held(machine, SOPS)["from_sops"] == digest("sops-2")
+    wait_for_held(machine, SOPS, {"from_env": digest("env"), "from_sops": digest("sops-2")})
     deployed.run("status", "--exit-code")
 
 
@@ -240,7 +244,7 @@ def test_jobs_have_their_secrets_after_a_reboot(deployed: Operator, machine: Mac
     machine.power_off()
     machine.boot()
     eventually("everything runs again", lambda: deployed.run("status", "--exit-code", expect=None).code == 0)
-    assert held(machine, VARIABLE) == {"from_env": digest("env")}
+    wait_for_held(machine, VARIABLE, {"from_env": digest("env")})
 
 
 def test_the_canary_is_only_where_it_belongs(deployed: Operator, machine: Machine, tmp_path: Path) -> None:
