@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import time
@@ -8,6 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitopsd.runner.errors import JobError
+from gitopsd.runner.job import Context, Job
+from gitopsd.runner.report import Reporter
+from gitopsd.runner.settings import Settings
+from gitopsd.runner.transports.worker.consumer import WorkerInput
 from tests.runner.station import DEADLINE, Log, events, numbers, until
 
 if TYPE_CHECKING:
@@ -164,6 +170,30 @@ def test_a_socket_that_another_process_answers_is_not_taken_over(station: Statio
     assert f"another process listens at {path}; stop it, or wait until it has ended" in second.said()
     assert connect(path)[1] == b"ok\n"
     assert first.stop() == 0
+
+
+def test_of_two_processes_that_start_at_once_one_listens_and_the_other_one_fails(station: Station) -> None:
+    """Each has found nobody there a moment before."""
+    path = station.run / "socket"
+    job = Job("o.deliver.0", "write-files", Settings({}, "with"), {}, {}, station.root, station.run)
+    context = Context(job, lambda work: work.close(), Reporter(job.name))
+
+    class Late(WorkerInput):
+        async def _remove_stale(self) -> None:
+            pass
+
+    async def scene() -> None:
+        first, second = (Late(path, "c", context) for _ in range(2))
+        await first.open()
+        with pytest.raises(JobError, match=r"cannot listen at .*Address already in use"):
+            await second.open()
+        assert answers(path)
+        await second.close()
+        assert answers(path)
+        await first.close()
+
+    asyncio.run(scene())
+    assert not path.exists()
 
 
 def test_a_run_directory_with_too_long_a_name_is_refused(station: Station, worker: Transports) -> None:

@@ -53,8 +53,8 @@ class WorkerInput:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             await self._remove_stale()
-            self._server = await asyncio.start_unix_server(self._serve, path=str(self._path), limit=BUFFER_BYTES)
-            self._path.chmod(0o660)
+            listening = self._listen()
+            self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=BUFFER_BYTES)
             self._inode = self._path.stat().st_ino
             self._opened = asyncio.get_running_loop().time()
         except OSError as error:
@@ -103,6 +103,19 @@ class WorkerInput:
             if asyncio.get_running_loop().time() > deadline:
                 raise JobError(f"another process listens at {self._path}; stop it, or wait until it has ended")
             await asyncio.sleep(0.1)
+
+    def _listen(self) -> socket.socket:
+        """Given a path, asyncio would take it from whoever came to listen there since `_remove_stale` looked."""
+        listening = socket.socket(socket.AF_UNIX)
+        try:
+            listening.setblocking(False)
+            listening.bind(str(self._path))
+            self._path.chmod(0o660)
+            listening.listen()
+        except OSError:
+            listening.close()
+            raise
+        return listening
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._talk(reader, writer))
