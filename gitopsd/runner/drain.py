@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 
-QUIET_SECONDS = 5.0
-"""How long nothing must come: longer than a producer needs to be started again, or to connect again."""
+QUIET_SECONDS = 30.0
+"""How long nothing must come: longer than a producer needs to be stopped, started and connected on a small machine that
+is busy with others. While it is restarted it counts as ended.
+"""
+
+PATIENCE_SECONDS = 5.0
+"""After so long without an end it says why."""
 
 
 class _Look(NamedTuple):
@@ -53,7 +58,7 @@ async def until_drained(inputs: Sequence[Input], counts: Counts, reporter: Repor
         if asked - quiet_since >= QUIET_SECONDS:  # a look may itself take long
             reporter.say("drained: nothing is left for it")
             return
-        if asked - began >= QUIET_SECONDS:
+        if asked - began >= PATIENCE_SECONDS:
             _say_why(last, reporter)
         await asyncio.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.time())))
     reporter.say(f"draining ended at its deadline: {_left(last)}")

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 QUEUED_FRAMES = 4
 TAKEOVER_SECONDS = 5.0
 
-COMES_SECONDS = 30.0
-"""Within so long a producer that is started together with its consumer is there, also on a busy machine."""
-
 
 class WorkerInput:
     """Listens for producers; batches of all of them in the order in which they come, each producer's own order kept."""
@@ -46,8 +43,6 @@ class WorkerInput:
         self._stopped = False
         self._unacknowledged = 0
         self._connections: set[asyncio.Future[Any]] = set()
-        self._opened = 0.0
-        self._was_fed = False
 
     async def open(self) -> None:
         try:
@@ -56,7 +51,6 @@ class WorkerInput:
             listening = self._listen()
             self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=BUFFER_BYTES)
             self._inode = self._path.stat().st_ino
-            self._opened = asyncio.get_running_loop().time()
         except OSError as error:
             raise failed("listen at", self._path, error) from error
 
@@ -71,12 +65,8 @@ class WorkerInput:
         """What came in and isn't acknowledged; what a producer still keeps is the producer's."""
         return self._unacknowledged
 
-    async def is_fed(self) -> bool | None:
-        """Before the first one has come nobody can tell whether it is still being started."""
-        if self._connections:
-            return True
-        waited = asyncio.get_running_loop().time() - self._opened
-        return False if self._was_fed or waited > COMES_SECONDS else None
+    async def is_fed(self) -> bool:
+        return bool(self._connections)
 
     async def close(self) -> None:
         self.stop()
@@ -125,7 +115,6 @@ class WorkerInput:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._greet(reader, writer)
-            self._was_fed = True
             await self._receive(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the producer left; it sends again what wasn't acknowledged
