@@ -32,7 +32,7 @@ def daemon(session: Session, *, log_format: Literal["text", "json"] | None) -> N
     logging.getLogger("gitopsd").setLevel(logging.DEBUG if session.debug else logging.INFO)
     controller = Controller(
         Settings(
-            open_workspace=lambda: open_workspace(session.repo, session.config, None, may_be_away=True),
+            open_workspace=lambda: open_workspace(session.repo, session.config, None, for_daemon=True),
             environment=session.environment,
         )
     )

@@ -97,9 +97,10 @@ def _identity(configuration: Configuration) -> str:
 
 
 def open_workspace(
-    location: str | None, config: Path | None, environment: str | None, *, may_be_away: bool = False
+    location: str | None, config: Path | None, environment: str | None, *, for_daemon: bool = False
 ) -> Workspace:
-    """`may_be_away`: of a repository elsewhere, what was fetched before will do where it can't be reached.
+    """`for_daemon`, which waits for what others do: of a repository elsewhere, what was fetched before will do where
+    it can't be reached, and the first push may have yet to come.
 
     Raises RepositoryError or DiagnosticsError.
     """
@@ -109,7 +110,8 @@ def open_workspace(
         location or _around(configuration),
         Path.cwd(),
         ssh_identity=_identity(configuration),
-        may_be_away=may_be_away,
+        may_be_away=for_daemon,
+        may_be_empty=for_daemon,
     )
     repository = replace(repository, signer=signer_of(configuration))
     return Workspace(

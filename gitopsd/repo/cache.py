@@ -21,13 +21,18 @@ _REFSPECS = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
 
 def open_cached_clone(
-    url: RemoteUrl, *, ssh_identity: str = "", may_be_away: bool = False, deadline: float = 300.0
+    url: RemoteUrl,
+    *,
+    ssh_identity: str = "",
+    may_be_away: bool = False,
+    may_be_empty: bool = False,
+    deadline: float = 300.0,
 ) -> Repository:
     """The cached clone of `url`, made if needed and fetched, opened.
 
     The remote's branches are under refs/remotes/origin/, HEAD included; local branches are only those that gitopsd
     follows. `ssh_identity` is the path of a private key that is tried first. `may_be_away`: where the remote can't be
-    reached, what was fetched before will do. `deadline` in seconds, for each step. Raises RepositoryError, a
+    reached, what was fetched before will do; nor need it have a commit, with `may_be_empty`. `deadline` in seconds, for each step. Raises RepositoryError, a
     RemoteError among them.
     """
     folder = _cache_folder() / f"{sha256(url.canonical.encode()).hexdigest()[:32]}.git"
@@ -47,7 +52,7 @@ def open_cached_clone(
                 raise failure from error
             away = failure
     try:
-        repository = open_at(folder)
+        repository = open_at(folder, may_be_empty=may_be_empty and away is None)
     except RepositoryError as error:
         if away is not None:  # nothing was ever fetched
             raise away from None

@@ -157,26 +157,28 @@ class Repository:
 
 
 def open_repository(
-    location: str | None, cwd: Path, *, ssh_identity: str = "", may_be_away: bool = False
+    location: str | None, cwd: Path, *, ssh_identity: str = "", may_be_away: bool = False, may_be_empty: bool = False
 ) -> Repository:
     """The repository at `location` (a path or URL), or the one around `cwd` when that is None.
 
     A URL is served from a cached bare clone, fetched first; over SSH with that key, before those that `ssh` tries by
     itself. Raises RepositoryError, with a hint, when there is no
-    repository, it is empty, uses SHA-256, belongs to somebody else, or cannot be read.
+    repository, it is empty (but for `may_be_empty`), uses SHA-256, belongs to somebody else, or cannot be read.
     """
     if location is not None and looks_like_url(location):
         from gitopsd.repo.cache import open_cached_clone  # noqa: PLC0415 - it opens the clone through this module
 
-        return open_cached_clone(parse_url(location), ssh_identity=ssh_identity, may_be_away=may_be_away)
+        return open_cached_clone(
+            parse_url(location), ssh_identity=ssh_identity, may_be_away=may_be_away, may_be_empty=may_be_empty
+        )
     if location is None:
         found = discover(cwd)
         if found is None:
             raise RepositoryError(
                 f"there is no Git repository at or above {cwd}", "change into one, or name one with --repo PATH|URL"
             )
-        return open_at(Path(found))
-    return open_at(cwd / Path(location).expanduser())
+        return open_at(Path(found), may_be_empty=may_be_empty)
+    return open_at(cwd / Path(location).expanduser(), may_be_empty=may_be_empty)
 
 
 def discover(cwd: Path) -> str | None:
@@ -184,7 +186,7 @@ def discover(cwd: Path) -> str | None:
     return pygit2.discover_repository(str(cwd))
 
 
-def open_at(path: Path) -> Repository:
+def open_at(path: Path, *, may_be_empty: bool = False) -> Repository:
     """The repository whose work tree or Git folder is exactly `path`. Raises as `open_repository` does."""
     git = open_git(path)
     git_dir = common_dir(git)
@@ -192,7 +194,7 @@ def open_at(path: Path) -> Repository:
         has_commit = not git.head_is_unborn or next(iter(git.references), None) is not None
     except (KeyError, ValueError, OSError, pygit2.GitError) as error:
         raise _why_not(path, str(error)) from None
-    if not has_commit:
+    if not has_commit and not may_be_empty:
         raise RepositoryError(f"the repository {path} has no commit yet", "commit something and run this again")
     return Repository(
         git=git,

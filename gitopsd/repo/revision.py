@@ -51,6 +51,8 @@ def default_branch(repository: Repository) -> str:
     head = "refs/remotes/origin/HEAD" if repository.branch_prefix != "refs/heads/" else "HEAD"
     hint = "name the branch with source_branch in the configuration, or give a revision"
     try:
+        if next(iter(repository.git.references), None) is None:
+            raise RepositoryError("the repository has no commit yet", "push the source branch")
         target = repository.reference(head)
     except (ValueError, pygit2.GitError) as error:
         raise RepositoryError(f"HEAD cannot be read: {error}", hint) from None

@@ -66,9 +66,9 @@ def controller(ada: Pusher) -> Iterator[None]:
 
 
 def test_a_push_runs_and_one_that_fails_is_reverted_before_the_eyes_of_whoever_pushed(ada: Pusher) -> None:
-    ada.push("main")  # before there is a controller, which an empty repository could not have
-    with controller(ada):
-        eventually("it is deployed", lambda: bool(ada.head("refs/notes/gitopsd/local")))
+    with controller(ada):  # of a repository that nobody has pushed to yet
+        first = ada.push("main")
+        assert first.remote.endswith("  local-1: converged (1 started)\nlocal: deployment 1: 1 converged")
         ada.edit("files/orders.sh", "1000", "2000")
         pushed = ada.push("main")
         assert "  ~ update orders.main.0: restarts" in pushed.remote

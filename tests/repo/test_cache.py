@@ -74,6 +74,9 @@ def test_empty_and_sha256_repositories_behind_a_url_are_refused(tmp_path: Path) 
     git(tmp_path, "init", "-q", "--bare", "empty.git")
     with pytest.raises(RepositoryError, match="no commit yet"):
         open_repository(f"file://{tmp_path}/empty.git", tmp_path)
+    waited_for = open_repository(f"file://{tmp_path}/empty.git", tmp_path, may_be_empty=True)
+    with pytest.raises(RepositoryError, match="no commit yet"):
+        default_branch(waited_for)
     modern = tmp_path / "modern"
     git(tmp_path, "init", "-q", "--object-format=sha256", str(modern))
     git(modern, "commit", "-q", "--allow-empty", "-m", "x")
