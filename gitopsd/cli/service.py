@@ -49,7 +49,7 @@ def install(session: Session, *, user: str | None, dry_run: bool) -> int:
     put_in_place(wish, tell, dry_run=dry_run)
     if dry_run:
         return exit_codes.OK
-    _say("look at it with: gitopsd service status; journalctl -u gitopsd -f; gitopsd status")
+    _say("look at it with: gitopsd service status; journalctl -u gitopsd -f; in a clone: gitopsd status")
     return exit_codes.OK
 
 

@@ -107,6 +107,12 @@ def test_it_is_installed_once_all_that_it_needs_is_there_and_says_what_is_missin
     assert nothing.returncode == 1
     assert "/etc/gitopsd/config.yaml names no repository yet" in nothing.stderr
 
+    controller.put("/etc/gitopsd/config.yaml", f"repository: {REPOSITORY}\n", mode="644")
+    no_key = controller.gitopsd("service", "install", "--user", OWNER, check=False)
+    assert no_key.returncode == 1
+    assert "there is no key to the workers" in no_key.stderr
+    assert "done: the service runs" not in no_key.stderr
+
     site.configure(controller)
     not_owner = controller.gitopsd("service", "install", check=False)
     assert not_owner.returncode == 1
@@ -127,10 +133,11 @@ def test_it_is_installed_once_all_that_it_needs_is_there_and_says_what_is_missin
 
 def test_installing_it_again_changes_nothing(site: Site) -> None:
     process = site.controller.process()
-    again = site.controller.gitopsd("service", "install", "--user", OWNER).stderr
+    again = site.controller.gitopsd("service", "install").stderr  # it stays whose it is
     assert "there already: the service runs, and is ready" in again
     assert "done:" not in again.replace("there already", "")
     assert site.controller.process() == process
+    assert site.controller.service("User")["User"] == OWNER
 
 
 def test_a_push_runs_on_the_worker_and_shows_in_journal_metrics_and_health(site: Site) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from gitopsd.daemon.service.account import Account
 from gitopsd.daemon.service.needs import Needs, credential_source
-from gitopsd.daemon.service.places import CREDENTIALS, is_hidden
+from gitopsd.daemon.service.places import ACCOUNT, CREDENTIALS, is_hidden
+
+_KEY = "ssh_identity"
+"""The credential's name in the configuration to begin with."""
 
 
 def lacking(account: Account, needs: Needs, configuration: Path) -> Iterator[tuple[str, str]]:
@@ -16,10 +19,21 @@ def lacking(account: Account, needs: Needs, configuration: Path) -> Iterator[tup
         yield from _unreadable(account, path)
     for folder in needs.folders:
         yield from _not_writable(account, folder)
+    if needs.own_key:
+        yield from _without_key(account, configuration)
     for name in needs.credentials:
         if credential_source(name, CREDENTIALS) is None:
             encrypted = f"`systemd-creds encrypt --name={name}` makes {name}.cred there"
             yield f"there is no credential {name}", f"put it into {CREDENTIALS / name}; {encrypted}"
+
+
+def _without_key(account: Account, configuration: Path) -> Iterator[tuple[str, str]]:
+    folder = Path(pwd.getpwnam(account.name).pw_dir) / ".ssh"
+    if is_hidden(folder) or not (any(folder.glob("id_*")) or (folder / "config").exists()):
+        yield (
+            f"there is no key to the workers: the configuration names none, and {account.name} has none in {folder}",
+            f"put it into {CREDENTIALS / _KEY}, and `ssh: {{identity: {{credential: {_KEY}}}}}` into {configuration}",
+        )
 
 
 def _unreadable(account: Account, path: Path) -> Iterator[tuple[str, str]]:
@@ -39,7 +53,12 @@ def _not_writable(account: Account, folder: Path) -> Iterator[tuple[str, str]]:
     # Git itself refuses a repository of somebody else, and whoever pushes over SSH must be able to write there as well
     if folder.stat().st_uid == account.user and account.can("-w", folder):
         return
-    if owner == "root":
+    if owner == "root" and account.name == ACCOUNT:
+        hint = (
+            f"give it to the account that people push as, `chown -R git: {folder}` say, and run the service as that "
+            f"one: `gitopsd service install --user git`; where nobody pushes by SSH: chown -R {account.name}: {folder}"
+        )
+    elif owner == "root":
         hint = f"chown -R {account.name}: {folder}"
     else:
         hint = f"run the service as its owner: `gitopsd service install --user {owner}`"

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,14 +23,14 @@ from gitopsd.daemon.service.systemctl import (
     properties,
     systemctl,
 )
-from gitopsd.daemon.service.unit_files import configuration_text, drop_in_text, unit_text
+from gitopsd.daemon.service.unit_files import configuration_text, drop_in_text, installed_user, unit_text
 from gitopsd.repo.durable import fsync_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """`user` is an account that is there already, or None for one of the service's own; `repository` is for a
-    configuration that is not there yet, and may be empty.
+    """`user` is an account that is there already, or None for the one that the service was installed for before, else
+    one of its own; `repository` is for a configuration that is not there yet, and may be empty.
     """
 
     configuration: Path = SYSTEM_PATH
@@ -52,21 +52,22 @@ class NotYetError(ControllerError):
 
 
 def install(wish: Wish, tell: Callable[[Step], None], *, dry_run: bool = False) -> bool:
-    """Whether anything was changed, or would be; `tell` is told each step before it is done.
+    """Whether anything was changed, or would be; `tell` is told each step once it is done.
 
     Raises ControllerError for what is in the way, with what to do: NotYetError where that is the configuration.
     """
     command = _require_machine()
+    wish = replace(wish, user=_user(wish.user))
     changed = False
 
     def take(steps: Iterator[Step]) -> None:
         nonlocal changed
         for step in steps:
-            tell(step)
             if not step.done:
                 changed = True
                 if not dry_run:
                     step.do()
+            tell(step)
 
     take(_account(wish))
     account = find_account(wish.user or ACCOUNT)
@@ -105,9 +106,16 @@ def _require_access(account: Account, needs: Needs, wish: Wish) -> None:
     found = list(lacking(account, needs, wish.configuration))
     if found:
         raise NotYetError(
-            "\n".join(["the service can't do its work yet:", *(f"  {problem}" for problem, _ in found)]),
-            "; ".join(dict.fromkeys(hint for _, hint in found)),
+            "\n".join(["the service can't do its work yet:", *(f"  {problem}\n    {hint}" for problem, hint in found)]),
+            "do that, and run this again",
         )
+
+
+def _user(wanted: str | None) -> str | None:
+    """Run again without a name, it stays whose it is: its configuration and repository are for that account."""
+    if wanted is None and DROP_IN.is_file():
+        wanted = installed_user(DROP_IN.read_text(encoding="utf-8"))
+    return None if wanted == ACCOUNT else wanted
 
 
 def _account(wish: Wish) -> Iterator[Step]:

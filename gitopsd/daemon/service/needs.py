@@ -18,12 +18,13 @@ from gitopsd.repo.location import looks_like_url
 class Needs:
     """`folders` are written to: that of a repository on this machine, and of a control socket elsewhere.
 
-    `files` are read. `credentials` are names.
+    `files` are read. `credentials` are names. `own_key`: no key to the workers is named, so it is the account's.
     """
 
     folders: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
     credentials: tuple[str, ...] = ()
+    own_key: bool = False
 
 
 def needs_of(configuration: Configuration) -> Needs:
@@ -35,6 +36,7 @@ def needs_of(configuration: Configuration) -> Needs:
         folders=(*folders, *((Path(control).parent,) if control else ())),
         files=tuple(_files(configuration)),
         credentials=tuple(sorted(set(_credentials(msgspec.to_builtins(configuration))))),
+        own_key=not configuration.ssh.identity,
     )
 
 
@@ -49,7 +51,10 @@ def repository_folder(location: str) -> Path:
     for folder in (path.resolve(), path.with_name(f"{path.name}.git").resolve()):  # Git finds fleet.git by `fleet` too
         if (folder / ".git").exists() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
             return folder
-    raise RepositoryError(f"`repository: {location}`: there is no repository", "make one with `git init --bare`")
+    raise RepositoryError(
+        f"`repository: {location}`: there is no repository",
+        f"make one: `git init --bare --initial-branch=main {path}`, as the account that people push as",
+    )
 
 
 def credential_source(name: str, folder: Path) -> Path | None:

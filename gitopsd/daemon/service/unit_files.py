@@ -34,6 +34,11 @@ def drop_in_text(command: Sequence[str], configuration: Path, account: Account, 
     return "\n".join(lines) + "\n"
 
 
+def installed_user(drop_in: str) -> str | None:
+    """Whom that drop-in has the service run as; None for the account of its own."""
+    return next((line.removeprefix("User=") for line in drop_in.splitlines() if line.startswith("User=")), None)
+
+
 def configuration_text(repository: str) -> str:
     """A configuration to begin with, every line of it explained."""
     text = shipped("config.yaml").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from gitopsd.daemon.configuration.configuration import (
 from gitopsd.daemon.service.account import Account
 from gitopsd.daemon.service.needs import Needs, needs_of
 from gitopsd.daemon.service.places import ACCOUNT
-from gitopsd.daemon.service.unit_files import configuration_text, drop_in_text, quoted, unit_text
+from gitopsd.daemon.service.unit_files import configuration_text, drop_in_text, installed_user, quoted, unit_text
 from gitopsd.repo.errors import RepositoryError
 from tests.repo.gitrepo import GitRepo
 
@@ -38,6 +38,11 @@ def installed(folder: Path, text: str) -> Path:
     (folder / "gitopsd.service.d").mkdir()
     (folder / "gitopsd.service.d" / "10-installed.conf").write_text(text)
     return unit
+
+
+def test_whom_it_was_installed_for_is_read_back_from_its_drop_in() -> None:
+    assert installed_user(drop_in(account=OTHER)) == OTHER.name
+    assert installed_user(drop_in(account=OWN)) is None
 
 
 FULL = Needs(folders=(Path("/srv/git/a b.git"),), credentials=("ssh_identity",))
