@@ -168,7 +168,9 @@ def _unit_drift(
     wanted = desired.files.get(f"units/{unit}")
     if service_manager == "systemd" and wanted is not None and found.blob != wanted[1]:
         what = f"{its} file" if its == "its unit" else its
-        detail = f"{what} was changed on the worker" if found.blob else f"{what} is gone, or not a file"
+        # of a worker that is to take another release we don't know how its file should be until then
+        changed = "was changed on the worker" if observed.release == desired.id else "is not yet as this version has it"
+        detail = f"{what} {changed}" if found.blob else f"{what} is gone, or not a file"
         yield Drift(
             kind="changed-unit",
             subject=name,

@@ -87,6 +87,12 @@ def test_each_difference_has_its_kind(observed: dict[str, object], kind: str, su
     assert kinds(msgspec.structs.replace(IN_SYNC, **observed)) == [(kind, subject)]
 
 
+def test_of_a_unit_file_that_another_release_brings_nobody_is_told_to_have_changed_it() -> None:
+    observed = msgspec.structs.replace(IN_SYNC, release="2" * 40, units=unit(blob="f" * 40))
+    [_, drift] = find_drift(desired(), observed, "systemd")
+    assert str(drift) == f"changed-unit: {JOB}: its unit file is not yet as this version has it"
+
+
 def test_edited_files_are_named() -> None:
     files = [ObservedFile(path, mode, blob) for path, (mode, blob) in FILES.items()]
     files = [files[0], ObservedFile(files[1].path, "100644", "e" * 40), ObservedFile("extra", "100644", "e" * 40)]
