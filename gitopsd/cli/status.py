@@ -76,10 +76,17 @@ def _show_details(one: WorkerStatus) -> None:
         click.echo(printable(f"{one.worker}: {line}"))
     for line in one.unknown_secrets:
         click.echo(printable(f"{one.worker}: not compared: the secret {line}"))
-    if one.last_attempted and one.last_attempted.error:
-        click.echo(printable(f"{one.worker}: last attempt: {one.last_attempted.error}"))
+    last = failed_attempt(one)
+    if last:
+        click.echo(printable(f"{one.worker}: last attempt: {last}"))
     for line in _patience(one):
         click.echo(printable(f"{one.worker}: {line}"))
+
+
+def failed_attempt(one: WorkerStatus) -> str:
+    """What went wrong at the last attempt; empty where nothing did, or where the worker has just said the same."""
+    last = one.last_attempted.error.removeprefix(f"{one.worker}: ") if one.last_attempted else ""
+    return "" if one.error.startswith(last) else last  # what is recorded may be cut short
 
 
 def _show_controller(workspace: Workspace, deployed: Deployed) -> None:

@@ -51,7 +51,7 @@ def _links(chain: Why) -> Iterator[tuple[str, str]]:
         yield "undone", str(status.rolled_back)
     if status.unconfirmed is not None:
         yield "on trial", str(status.unconfirmed)
-    if status.seen:
+    if status.seen and status.error:  # else it was seen just now
         yield "last seen", f"{status.seen}, by an attempt from here"
     if status.lost is not None:
         yield "lost", f"given up, since it has been silent since {status.lost.since}"

@@ -2,7 +2,9 @@
 
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -70,6 +72,18 @@ def test_another_version_ends_the_backoff_and_a_lost_file_too(away: Operator) ->
     assert away.run("reconcile", "--json", expect=4).json["left_out"]
     (away.home / "state/gitopsd/controller/attempts.sqlite").write_bytes(b"damaged" * 1000)
     assert away.run("reconcile", "--json", expect=4).json["left_out"] == []
+
+
+def test_of_a_worker_that_another_controller_put_right_no_vain_attempt_is_told(away: Operator) -> None:
+    with closing(sqlite3.connect(away.home / "state/gitopsd/controller/attempts.sqlite")) as remembered:
+        remembered.execute(
+            "REPLACE INTO attempts SELECT repository, environment, 'local-1', remembered FROM attempts "
+            "WHERE worker = 'far-1'"
+        )
+        remembered.commit()
+    shown = away.run("status").stdout
+    assert "far-1: unreachable once" in shown
+    assert "local-1: unreachable" not in shown
 
 
 def test_why_and_status_tell_what_was_tried_and_what_comes_next(away: Operator) -> None:

@@ -239,7 +239,8 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
             for name in sorted(secret_names(observed.desired))
             if name in shown.unknown
         ),
-        tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now),
+        # nothing is tried of a worker that is well, though the one who put it right may have been another than we
+        tried=tried_in_vain(remembered, observed.desired, shown.deployment, shown.now) if drift or not seen else None,
         seen=utc(remembered.seen) if remembered and remembered.seen else "",
         lost=shown.lost.get(worker),
         unconfirmed=unconfirmed(seen),
