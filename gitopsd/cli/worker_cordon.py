@@ -10,7 +10,7 @@ from gitopsd.cli.expiry import expiry
 from gitopsd.cli.failure import print_json, show_diagnostics
 from gitopsd.cli.session import Session
 from gitopsd.daemon.errors import DiagnosticsError
-from gitopsd.daemon.workers.cordons import Cordoned, cordon_worker, plan_drain, uncordon_worker
+from gitopsd.daemon.workers.cordons import Cordoned, cordon_worker, moved_meanwhile, plan_drain, uncordon_worker
 from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.excerpt import printable
 
@@ -60,11 +60,12 @@ def drain(session: Session, name: str, reason: str, duration: str | None, until:
     workspace = session.workspace()
     done = cordon_worker(workspace, name, reason=checked_reason(reason), until=end, drained=True)
     _tell(done, as_json=as_json)
-    return _show_moves(workspace, name)
+    return show_moves(workspace, done)
 
 
-def _show_moves(workspace: Workspace, name: str) -> int:
+def show_moves(workspace: Workspace, done: Cordoned) -> int:
     """On stderr: what was recorded stands on stdout."""
+    name = done.worker
     try:
         planned, moves = plan_drain(workspace, name)
     except DiagnosticsError as error:
@@ -80,7 +81,11 @@ def _show_moves(workspace: Workspace, name: str) -> int:
     beside = f", and changes {others} other jobs" if others else ""
     count = f"{len(moves)} job{'' if len(moves) == 1 else 's'}"
     moved = f"`gitopsd apply` moves {count} away{beside}; `gitopsd plan` shows all of it"
-    click.echo(moved if moves else f"no jobs have to be moved away from {name}", err=True)
+    if not moves:
+        later = moved_meanwhile(workspace, planned, done)
+        moved = f"no jobs {'are left' if later else 'have'} to be moved away from {name}"
+        moved += f"; deployment {later} came after this already: `gitopsd show {later}`" if later else ""
+    click.echo(moved, err=True)
     return 0
 
 

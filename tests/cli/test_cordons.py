@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from gitopsd.cli.worker_cordon import show_moves
+from gitopsd.daemon.workers.cordons import cordon_worker
+from gitopsd.daemon.workspace import open_workspace
+from tests.daemon.three_machines import KEY
 from tests.operator import Operator
 
 
@@ -43,6 +47,29 @@ def test_a_drain_that_leaves_jobs_nowhere_says_so_and_can_be_ended(operator: Ope
     operator.run("apply", expect=1)
     operator.run("worker", "uncordon", "local-1")
     assert {worker["state"] for worker in operator.run("apply", "--json").json["workers"]} == {"in-sync"}
+
+
+def test_a_controller_that_moved_the_jobs_before_that_was_shown_is_named(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = (operator.folder / "fleets/local.yaml").read_text()
+    spare = f"  spare:\n    workers:\n      far-1: {{address: 127.0.0.1, port: 1, host_key: {KEY}A}}\n"
+    operator.write({"fleets/local.yaml": fleet.replace("groups:\n", f"groups:\n{spare}")})
+    operator.commit("A spare worker")
+    operator.run("apply", expect=4)
+    (operator.home / "empty.yaml").write_text("")
+    workspace = open_workspace(str(operator.folder), operator.home / "empty.yaml", None)
+    done = cordon_worker(workspace, "far-1", reason="repair", until="", drained=True)
+    show_moves(workspace, done)
+    assert capsys.readouterr().err == "no jobs have to be moved away from far-1\n"
+    workflow = operator.folder / "workflows/roundtrip.yaml"
+    operator.write({"workflows/roundtrip.yaml": workflow.read_text().replace("/out", "/other")})
+    operator.commit("As the controller does")
+    operator.run("apply", expect=4)
+    show_moves(workspace, done)
+    assert capsys.readouterr().err == (
+        "no jobs are left to be moved away from far-1; deployment 2 came after this already: `gitopsd show 2`\n"
+    )
 
 
 def test_apply_ends_what_has_expired_and_a_plan_that_was_shown_is_applied_as_it_was(

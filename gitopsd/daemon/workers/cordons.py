@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gitopsd.daemon.artifacts.control import change_control, control_of, moment, owner_of
+from gitopsd.daemon.artifacts.superseding import number_of
 from gitopsd.daemon.errors import ControllerError
 from gitopsd.daemon.holds.upgrade import plan_deployment
 from gitopsd.daemon.planning.plan import Planned, branch_of
@@ -13,6 +14,7 @@ from gitopsd.daemon.workspace import Workspace
 from gitopsd.model.control import ControlRecord, Cordon
 from gitopsd.model.plan import JobChange
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead
+from gitopsd.repo.revision import is_ancestor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,14 @@ def plan_drain(workspace: Workspace, worker: str) -> tuple[Planned, tuple[JobCha
     """
     planned = plan_deployment(workspace, workspace.source_of_commit())
     return planned, tuple(change for change in planned.plan.changes if change.moved_from == worker)
+
+
+def moved_meanwhile(workspace: Workspace, planned: Planned, done: Cordoned) -> int:
+    """The deployment that a controller, say, committed on top of the drain before this was planned; 0: none."""
+    newest = planned.head.deployment if planned.head else None
+    if newest is None or not done.commit or not is_ancestor(workspace.repository, done.commit, newest.id):
+        return 0
+    return number_of(planned.head)
 
 
 def _put_on(before: Cordon, asked: Cordon) -> Cordon:
