@@ -1,6 +1,7 @@
 """The operator's configuration. It is not in the repository that it governs, and everything has a default."""
 
 import os
+import pwd
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -197,20 +198,38 @@ def configuration_path(path: Path | None) -> Path:
     """The file that is read: the one at `path`, else the system's, else the user's; where there is none, the one that
     would be. Whoever is not root may not be able to write the system's.
     """
-    found = path or next((known for known in (SYSTEM_PATH, _user_path()) if known.exists()), None)
+    found = path or next((known for known in (SYSTEM_PATH, _user_path()) if _is_there(known)), None)
     return found or (SYSTEM_PATH if os.geteuid() == 0 else _user_path())
+
+
+def _own_name() -> str:
+    try:
+        return f"`{pwd.getpwuid(os.geteuid()).pw_name}`"
+    except KeyError:
+        return f"the user {os.geteuid()}"
+
+
+def _is_there(path: Path) -> bool:
+    """One in a folder that we may not look into is taken to be there: what it says must not be passed over."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
 
 
 def read_configuration(path: Path | None) -> Configuration:
     """The file at `path`, else the system's, else the user's, else the defaults. Raises DiagnosticsError."""
     chosen = configuration_path(path)
-    if path is None and not chosen.exists():
+    if path is None and not _is_there(chosen):
         return Configuration()
     try:
         content = chosen.read_bytes()
     except OSError as error:
+        hint = "check --config"
+        if isinstance(error, PermissionError):
+            hint = f"let {_own_name()}, or a group of that account's, read it; or name another one with --config"
         raise DiagnosticsError.at_file(
-            str(chosen), "unreadable-file", f"the configuration can't be read: {error.strerror}", "check --config"
+            str(chosen), "unreadable-file", f"the configuration can't be read: {error.strerror}", hint
         ) from None
     document, mistakes = read_yaml(str(chosen), content)
     if document.value is None and not mistakes:

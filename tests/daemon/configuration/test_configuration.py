@@ -1,5 +1,6 @@
 """The operator's configuration: what it may say, and what of it is published."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,21 @@ def test_who_says_where_workers_may_be_does_not_mean_the_machine_that_deploys(
     record = published(tmp_path, f"policy: {policy}")
     assert record is not None
     assert record.local_workers is allowed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: becomes another account")
+def test_one_that_others_must_not_read_is_not_passed_over_and_the_hint_says_who_cant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.yaml"
+    monkeypatch.setattr("gitopsd.daemon.configuration.configuration.SYSTEM_PATH", path)
+    tmp_path.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(DiagnosticsError) as raised:
+            read_configuration(None)
+    finally:
+        os.seteuid(0)
+    (mistake,) = raised.value.diagnostics
+    assert mistake.message == "the configuration can't be read: Permission denied"
+    assert "`nobody`" in mistake.hint
