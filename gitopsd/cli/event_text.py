@@ -41,7 +41,7 @@ class EventText(RolloutText):
                 self._say_all((f"  {reason}", None) for reason in event.reasons)
             case events.Settled():
                 what = f"deployment {event.deployment}" if event.deployment else "what is deployed"
-                self._of(event, f"no release changes: {what} has this version")
+                self._of(event, f"no release changes: {what} stays as it is")
             case events.Committed():
                 self._committed(event)
             case events.RolloutBegan():

@@ -75,8 +75,9 @@ def rollback(
     elif dry_run:
         click.echo(f"Nothing was written: without --dry-run {how} in a commit on {prepared.branch.name}.")
     else:
+        pushed = " It is pushed: a controller deploys it by itself; else" if workspace.remote else ""
         click.echo(
-            f"{prepared.branch.name} is at {prepared.commit[:12]}: return to deployment {prepared.deployment} ({how}). "
-            "`gitopsd apply` deploys it."
+            f"{prepared.branch.name} is at {prepared.commit[:12]}: return to deployment {prepared.deployment} ({how})."
+            f"{pushed} `gitopsd apply` deploys it."
         )
     return 0

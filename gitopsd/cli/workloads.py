@@ -40,9 +40,9 @@ def workloads(session: Session, *, channels: bool, as_json: bool) -> int:
                     workload.job,
                     state_of(workload),
                     str(workload.main_pid or "-"),
-                    str(workload.restarts),
+                    "-" if workload.state == "unknown" else str(workload.restarts),
                     age(workload.since) or "-",
-                    "current" if workload.current else "other",
+                    "current" if workload.current else "-" if workload.state == "unknown" else "other",
                     events_of(workload),
                 ]
                 for workload in found

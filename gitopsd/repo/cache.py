@@ -32,8 +32,8 @@ def open_cached_clone(
 
     The remote's branches are under refs/remotes/origin/, HEAD included; local branches are only those that gitopsd
     follows. `ssh_identity` is the path of a private key that is tried first. `may_be_away`: where the remote can't be
-    reached, what was fetched before will do; nor need it have a commit, with `may_be_empty`. `deadline` in seconds, for each step. Raises RepositoryError, a
-    RemoteError among them.
+    reached, what was fetched before will do. `may_be_empty`: it need not have a commit. `deadline` in seconds, for each
+    step. Raises RepositoryError, a RemoteError among them.
     """
     folder = _cache_folder() / f"{sha256(url.canonical.encode()).hexdigest()[:32]}.git"
     environment = _credentials(url) | _ssh(ssh_identity)

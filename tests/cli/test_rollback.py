@@ -95,7 +95,7 @@ def test_with_a_remote_it_is_pushed_and_somebody_elses_commit_is_not_overwritten
     remote = tmp_path / "remote.git"
     operator.git("clone", "--quiet", "--mirror", ".", str(remote))
     operator.git("remote", "add", "origin", str(remote))
-    operator.run("rollback")
+    assert "It is pushed: a controller deploys it by itself" in operator.run("rollback").stdout
     assert operator.git("ls-remote", "origin", "refs/heads/main").split()[0] == operator.git("rev-parse", "main")
     other = Operator(folder=tmp_path / "other", home=tmp_path)
     operator.git("clone", "--quiet", str(remote), str(other.folder))

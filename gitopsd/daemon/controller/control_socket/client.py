@@ -28,6 +28,7 @@ SYSTEM_SOCKET = Path("/run/gitopsd-controller/control.sock")  # a folder of its 
 _CONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 60.0
 """An answer that goes on says something at least every few seconds, if only that nothing is new."""
+_NOT_DONE, _GOES_ON = "the controller isn't done yet, and goes on", "`gitopsd status` says how it went"
 
 _ANSWER: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
@@ -107,15 +108,16 @@ def _answers(connection: socket.socket, end: float) -> Iterator[Answer]:
     while True:
         left = end - time.monotonic()
         if left <= 0:
-            raise ControllerError(
-                "the controller was not done in time", "it goes on; `gitopsd status` says how it went"
-            )
+            raise ControllerError(_NOT_DONE, _GOES_ON)
         connection.settimeout(min(left, _SILENCE_SECONDS))
         try:
             received = connection.recv(1 << 16)
         except TimeoutError:
-            what = "was not done in time" if time.monotonic() >= end else "says nothing any more"
-            raise ControllerError(f"the controller {what}", "`gitopsd status` says how things are") from None
+            if time.monotonic() >= end:
+                raise ControllerError(_NOT_DONE, _GOES_ON) from None
+            raise ControllerError(
+                "the controller says nothing any more", "`gitopsd status` says how things are"
+            ) from None
         except OSError:
             return
         if not received:

@@ -89,7 +89,10 @@ def _told(event: told.Event) -> tuple[str, Priority]:  # noqa: C901, PLR0911, PL
             until = f" until {event.until}" if event.until else ""
             return f"{_short(event.source)} waits{until}: {'; '.join(event.reasons)}", Priority.NOTICE
         case told.Settled():
-            return f"{_short(event.source)} is what deployment {event.deployment} has already", Priority.INFO
+            return (
+                f"{_short(event.source)} changes no release: deployment {event.deployment} stays as it is",
+                Priority.INFO,
+            )
         case told.Committed():
             skipped = f", which supersedes {len(event.superseded)} versions" if event.superseded else ""
             subject = event.subject.removeprefix(f"Deployment {event.deployment}: ")  # the line begins with it
