@@ -96,6 +96,12 @@ def test_a_deployment_that_fails_is_told_once_with_its_workers() -> None:
     assert news(one, *cycle(edge_1="converged")) == [("recovered", "edge-1 is well again")]
 
 
+def test_a_deployment_that_fails_on_a_worker_that_failed_before_names_it() -> None:
+    one = changes()
+    assert news(one, *cycle(edge_1="failed"))
+    assert news(one, samples.committed(), *cycle(edge_1="failed")) == [("failed", "deployment 7 failed on edge-1")]
+
+
 def test_a_rollout_that_was_superseded_is_no_news() -> None:
     ended = samples.ended(samples.result(), superseded_by=8, not_attempted=("edge-2",))
     assert news(changes(), samples.committed(), ended) == []

@@ -14,6 +14,7 @@ SHOWN_WORKERS = 10
 _SHOWN_TEXT = 300
 _TRIES_BEFORE_TOLD = 3
 _WELL = frozenset({"in-sync", "converged"})
+_FAILED = frozenset({"failed", "rolled-back"})
 
 Subject = str
 """What a condition is of: `version`, `cycle`, `repository` (of no environment), or `worker/NAME`."""
@@ -203,7 +204,7 @@ class Changes:
             yield self._say("deployed", title, new.what, deployment=new.deployment, source=new.source)
         elif outcome == "failed":
             self._new = None
-            failing = list(event.rollout.failed) or list(failed)
+            failing = list(event.rollout.failed) or [name for name, one in results.items() if one.state in _FAILED]
             title = f"deployment {new.deployment} failed{f' on {_listed(failing)}' if failing else ''}"
             stopped = [f"{group}: {why}" for group, why in event.rollout.stopped.items()]
             detail = "\n".join(part for part in (new.what, *_reasons(failing, results), *stopped) if part)
@@ -241,7 +242,7 @@ def _condition(result: WorkerResult, before: str) -> str:
     """What is to be known of a worker from now on."""
     if result.state in _WELL:
         return ""
-    if result.state in {"failed", "rolled-back"}:
+    if result.state in _FAILED:
         return "failed"
     return "unreachable" if result.state == "unreachable" else before
 
@@ -253,5 +254,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _reasons(workers: Sequence[str], results: Mapping[str, WorkerResult]) -> list[str]:
-    found = [f"{one}: {results[one].summary[:_SHOWN_TEXT]}" for one in workers if one in results]
+    found = [
+        f"{one}: {results[one].summary.removeprefix(f'{one}: ')[:_SHOWN_TEXT]}" for one in workers if one in results
+    ]
     return found[:SHOWN_WORKERS]
