@@ -18,6 +18,7 @@ def test_the_difference_is_what_difflib_says(before: str, after: str) -> None:
 
 def test_a_last_line_without_an_end_gets_one() -> None:
     assert text_diff("x", b"a", b"b") == "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
+    assert text_diff("/etc/x", b"a", b"b").startswith("--- a/etc/x\n+++ b/etc/x\n")
 
 
 def test_what_is_not_text_is_only_said_to_differ() -> None:

@@ -19,7 +19,8 @@ def text_diff(path: str, before: bytes, after: bytes) -> str:
         parts = _parts(before, after)
     except UnicodeDecodeError:
         return "the file is not text, so its difference isn't shown\n"
-    return f"--- a/{path}\n+++ b/{path}\n{parts}" if parts.startswith("@@") else parts
+    name = path.lstrip("/")  # of a unit: as Git would have it
+    return f"--- a/{name}\n+++ b/{name}\n{parts}" if parts.startswith("@@") else parts
 
 
 @lru_cache(maxsize=8)  # the replicas of a step change alike
