@@ -29,7 +29,9 @@ def service() -> None:
 
 
 @service.command()
-@click.option("--user", metavar="NAME", help="An account to run it as, such as the repository's owner.")
+@click.option(
+    "--user", metavar="NAME", help="An account to run it as, such as the repository's owner; else the one before."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.pass_obj
 def install(session: Session, *, user: str | None, dry_run: bool) -> int:

@@ -107,12 +107,6 @@ def test_it_is_installed_once_all_that_it_needs_is_there_and_says_what_is_missin
     assert nothing.returncode == 1
     assert "/etc/gitopsd/config.yaml names no repository yet" in nothing.stderr
 
-    controller.put("/etc/gitopsd/config.yaml", f"repository: {REPOSITORY}\n", mode="644")
-    no_key = controller.gitopsd("service", "install", "--user", OWNER, check=False)
-    assert no_key.returncode == 1
-    assert "there is no key to the workers" in no_key.stderr
-    assert "done: the service runs" not in no_key.stderr
-
     site.configure(controller)
     not_owner = controller.gitopsd("service", "install", check=False)
     assert not_owner.returncode == 1
@@ -120,10 +114,17 @@ def test_it_is_installed_once_all_that_it_needs_is_there_and_says_what_is_missin
     assert f"gitopsd service install --user {OWNER}" in not_owner.stderr
 
     planned = controller.gitopsd("service", "install", "--user", OWNER, "--dry-run").stderr
-    assert "to be done: /etc/systemd/system/gitopsd.service\n" in planned
+    assert "to be done: /etc/systemd/system/gitopsd.service.d/10-installed.conf\n" in planned
     assert controller.gitopsd("service", "status", check=False).returncode == 1
 
-    controller.gitopsd("service", "install", "--user", OWNER)
+    controller.put("/etc/gitopsd/config.yaml", f"repository: {REPOSITORY}\n", mode="644")
+    no_key = controller.gitopsd("service", "install", "--user", OWNER, check=False)
+    assert no_key.returncode == 1
+    assert "there is no key to the workers" in no_key.stderr
+    assert "done: the service runs" not in no_key.stderr
+
+    site.configure(controller)
+    controller.gitopsd("service", "install")  # whom it is for is known by now
     shown = controller.service("ActiveState", "User", "StatusText", "UnitFileState", "NRestarts")
     assert (shown["ActiveState"], shown["User"], shown["UnitFileState"]) == ("active", OWNER, "enabled")
     assert shown["NRestarts"] == "0"

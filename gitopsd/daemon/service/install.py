@@ -4,7 +4,7 @@ import grp
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,7 +60,7 @@ def install(wish: Wish, tell: Callable[[Step], None], *, dry_run: bool = False) 
     wish = replace(wish, user=_user(wish.user))
     changed = False
 
-    def take(steps: Iterator[Step]) -> None:
+    def take(steps: Iterable[Step]) -> None:
         nonlocal changed
         for step in steps:
             if not step.done:
@@ -83,9 +83,15 @@ def install(wish: Wish, tell: Callable[[Step], None], *, dry_run: bool = False) 
     needs = needs_of(configuration)
     if account is None:  # of a dry run: nobody to ask what it may do
         return True
+    unit = list(_unit(command, wish, account, needs))
+    is_active = properties("ActiveState")["ActiveState"] == "active"
+    if not is_active:  # whom it is for is known from now on, when this is run again
+        take(unit)
     if not (dry_run and changed):  # what would be done first may be what it needs
         _require_access(account, needs, wish)
-    take(_unit(command, wish, account, needs))
+    if is_active:  # and goes on with the unit that it has, where something is missing
+        take(unit)
+    take(_start_it(runs=is_active and all(step.done for step in unit)))
     return changed
 
 
@@ -161,12 +167,14 @@ def _unit(command: tuple[str, ...], wish: Wish, account: Account, needs: Needs) 
     same = {path: path.is_file() and path.read_text(encoding="utf-8") == text for path, text in texts.items()}
     for path, text in texts.items():
         yield Step(what=str(path), done=same[path], do=partial(_write, path, text, mode=0o644, group=0))
-    loaded = properties("NeedDaemonReload", "LoadState", "UnitFileState", "ActiveState")
+    loaded = properties("NeedDaemonReload", "LoadState")
     is_loaded = loaded["LoadState"] == "loaded" and loaded["NeedDaemonReload"] == "no" and all(same.values())
     yield Step(what="systemd knows them", done=is_loaded, do=lambda: _quietly("daemon-reload"))
-    enabled = loaded["UnitFileState"] == "enabled"
+
+
+def _start_it(*, runs: bool) -> Iterator[Step]:
+    enabled = properties("UnitFileState")["UnitFileState"] == "enabled"
     yield Step(what="the service starts with the machine", done=enabled, do=lambda: _quietly("enable", NAME))
-    runs = is_loaded and loaded["ActiveState"] == "active"
     yield Step(what="the service runs, and is ready", done=runs, do=_start)
 
 
