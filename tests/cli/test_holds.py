@@ -36,6 +36,25 @@ def test_a_version_is_held_until_somebody_resumes(operator: Operator) -> None:
     operator.run("apply", expect=4)
 
 
+def test_a_version_that_is_refused_is_not_held_either(operator: Operator, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"secrets: {{token: {{file: {tmp_path}/token}}}}\n")
+    operator.write(
+        {
+            "blueprints/keep.yaml": "blueprint: keep\nsecrets: [token]\njob: {exec: [sleep, infinity]}\n",
+            "workflows/keep.yaml": "workflow: keep\nsteps:\n  keep: {use: blueprints/keep, place: {group: local}}\n",
+        }
+    )
+    operator.commit("A secret")
+    operator.write({"files/unused.txt": "y\n"})
+    operator.commit("Newer still")
+    bound = replace(operator, config=config)
+    refused = bound.run("apply", "HEAD~1", "--hold", "incident 12", expect=1).stderr
+    assert "the secret `token`" in refused
+    assert "nothing was committed" in refused
+    assert bound.run("status", "--json").json[0]["holds"] == []
+
+
 def test_a_window_is_shown_with_its_end_and_can_be_overridden(operator: Operator, tmp_path: Path) -> None:
     begun = datetime.now(UTC) - timedelta(minutes=10)
     config = tmp_path / "config.yaml"

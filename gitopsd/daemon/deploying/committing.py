@@ -98,15 +98,17 @@ def commit_version(
             tell_held(workspace, planned.branch, planned.head, reporter.note)
             announced = following.plan
         refuse_held(holds_of(workspace, planned.head, datetime.now(UTC), planned), asked)
-        if not moved and keep_at(workspace, planned.branch, commit, asked):
-            moved = True  # by ourselves: planned again on top of that
-            continue
         goes_on = planned.upgrade is not None and planned.upgrade.plan.tree != planned.plan.tree
         head = planned.head
         secrets = _secrets(workspace, following)
         if head is None or head.commit.tree != following.plan.tree:
             refuse_what_cannot_run(following.summaries)
             _check_layouts(following.rendering)
+        # nothing refuses the version any more: a controller deploys it as soon as the hold is there
+        if not moved and keep_at(workspace, planned.branch, commit, asked):
+            moved = True  # by ourselves: planned again on top of that
+            continue
+        if head is None or head.commit.tree != following.plan.tree:
             started = time.monotonic()
             try:
                 written = write_version(workspace, following, asked)
