@@ -184,7 +184,8 @@ class Client:
             with self._http.stream(method, url, content=body, headers=headers) as response:
                 received = receive(response, self._pace.clock, end)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise TroubleError(f"can't be reached: {_reason(error)}", untouched=True) from None
+            place = url.netloc.decode("ascii")
+            raise TroubleError(f"can't be reached at {place}: {_reason(error)}", untouched=True) from None
         except httpx.RequestError as error:
             raise TroubleError(f"broke off: {_reason(error)}") from None
         self._destination.heard(received.status, remaining(received.headers))

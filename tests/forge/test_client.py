@@ -134,7 +134,7 @@ def test_only_what_may_be_done_twice_is_tried_again(standin: Standin, forge: For
 
 def test_nobody_there_is_an_outage_and_a_write_that_never_left_is_tried_again(clock: Clock) -> None:
     client = client_of(f"http://127.0.0.1:{free_port()}", clock)
-    with pytest.raises(ForgeUnavailableError, match=r"The forge can't be reached: .*refused"):
+    with pytest.raises(ForgeUnavailableError, match=r"The forge can't be reached at 127\.0\.0\.1:\d+: .*refused"):
         client.write("POST", "/x", {}, again=False)
     assert len(clock.pauses) == ATTEMPTS - 1
 
@@ -324,7 +324,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, clock:
     app = Starlette(routes=[Route("/{path:path}", endpoint)])
     with serving(app, certificate=certificate, key=key) as url:
         client = client_of(url, clock)
-        with pytest.raises(ForgeUnavailableError, match=r"can't be reached: .*CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(ForgeUnavailableError, match=r"can't be reached at .*CERTIFICATE_VERIFY_FAILED"):
             client.get("/a", list[int])
         client.close()
     assert asked == []
