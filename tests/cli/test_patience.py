@@ -5,12 +5,13 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.backoff import wait_for_longest
 from tests.daemon.three_machines import KEY
-from tests.operator import Operator
+from tests.operator import Operator, away_operator
 
 
 @pytest.fixture
@@ -84,6 +85,11 @@ def test_of_a_worker_that_another_controller_put_right_no_vain_attempt_is_told(a
     shown = away.run("status").stdout
     assert "far-1: unreachable once" in shown
     assert "local-1: unreachable" not in shown
+
+
+def test_of_jobs_on_a_worker_that_is_away_nothing_is_claimed(tmp_path: Path) -> None:
+    shown = away_operator(tmp_path).run("workloads", expect=1).stdout
+    assert {tuple(line.split()[2:]) for line in shown.splitlines()[1:]} == {("unknown", "-", "-", "-", "-", "-")}
 
 
 def test_why_and_status_tell_what_was_tried_and_what_comes_next(away: Operator) -> None:
