@@ -79,6 +79,7 @@ def _checked(said: Any, age: float) -> dict[str, Any]:
     return {
         "age": round(age, 1),
         **{key: _count(said[key]) for key in ("pid", "read", "done", "failed")},
+        **({} if said.get("error") is None else {"error": _text(said["error"], _LONGEST_MESSAGE)}),
         "inputs": [
             {
                 **_end(end),

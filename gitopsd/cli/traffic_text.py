@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from gitopsd.daemon.status.workloads import Workload
-from gitopsd.model.facts import Away
 
 _FRESH_SECONDS = 15.0
 """A job that runs says more often how long it has stood still; what is older is of a process that is gone."""
 
 _STANDSTILL_SECONDS = 10.0
+
+_WELL = frozenset({"running", "completed"})
+"""States in which an error is of a process long gone, such as that of a runner where another program runs now."""
 
 
 def channel_rows(workload: Workload) -> Iterator[list[str]]:
@@ -25,25 +27,27 @@ def channel_rows(workload: Workload) -> Iterator[list[str]]:
 
 
 def standstills(workload: Workload) -> Iterator[str]:
-    """A line for each end at which nothing moves although something waits, or whose other end is away."""
+    """A line for each end at which nothing moves although something waits, or whose other end is away; else, for a job
+    that isn't up, why it failed.
+    """
     traffic = workload.traffic
-    if traffic is None or traffic.age > _FRESH_SECONDS:
+    if traffic is None:
         return
     who = f"{workload.worker}/{workload.job}"
+    if traffic.error and workload.state not in _WELL:
+        yield f"{who}: {traffic.trouble}"
+    if traffic.age > _FRESH_SECONDS:
+        return
     for one in traffic.inputs:
         if one.away is not None:
-            yield _away(who, one.away)
+            yield f"{who}: {one.away}"
         elif one.stalled >= _STANDSTILL_SECONDS:
             waiting = f", {one.waiting:,} waiting" if one.waiting else ""
             under_way = one.events - one.done
             yield f"{who}: stuck on `{one.channel}` for {one.stalled:.0f} s ({under_way:,} under way{waiting})"
     for out in traffic.outputs:
         if out.away is not None:
-            yield _away(who, out.away)
+            yield f"{who}: {out.away}"
         elif out.blocked >= _STANDSTILL_SECONDS:
             taken = f"`{out.channel}` has taken nothing for {out.blocked:.0f} s"
             yield f"{who}: {taken}: who stores or reads it is slow, or away"
-
-
-def _away(who: str, away: Away) -> str:
-    return f"{who}: {away.message} ({away.seconds:.0f} s)"

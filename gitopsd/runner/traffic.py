@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, leave
+from gitopsd.runner.waiting import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -140,6 +141,7 @@ class Traffic:
         self._outputs: list[CountedOutput] = []
         self._said = b""
         self._is_ready = False
+        self._error = ""
         self._news = asyncio.Event()
 
     def input(self, source: Input, port: str, channel: str) -> Input:
@@ -151,20 +153,27 @@ class Traffic:
         return self._outputs[-1]
 
     async def run(self, complain: Callable[[str], object]) -> None:
-        """Write the file again and again; where that fails the job goes on, and people are told by `complain`."""
+        """Write the file again and again; where that fails the job goes on, and people are told by `complain`.
+
+        Not at once: one that fails again and again says why all the time.
+        """
         while True:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), INTERVAL_SECONDS)
+            self._news.clear()
             try:
                 await self.write()
             except JobError as error:
                 complain(error.message)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), INTERVAL_SECONDS)
-            self._news.clear()
 
     def say_ready(self) -> None:
         """Have the file say at once that the job is ready: whoever started it may be waiting for that."""
         self._is_ready = True
         self._news.set()
+
+    def fail(self, error: str) -> None:
+        """The last that the file says is why the process ends."""
+        self._error = one_line(error)
 
     async def write(self, *, ended: bool = False) -> None:
         """Write the file if it would say something else than last time, or is gone. Raises JobError."""
@@ -178,6 +187,7 @@ class Traffic:
                 "read": self._counts.read,
                 "done": self._counts.acknowledged,
                 "failed": self._counts.failed,
+                **({"error": self._error} if self._error else {}),
                 "inputs": inputs,
                 "outputs": outputs,
             }

@@ -68,6 +68,7 @@ def test_what_a_job_says_comes_with_an_observation_that_asks_for_it(deployed: Wo
         json.dumps({**SAID, "outputs": [{**OUTPUT, "port": "x" * 10_000}]}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "away": {**AWAY, "message": "a\x1b[31m"}}]}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "away": {**AWAY, "message": "x" * 301}}]}),
+        json.dumps({**SAID, "error": "a\nb"}), json.dumps({**SAID, "error": 7}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "away": "x"}]}), json.dumps({**SAID, "outputs": ["x"]}),
     ],
 )  # fmt: skip

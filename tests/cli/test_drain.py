@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.stores import STORES, Store
+from tests.cli.stores import STORES, Nats, Store
 from tests.nats_server import cluster
 from tests.operator import Operator, eventually
 
@@ -240,6 +240,38 @@ def test_a_server_that_takes_the_place_of_another_one_is_of_the_same_cluster(flo
     finally:
         for server in servers:
             server.kill()
+
+
+def test_a_job_that_is_kept_from_draining_is_named_with_the_reason(flow: Flow) -> None:
+    operator = flow.operator
+    store = Nats(operator, flow.data)
+    try:
+        flow.put(EVENTS)
+        flow.declare(store.channel("rows"))
+        operator.run("apply")
+        flow.is_under_way()
+        flow.remove()
+        operator.run("apply", "--confirm-deletes")
+        store.server.kill()
+        store.server.configure("authorization { users: [{user: gitopsd, password: another}] }")
+        store.server.start()
+        job = "flow.slow-in-rows.0"
+
+        def said(*command: str) -> list[str]:
+            """Whether it waits for the servers, or has begun only now and failed."""
+            found = operator.run(*command)
+            lines = (found.stdout + found.stderr).splitlines()
+            return [line for line in lines if job in line and "Authorization Violation" in line]
+
+        eventually("it is kept from it", lambda: bool(said("status")))
+        (line,) = said("status")
+        assert line.startswith(f"local-1: {job}: it drains until nothing is left for it, for 5m at most; ")
+        assert said("why", "local-1")
+        assert said("workloads")
+        next_ = "mend what keeps its jobs from draining, before their time is over"
+        assert next_ in operator.run("why", f"local-1/{job}").stdout
+    finally:
+        store.close()
 
 
 def test_the_earlier_form_of_a_step_that_writes_to_a_store_writes_beside_the_next_one(flow: Flow, store: Store) -> None:

@@ -1,5 +1,7 @@
 """What jobs say of the events that pass them, on a person's terminal."""
 
+import msgspec
+
 from gitopsd.cli.traffic_text import standstills
 from gitopsd.daemon.status.workloads import Workload
 from gitopsd.model.facts import Away, InputTraffic, JobTraffic, OutputTraffic
@@ -33,6 +35,15 @@ def test_who_is_waited_for_is_named_instead_of_what_stands_still_for_it() -> Non
         "edge-1/orders.clean.0: waiting for the NATS servers of raw (nats://a): refused (42 s)"
     ]
     assert list(standstills(workload(age=3600.0, away=away))) == []
+
+
+def test_a_job_that_is_not_up_says_why_it_failed() -> None:
+    one = workload(age=3600.0)
+    assert one.traffic is not None
+    failed = msgspec.structs.replace(one.traffic, error="the secret nats_login isn't text")
+    line = "edge-1/orders.clean.0: it failed: the secret nats_login isn't text"
+    for state, said in (("activating", [line]), ("failed", [line]), ("draining", [line]), ("running", [])):
+        assert list(standstills(msgspec.structs.replace(one, traffic=failed, state=state))) == said
 
 
 def test_what_a_process_said_that_is_gone_is_no_standstill() -> None:
