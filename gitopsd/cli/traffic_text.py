@@ -14,16 +14,23 @@ _WELL = frozenset({"running", "completed"})
 
 
 def channel_rows(workload: Workload) -> Iterator[list[str]]:
-    """A row for each end of its channels: worker, job, port, direction, channel, events, bytes, what waits."""
+    """A row for each end of its channels: worker, job, port, direction, channel, events, bytes, what waits: of an
+    output to a store, for each step that reads it.
+    """
     traffic = workload.traffic
     if traffic is None:
         return
     for one in traffic.inputs:
-        waiting = "-" if one.waiting is None else f"{one.waiting:,}"
-        counts = [f"{one.events:,}", f"{one.bytes:,}", waiting]
+        counts = [f"{one.events:,}", f"{one.bytes:,}", _count(one.waiting)]
         yield [workload.worker, workload.job, one.port, "in", one.channel, *counts]
     for out in traffic.outputs:
-        yield [workload.worker, workload.job, out.port, "out", out.channel, f"{out.events:,}", f"{out.bytes:,}", "-"]
+        waiting = ", ".join(f"{_count(lag)} for {step}" for step, lag in sorted(out.consumers.items()))
+        counts = [f"{out.events:,}", f"{out.bytes:,}", waiting or "-"]
+        yield [workload.worker, workload.job, out.port, "out", out.channel, *counts]
+
+
+def _count(events: int | None) -> str:
+    return "-" if events is None else f"{events:,}"
 
 
 def standstills(workload: Workload) -> Iterator[str]:

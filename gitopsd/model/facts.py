@@ -100,7 +100,8 @@ class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
 class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """What went out by one end of a channel since the process started.
 
-    blocked: seconds since something of it was last safe, 0 where all is.
+    consumers: of a store, events that lie there for each step that reads it; None where nobody can tell. blocked:
+    seconds since something of it was last safe, 0 where all is.
     """
 
     port: str
@@ -108,6 +109,7 @@ class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     bytes: int
     blocked: float
+    consumers: dict[str, int | None] = msgspec.field(default_factory=dict)
     away: Away | None = None
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, leave
+from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, lags, leave
 from gitopsd.runner.waiting import one_line
 
 if TYPE_CHECKING:
@@ -93,11 +93,13 @@ class CountedOutput:
         self._port = port
         self._channel = channel
         self._events = self._bytes = self._under_way = 0
+        self._is_open = False
         self._moved = 0.0
         """When something was last safe, or came where nothing was under way; by the loop's clock."""
 
     async def open(self) -> None:
         await self._output.open()
+        self._is_open = True
 
     async def write(self, data: bytes) -> Receipt[None]:
         if not self._under_way:
@@ -119,13 +121,16 @@ class CountedOutput:
         self._under_way -= 1
         self._moved = _now()
 
-    def describe(self, *, ended: bool) -> dict[str, object]:
+    async def describe(self, *, ended: bool) -> dict[str, object]:
+        """`ended`: as of an input."""
         blocked = self._under_way and not ended
+        consumers = await lags(self._output) if self._is_open and not ended else {}
         return {
             "port": self._port,
             "channel": self._channel,
             "events": self._events,
             "bytes": self._bytes,
+            **({"consumers": consumers} if consumers else {}),
             "blocked": round(_now() - self._moved, 1) if blocked else 0.0,
             **_away(None if ended else away(self._output)),
         }
@@ -178,7 +183,7 @@ class Traffic:
     async def write(self, *, ended: bool = False) -> None:
         """Write the file if it would say something else than last time, or is gone. Raises JobError."""
         inputs = [await one.describe(ended=ended) for one in self._inputs[:MOST_ENDS]]
-        outputs = [one.describe(ended=ended) for one in self._outputs[:MOST_ENDS]]
+        outputs = [await one.describe(ended=ended) for one in self._outputs[:MOST_ENDS]]
         content = json.dumps(
             {
                 "format": 1,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gitopsd.cli.traffic_text import standstills
+from gitopsd.cli.traffic_text import channel_rows, standstills
 from gitopsd.daemon.status.workloads import Workload
 from gitopsd.model.facts import Away, InputTraffic, JobTraffic, OutputTraffic
 from tests.operator import Operator, eventually
@@ -35,6 +35,16 @@ def test_who_is_waited_for_is_named_instead_of_what_stands_still_for_it() -> Non
         "edge-1/orders.clean.0: waiting for the NATS servers of raw (nats://a): refused (42 s)"
     ]
     assert list(standstills(workload(age=3600.0, away=away))) == []
+
+
+def test_what_lies_in_a_store_is_told_of_each_step_that_reads_it() -> None:
+    one = workload()
+    assert one.traffic is not None
+    known = msgspec.structs.replace(one.traffic.outputs[0], consumers={"keep": 1200, "archive.pack": None})
+    traffic = msgspec.structs.replace(one.traffic, outputs=(known,))
+    into, out = channel_rows(msgspec.structs.replace(one, traffic=traffic))
+    assert (into[3], into[-1]) == ("in", "1,200")
+    assert (out[3], out[-1]) == ("out", "- for archive.pack, 1,200 for keep")
 
 
 def test_a_job_that_is_not_up_says_why_it_failed() -> None:
