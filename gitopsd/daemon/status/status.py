@@ -131,7 +131,7 @@ def observe_fleet(
         known, drains = given.get(name), any(job.draining for job in desired[name].record.jobs.values())
         return verbs.observe(connection, key=known.key if known else None, traffic=traffic or drains)
 
-    for outcome in reach_all(workspace, list(targets.values()), look, deadline=_OBSERVE_SECONDS):
+    for outcome in reach_all(workspace, list(targets.values()), look, deadline=_OBSERVE_SECONDS, only_looks=True):
         observation, error = None, ""
         if not isinstance(outcome, Failed):
             observation = outcome.result
