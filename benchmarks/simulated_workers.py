@@ -22,7 +22,7 @@ class SimulatedWorkers(Workers):
         self.machines: dict[str, _Machine] = {}
         self._guard = threading.Lock()
 
-    def connect(self, target: Target) -> Any:
+    def connect(self, target: Target, *, only_looks: bool = False) -> Any:  # noqa: ARG002 -- as those of real workers
         with self._guard:
             return _Connection(target, self.machines.setdefault(target.name, _Machine()))
 

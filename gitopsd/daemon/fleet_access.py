@@ -65,16 +65,17 @@ def reach_all(
     deadline: float,
     workers: Workers | None = None,
     stop: Event | None = None,
+    only_looks: bool = False,
 ) -> Iterator[Succeeded[_Result] | Failed]:
     """`function` with a connection to each worker, in threads; one outcome for each, in the order in which they end.
 
     deadline: seconds for all of them. workers: whose connections, of this call alone without it. stop: as for
-    `fan_out`.
+    `fan_out`. only_looks: as for `Workers.connect`.
     """
     with nullcontext(workers) if workers is not None else open_workers(workspace) as opened:
 
         def work(target: Target) -> _Result:
-            with opened.connect(target) as connection:
+            with opened.connect(target, only_looks=only_looks) as connection:
                 return function(connection)
 
         yield from fan_out(targets, work, deadline=deadline, stop=stop)

@@ -30,16 +30,17 @@ class Workers:
         self._pool = Pool()
         self._lock = threading.Lock()
 
-    def connect(self, target: Target) -> WorkerConnection:
+    def connect(self, target: Target, *, only_looks: bool = False) -> WorkerConnection:
         """A connection that opens on its first call, unless one is kept; close it, or use it in a `with`.
 
+        only_looks: for verbs that change nothing, and don't leave the agent on a worker that has nothing of gitopsd.
         Raises WorkerRefused `policy` for a worker that isn't where the settings let workers be.
         """
-        return self._connection(target, anew=False)
+        return self._connection(target, anew=False, only_looks=only_looks)
 
     def connect_anew(self, target: Target) -> WorkerConnection:
         """The same over a new SSH connection that nobody else gets, and that ends with it."""
-        return self._connection(target, anew=True)
+        return self._connection(target, anew=True, only_looks=False)
 
     @property
     def open(self) -> int:
@@ -59,12 +60,12 @@ class Workers:
     ) -> None:
         self.close()
 
-    def _connection(self, target: Target, *, anew: bool) -> WorkerConnection:
+    def _connection(self, target: Target, *, anew: bool, only_looks: bool) -> WorkerConnection:
         refusal = why_not_allowed(target, self._settings)
         if refusal is not None:
             raise WorkerRefused(target.name, "policy", f"{target.name}: {refusal}. Nothing was sent")
         if target.connection == "local":
-            return LocalWorker(target)
+            return LocalWorker(target, only_looks=only_looks)
         with self._lock:  # one of them: jump hosts are shared by all threads
             # an SSH client is most of what there is to import, and half of all commands reach no worker over it
             from gitopsd.fleet.connector import Connector
@@ -72,4 +73,4 @@ class Workers:
 
             if self._connector is None:
                 self._connector = Connector(self._settings)
-        return SshWorker(target, self._connector, self._pool, anew=anew)
+        return SshWorker(target, self._connector, self._pool, anew=anew, only_looks=only_looks)

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from gitopsd.agent.bundle import AgentScript, agent_script
@@ -28,8 +29,10 @@ _SYSTEM_PYTHON = "/usr/bin/python3"
 class LocalWorker:
     """A WorkerConnection to this machine. The agent has a session of its own: Ctrl-C in the terminal is not for it."""
 
-    def __init__(self, target: Target, layout: Layout | None = None) -> None:
+    def __init__(self, target: Target, layout: Layout | None = None, *, only_looks: bool = False) -> None:
+        """only_looks: where nothing of gitopsd is there, that stays so."""
         self._target = target
+        self._only_looks = only_looks
         self._layout = layout_of(target) if layout is None else layout
 
     @property
@@ -43,8 +46,15 @@ class LocalWorker:
     def call(
         self, verb: str, request: Mapping[str, Any], payload: bytes = b"", timeout: float = OBSERVE_SECONDS
     ) -> dict[str, Any]:
+        if self._only_looks and not self._agents.exists():
+            with TemporaryDirectory(prefix="gitopsd-") as passing:
+                return self._call(self._command(verb, Path(passing)), verb, request, payload, timeout)
+        return self._call(self._command(verb, self._agents), verb, request, payload, timeout)
+
+    def _call(
+        self, command: list[str], verb: str, request: Mapping[str, Any], payload: bytes, timeout: float
+    ) -> dict[str, Any]:
         name = self._target.name
-        command = self._command(verb)
         stdin = encode_request(self._layout, request) + payload
         try:
             done = subprocess.run(
@@ -60,7 +70,7 @@ class LocalWorker:
 
     def follow(self, job: str, lines: int, stop: Event) -> Iterator[str]:
         request = encode_request(self._layout, {"job": job, "lines": lines})
-        yield from log_lines(self._target.name, ProcessStream(self._command("follow"), request), stop)
+        yield from log_lines(self._target.name, ProcessStream(self._command("follow", self._agents), request), stop)
 
     def close(self) -> None:
         """Nothing stays open between calls."""
@@ -73,11 +83,15 @@ class LocalWorker:
     ) -> None:
         self.close()
 
-    def _command(self, verb: str) -> list[str]:
+    @property
+    def _agents(self) -> Path:
+        return Path(self._layout.root) / "agent"
+
+    def _command(self, verb: str, agents: Path) -> list[str]:
         """What runs the agent, which is there by then."""
         name = self._target.name
         try:
-            agent = _place(Path(self._layout.root) / "agent", agent_script())
+            agent = _place(agents, agent_script())
         except PermissionError as error:
             raise WorkerRefused(
                 name, "not-root", f"{name}: this user may not write {error.filename}: run gitopsd as root"

@@ -10,7 +10,7 @@ from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
 from gitopsd.fleet.exchange import CutOff, Exchanged, NotStarted, begin, exchange
 from gitopsd.fleet.layout import layout_of
 from gitopsd.fleet.session import Session
-from gitopsd.fleet.shell import AGENT_MISSING, agent_command, delivery_command
+from gitopsd.fleet.shell import AGENT_MISSING, NO_AGENTS, agent_command, delivery_command, passing_command
 from gitopsd.fleet.stream import ChannelStream, log_lines
 from gitopsd.fleet.wire import decode_answer, encode_request, encode_served, excerpt
 
@@ -35,14 +35,18 @@ _LOOKING = frozenset({"observe", "health", "probe", "logs", "show"})  # may be a
 class SshWorker:
     """A WorkerConnection over SSH: leased or opened by the first call, given back by `close`, opened again if it broke.
 
-    anew: opened by the first call in any case, with one command a verb, and closed by `close`.
+    anew: opened by the first call in any case, with one command a verb, and closed by `close`. only_looks: where
+    nothing of gitopsd is on the worker, that stays so.
     """
 
-    def __init__(self, target: Target, connector: Connector, pool: Pool, *, anew: bool = False) -> None:
+    def __init__(
+        self, target: Target, connector: Connector, pool: Pool, *, anew: bool = False, only_looks: bool = False
+    ) -> None:
         self._target = target
         self._connector = connector
         self._pool = pool
         self._anew = anew
+        self._only_looks = only_looks
         self._layout = layout_of(target)
         self._session: Session | None = None
 
@@ -116,7 +120,9 @@ class SshWorker:
             done = self._ask_once(verb, request, payload, deadline)
             if done.stdout:
                 break
-            if done.status == AGENT_MISSING and not sent:
+            if done.status == NO_AGENTS and self._only_looks:
+                return self._run_passing(verb, request, payload, deadline)
+            if done.status in {AGENT_MISSING, NO_AGENTS} and not sent:
                 self._deliver(deadline)
                 sent = True
             elif done.status == NOTHING_BEGUN or (done.status is None and verb in _LOOKING):
@@ -149,9 +155,22 @@ class SshWorker:
             return exchange(session.transport, command, stdin, deadline)
 
         done = self._with_session(verb, run, deadline)
-        if done.status == AGENT_MISSING and not done.stdout:
+        if done.status in {AGENT_MISSING, NO_AGENTS} and not done.stdout:
             self._deliver(deadline)
             done = self._with_session(verb, run, deadline)
+        self._require_started(done)
+        return done
+
+    def _run_passing(self, verb: str, request: Mapping[str, Any], payload: bytes, deadline: float) -> Exchanged:
+        """One command for one verb, by an agent that comes with it and leaves nothing behind."""
+        script = agent_script()
+        stdin = script.content + encode_request(self._layout, request) + payload
+
+        def run(session: Session) -> Exchanged:
+            command = passing_command(script.sha256, len(script.content), verb, session.rights)
+            return exchange(session.transport, command, stdin, deadline)
+
+        done = self._with_session(verb, run, deadline)
         self._require_started(done)
         return done
 
@@ -208,7 +227,7 @@ class SshWorker:
             )
 
     def _require_started(self, done: Exchanged) -> None:
-        if done.stdout or done.status in (0, AGENT_MISSING):
+        if done.stdout or done.status in (0, AGENT_MISSING, NO_AGENTS):
             return
         user = "the user" if self._session is None else self._session.user
         if done.stderr.startswith(b"sudo:"):

@@ -76,6 +76,9 @@ class Away(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.message} ({self.seconds:.0f} s)"
+
 
 class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """What came in by one end of a channel since the job's process started, and what of it is `done`: acknowledged.
@@ -97,7 +100,8 @@ class InputTraffic(msgspec.Struct, frozen=True, kw_only=True):
 class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """What went out by one end of a channel since the process started.
 
-    blocked: seconds since something of it was last safe, 0 where all is.
+    consumers: of a store, events that lie there for each step that reads it; None where nobody can tell. blocked:
+    seconds since something of it was last safe, 0 where all is.
     """
 
     port: str
@@ -105,6 +109,7 @@ class OutputTraffic(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     bytes: int
     blocked: float
+    consumers: dict[str, int | None] = msgspec.field(default_factory=dict)
     away: Away | None = None
 
 
@@ -112,6 +117,7 @@ class JobTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """What a job said `age` seconds ago of the events that pass it, since its process `pid` started.
 
     read, done, failed: events taken in from wherever, those of them that are safe, and those that could not be handled.
+    error: why the process failed, as its log has it, where no later one has become ready.
     """
 
     age: float
@@ -121,6 +127,15 @@ class JobTraffic(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     inputs: tuple[InputTraffic, ...]
     outputs: tuple[OutputTraffic, ...]
+    error: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why it failed, else the first that it waits for; empty where nothing of either is known."""
+        if self.error:
+            return f"it failed: {self.error}"
+        away = [*(one.away for one in self.inputs), *(one.away for one in self.outputs)]
+        return next((str(one) for one in away if one is not None), "")
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

@@ -194,14 +194,14 @@ class Departure:
 
     def _is_read_on(self, end: End, worker: str) -> bool:
         return any(
-            new.place == end.place and new.reads_for == end.reads_for and self._sees(end, worker, other)
+            new.meets(end) and new.reads_for == end.reads_for and self._sees(end, worker, other)
             for _, other, document in self._new
             for new in document.inputs
         )
 
     def _is_written(self, end: End, worker: str) -> bool:
         return any(
-            new.place == end.place and self._sees(end, worker, other)
+            new.meets(end) and self._sees(end, worker, other)
             for _, other, document in self._new
             for new in document.outputs
         )

@@ -203,16 +203,28 @@ def drained_jobs(desired: DesiredRelease, observed: Observation) -> tuple[str, .
     )
 
 
+def kept_from_draining(desired: DesiredRelease, observed: Observation) -> dict[str, str]:
+    """Jobs that are to drain and can't, or couldn't until their time was over: each with why, if that was asked for."""
+    draining = (name for name, job in desired.record.jobs.items() if job.draining is not None)
+    said = {name: observed.traffic[name].trouble for name in draining if name in observed.traffic}
+    return {name: trouble for name, trouble in said.items() if trouble}
+
+
 def draining_lines(desired: DesiredRelease, observed: Observation) -> tuple[str, ...]:
     """What each job does that is to drain, for people; no drift either."""
-    ended = drained_jobs(desired, observed)
-    return tuple(
-        f"{name}: it has drained, and the next deployment drops it"
-        if name in ended
-        else f"{name}: it drains until nothing is left for it, for {job.draining.at_most} at most"
-        for name, job in desired.record.jobs.items()
-        if job.draining is not None
-    )
+    ended, troubles = drained_jobs(desired, observed), kept_from_draining(desired, observed)
+    found = []
+    for name, job in desired.record.jobs.items():
+        if job.draining is None:
+            continue
+        if name not in ended:
+            what = f"it drains until nothing is left for it, for {job.draining.at_most} at most"
+        elif name in troubles:
+            what = "its time to drain is over, and the next deployment drops it"
+        else:
+            what = "it has drained, and the next deployment drops it"
+        found.append(f"{name}: {what}{'; ' + troubles[name] if name in troubles else ''}")
+    return tuple(found)
 
 
 def _state_drift(name: str, job: ReleaseJob, unit: UnitState, *, completed: bool) -> Iterator[Drift]:

@@ -118,6 +118,22 @@ async def leave(output: Output) -> None:
         await output.leave()
 
 
+@runtime_checkable
+class Lagged(Protocol):
+    """An output to a store, which knows what lies there for each step that reads it."""
+
+    async def lags(self) -> dict[str, int | None]:
+        """Events that a consuming step has not acknowledged yet, by step; None where that can't be known just now.
+
+        Cheap enough to be asked every other second. Raises JobError.
+        """
+
+
+async def lags(output: Output) -> dict[str, int | None]:
+    """Empty for an output that never knows."""
+    return await output.lags() if isinstance(output, Lagged) else {}
+
+
 class Away(NamedTuple):
     """Whoever is at the other end of a channel does nothing: what the log says of it, and for how many seconds."""
 

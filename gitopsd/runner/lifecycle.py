@@ -30,11 +30,23 @@ STATUS_SECONDS = 5.0
 
 async def run(job: Job) -> None:
     """Run `job` until its inputs end, it is told to stop, or it has drained. Raises JobError."""
+    counts = Counts()
+    traffic = Traffic(job.sockets / f"{job.name}.json", counts)
+    try:
+        await _run(job, counts, traffic)
+    except JobError as error:
+        traffic.fail(error.message)
+        raise
+    finally:
+        if job.is_told_of:
+            with suppress(JobError):  # it has been told, if it didn't work before
+                await traffic.write(ended=True)
+
+
+async def _run(job: Job, counts: Counts, traffic: Traffic) -> None:
     loop = asyncio.get_running_loop()
     background = _Background()
     reporter = Reporter(job.name)
-    counts = Counts()
-    traffic = Traffic(job.sockets / f"{job.name}.json", counts)
     assembly = roles.assemble(Context(job, background.spawn, reporter), counts, traffic)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,9 +70,6 @@ async def run(job: Job) -> None:
     finally:
         notify("STOPPING=1")
         await background.cancel()
-        if job.is_told_of:
-            with suppress(JobError):  # it has been told, if it didn't work before
-                await traffic.write(ended=True)
         await assembly.close()
     left = counts.read - counts.acknowledged
     reporter.say(

@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, leave
+from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, lags, leave
+from gitopsd.runner.waiting import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,11 +93,13 @@ class CountedOutput:
         self._port = port
         self._channel = channel
         self._events = self._bytes = self._under_way = 0
+        self._is_open = False
         self._moved = 0.0
         """When something was last safe, or came where nothing was under way; by the loop's clock."""
 
     async def open(self) -> None:
         await self._output.open()
+        self._is_open = True
 
     async def write(self, data: bytes) -> Receipt[None]:
         if not self._under_way:
@@ -118,13 +121,16 @@ class CountedOutput:
         self._under_way -= 1
         self._moved = _now()
 
-    def describe(self, *, ended: bool) -> dict[str, object]:
+    async def describe(self, *, ended: bool) -> dict[str, object]:
+        """`ended`: as of an input."""
         blocked = self._under_way and not ended
+        consumers = await lags(self._output) if self._is_open and not ended else {}
         return {
             "port": self._port,
             "channel": self._channel,
             "events": self._events,
             "bytes": self._bytes,
+            **({"consumers": consumers} if consumers else {}),
             "blocked": round(_now() - self._moved, 1) if blocked else 0.0,
             **_away(None if ended else away(self._output)),
         }
@@ -140,6 +146,7 @@ class Traffic:
         self._outputs: list[CountedOutput] = []
         self._said = b""
         self._is_ready = False
+        self._error = ""
         self._news = asyncio.Event()
 
     def input(self, source: Input, port: str, channel: str) -> Input:
@@ -151,25 +158,32 @@ class Traffic:
         return self._outputs[-1]
 
     async def run(self, complain: Callable[[str], object]) -> None:
-        """Write the file again and again; where that fails the job goes on, and people are told by `complain`."""
+        """Write the file again and again; where that fails the job goes on, and people are told by `complain`.
+
+        Not at once: one that fails again and again says why all the time.
+        """
         while True:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), INTERVAL_SECONDS)
+            self._news.clear()
             try:
                 await self.write()
             except JobError as error:
                 complain(error.message)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), INTERVAL_SECONDS)
-            self._news.clear()
 
     def say_ready(self) -> None:
         """Have the file say at once that the job is ready: whoever started it may be waiting for that."""
         self._is_ready = True
         self._news.set()
 
+    def fail(self, error: str) -> None:
+        """The last that the file says is why the process ends."""
+        self._error = one_line(error)
+
     async def write(self, *, ended: bool = False) -> None:
         """Write the file if it would say something else than last time, or is gone. Raises JobError."""
         inputs = [await one.describe(ended=ended) for one in self._inputs[:MOST_ENDS]]
-        outputs = [one.describe(ended=ended) for one in self._outputs[:MOST_ENDS]]
+        outputs = [await one.describe(ended=ended) for one in self._outputs[:MOST_ENDS]]
         content = json.dumps(
             {
                 "format": 1,
@@ -178,6 +192,7 @@ class Traffic:
                 "read": self._counts.read,
                 "done": self._counts.acknowledged,
                 "failed": self._counts.failed,
+                **({"error": self._error} if self._error else {}),
                 "inputs": inputs,
                 "outputs": outputs,
             }

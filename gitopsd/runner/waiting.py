@@ -46,11 +46,13 @@ class Waiting:
         """What the log says, on one line and cut; None while everything works."""
         if not self._messages:
             return None
-        message = next(iter(self._messages.values()))
-        # it has words of whoever is at the other end
-        plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
-        cut = plain if len(plain) <= LONGEST_MESSAGE else plain[: LONGEST_MESSAGE - 1] + "…"
-        return Away(cut, _now() - self._since)
+        return Away(one_line(next(iter(self._messages.values()))), _now() - self._since)
+
+
+def one_line(message: str) -> str:
+    """A message as it may be shown and sent: it has words of whoever is at the other end."""
+    plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
+    return plain if len(plain) <= LONGEST_MESSAGE else plain[: LONGEST_MESSAGE - 1] + "…"
 
 
 def _now() -> float:

@@ -20,7 +20,8 @@ INPUT = {"port": "default", "channel": "c", "events": 7, "bytes": 70, "done": 5,
 AWAY = {"message": "waiting for the consumer of d at /run/x", "seconds": 9.5}
 OUTPUT = {"port": "default", "channel": "d", "events": 5, "bytes": 50, "blocked": 0.0, "away": AWAY}
 SAID: dict[str, Any] = {
-    "format": 1, "pid": 42, "read": 7, "done": 5, "failed": 1, "inputs": [INPUT], "outputs": [OUTPUT],
+    "format": 1, "pid": 42, "read": 7, "done": 5, "failed": 1, "error": "it has none", "inputs": [INPUT],
+    "outputs": [OUTPUT, {**OUTPUT, "consumers": {"keep": 7, "archive.pack": None}}],
 }  # fmt: skip
 
 
@@ -68,6 +69,10 @@ def test_what_a_job_says_comes_with_an_observation_that_asks_for_it(deployed: Wo
         json.dumps({**SAID, "outputs": [{**OUTPUT, "port": "x" * 10_000}]}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "away": {**AWAY, "message": "a\x1b[31m"}}]}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "away": {**AWAY, "message": "x" * 301}}]}),
+        json.dumps({**SAID, "outputs": [{**OUTPUT, "consumers": {"a\nb": 1}}]}),
+        json.dumps({**SAID, "outputs": [{**OUTPUT, "consumers": {"a": -1}}]}),
+        json.dumps({**SAID, "outputs": [{**OUTPUT, "consumers": ["a"]}]}),
+        json.dumps({**SAID, "error": "a\nb"}), json.dumps({**SAID, "error": 7}),
         json.dumps({**SAID, "outputs": [{**OUTPUT, "away": "x"}]}), json.dumps({**SAID, "outputs": ["x"]}),
     ],
 )  # fmt: skip

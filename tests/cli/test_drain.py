@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.stores import STORES, Store
+from tests.cli.stores import STORES, Nats, Store
+from tests.nats_server import cluster
 from tests.operator import Operator, eventually
 
 SLOW = """
@@ -216,6 +217,61 @@ def test_changes_of_transport_lose_nothing(flow: Flow, stores: Mapping[str, Stor
     assert set(states(operator)) == {"flow.read.0", "flow.slow.0", "flow.write.0"}
     assert "No changes" in operator.run("plan").stdout
     operator.run("audit")
+
+
+def test_a_server_that_takes_the_place_of_another_one_is_of_the_same_cluster(flow: Flow) -> None:
+    """Nothing drains, and the step reads on from where it was, also when the other server is gone for good."""
+    operator, servers = flow.operator, cluster(flow.data)
+    try:
+        one, two = ([server.url for server in some] for some in (servers[:2], servers[1:]))
+        channel = {"transport": "nats", "replicas": 3, "ack_wait": "2s"}
+        flow.put(EVENTS)
+        flow.declare({**channel, "servers": one})
+        operator.run("apply")
+        flow.is_under_way()
+        flow.declare({**channel, "servers": two})
+        assert "drains" not in operator.run("plan").stdout
+        operator.run("apply")
+        assert set(states(operator)) == {"flow.read.0", "flow.slow.0", "flow.slow-in-rows.0", "flow.write.0"}
+        servers[0].kill()
+        flow.put(EVENTS, start=EVENTS)
+        # the adapter that was restarted delivers again what its slow step still has in its hands
+        flow.all_came_out(2 * EVENTS, most_repeated=EVENTS + MOST_REPEATED)
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def test_a_job_that_is_kept_from_draining_is_named_with_the_reason(flow: Flow) -> None:
+    operator = flow.operator
+    store = Nats(operator, flow.data)
+    try:
+        flow.put(EVENTS)
+        flow.declare(store.channel("rows"))
+        operator.run("apply")
+        flow.is_under_way()
+        flow.remove()
+        operator.run("apply", "--confirm-deletes")
+        store.server.kill()
+        store.server.configure("authorization { users: [{user: gitopsd, password: another}] }")
+        store.server.start()
+        job = "flow.slow-in-rows.0"
+
+        def said(*command: str) -> list[str]:
+            """Whether it waits for the servers, or has begun only now and failed."""
+            found = operator.run(*command)
+            lines = (found.stdout + found.stderr).splitlines()
+            return [line for line in lines if job in line and "Authorization Violation" in line]
+
+        eventually("it is kept from it", lambda: bool(said("status")))
+        (line,) = said("status")
+        assert line.startswith(f"local-1: {job}: it drains until nothing is left for it, for 5m at most; ")
+        assert said("why", "local-1")
+        assert said("workloads")
+        next_ = "mend what keeps its jobs from draining, before their time is over"
+        assert next_ in operator.run("why", f"local-1/{job}").stdout
+    finally:
+        store.close()
 
 
 def test_the_earlier_form_of_a_step_that_writes_to_a_store_writes_beside_the_next_one(flow: Flow, store: Store) -> None:

@@ -1,6 +1,8 @@
 """What jobs say of the events that pass them, on a person's terminal."""
 
-from gitopsd.cli.traffic_text import standstills
+import msgspec
+
+from gitopsd.cli.traffic_text import channel_rows, standstills
 from gitopsd.daemon.status.workloads import Workload
 from gitopsd.model.facts import Away, InputTraffic, JobTraffic, OutputTraffic
 from tests.operator import Operator, eventually
@@ -33,6 +35,25 @@ def test_who_is_waited_for_is_named_instead_of_what_stands_still_for_it() -> Non
         "edge-1/orders.clean.0: waiting for the NATS servers of raw (nats://a): refused (42 s)"
     ]
     assert list(standstills(workload(age=3600.0, away=away))) == []
+
+
+def test_what_lies_in_a_store_is_told_of_each_step_that_reads_it() -> None:
+    one = workload()
+    assert one.traffic is not None
+    known = msgspec.structs.replace(one.traffic.outputs[0], consumers={"keep": 1200, "archive.pack": None})
+    traffic = msgspec.structs.replace(one.traffic, outputs=(known,))
+    into, out = channel_rows(msgspec.structs.replace(one, traffic=traffic))
+    assert (into[3], into[-1]) == ("in", "1,200")
+    assert (out[3], out[-1]) == ("out", "- for archive.pack, 1,200 for keep")
+
+
+def test_a_job_that_is_not_up_says_why_it_failed() -> None:
+    one = workload(age=3600.0)
+    assert one.traffic is not None
+    failed = msgspec.structs.replace(one.traffic, error="the secret nats_login isn't text")
+    line = "edge-1/orders.clean.0: it failed: the secret nats_login isn't text"
+    for state, said in (("activating", [line]), ("failed", [line]), ("draining", [line]), ("running", [])):
+        assert list(standstills(msgspec.structs.replace(one, traffic=failed, state=state))) == said
 
 
 def test_what_a_process_said_that_is_gone_is_no_standstill() -> None:

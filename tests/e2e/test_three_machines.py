@@ -218,17 +218,20 @@ def test_a_worker_with_another_host_key_is_refused(deployed: Operator, machines:
 
 def test_teardown_leaves_nothing_of_ours(deployed: Operator, machines: Fleet) -> None:
     deployed.run("worker", "teardown", "edge-1", "--yes")
-    listing = machines["edge-1"].run(
-        [
-            "sh",
-            "-c",
-            "ls -d /var/lib/gitopsd /etc/systemd/system/gitopsd-* /etc/systemd/system/*.wants/gitopsd-* 2>/dev/null",
-        ],
-        check=False,
-    )
-    assert listing.stdout == ""
+    ours = "/var/lib/gitopsd /etc/systemd/system/gitopsd-* /etc/systemd/system/*.wants/gitopsd-*"
+
+    def listing() -> str:
+        return str(machines["edge-1"].run(["sh", "-c", f"ls -d {ours} 2>/dev/null"], check=False).stdout)
+
+    assert listing() == ""
     assert machines["edge-1"].run(["ls", "/srv/in"]).stdout == "all.log\n"
-    assert deployed.run("status", "--exit-code", expect=1).stdout.count("in sync") == 2
+    status = deployed.run("status", "--exit-code", expect=1).stdout
+    assert status.count("in sync") == 2
+    assert "edge-1: out-of-sync: nothing of gitopsd is on it" in status
+    deployed.run("why", "edge-1")
+    deployed.run("workloads")
+    deployed.run("reconcile", "--dry-run", expect=2)
+    assert listing() == "", "who only looks leaves nothing there either"
 
 
 def _written(machines: Fleet, folder: str) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from gitopsd.fleet import verbs
 from gitopsd.fleet.connect import Workers
 from gitopsd.fleet.errors import WorkerRefused, WorkerUnreachable
+from gitopsd.planner.drift import is_bare
 from tests.agent.releases import TestJob, release_of
 from tests.fleet.fixtures import fleet, pytest_collection_modifyitems, pytest_runtest_setup
 from tests.fleet_ssh.on_machines import ROOT, activate, lines, settings_for, starts, target_of, until
@@ -73,6 +74,23 @@ def test_an_agent_that_was_killed_is_replaced(machine: Machine, workers: Workers
         assert activate(connection, ONE).unchanged == (A,)
         assert len(agents(machine)) == 1
         assert agents(machine) != before
+
+
+def test_a_look_leaves_nothing_on_a_worker_that_was_torn_down(machine: Machine, workers: Workers) -> None:
+    with workers.connect(target_of(machine)) as connection:
+        activate(connection, ONE)
+        verbs.teardown(connection)
+    before = lines(machine, "find", "/var/lib", "/run/gitopsd", "/tmp")
+    with workers.connect(target_of(machine), only_looks=True) as connection:
+        for _ in range(2):
+            assert is_bare(verbs.observe(connection))
+    assert lines(machine, "find", "/var/lib", "/run/gitopsd", "/tmp") == before
+    with workers.connect(target_of(machine)) as connection:
+        activate(connection, ONE)
+    with workers.connect(target_of(machine), only_looks=True) as connection:
+        assert verbs.observe(connection).tree == ONE.id
+        assert len(agents(machine)) == 1, "the one that stays"
+        verbs.teardown(connection)
 
 
 def test_an_agent_whose_file_is_gone_is_sent_again(machine: Machine, workers: Workers) -> None:

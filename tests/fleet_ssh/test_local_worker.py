@@ -17,6 +17,7 @@ from gitopsd.fleet.layout import layout_of, layout_problem
 from gitopsd.fleet.local import LocalWorker
 from gitopsd.fleet.target import Target
 from gitopsd.model.facts import Owner
+from gitopsd.planner.drift import is_bare
 from tests.agent.releases import OWNER, TestJob, release_of
 from tests.fleet_ssh.on_machines import activate, active, unit
 
@@ -53,6 +54,14 @@ def test_it_is_activated_observed_and_torn_down(worker: WorkerConnection, tmp_pa
     outermost = str(tmp_path / "gitopsd/local-aaaaaaaa")
     assert [path for path in gone.directories if not path.startswith("/tmp/gitopsd-")] == [outermost]
     assert not (tmp_path / "gitopsd/local-aaaaaaaa/releases").exists()
+
+
+def test_a_look_leaves_nothing_where_nothing_is(worker: WorkerConnection, tmp_path: Path) -> None:
+    look = LocalWorker(TARGET, only_looks=True)
+    assert is_bare(verbs.observe(look))
+    assert list(tmp_path.iterdir()) == []
+    activate(worker, ONE)
+    assert verbs.observe(look).tree == ONE.id
 
 
 def test_a_call_that_takes_too_long_ends_at_its_timeout(worker: WorkerConnection) -> None:

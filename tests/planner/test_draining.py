@@ -197,6 +197,40 @@ def test_its_position_in_a_bucket_is_its_own_too() -> None:
     assert (end["consumer"], end["cursor"]) == ("write", "0-was")
 
 
+def nats(*servers: str) -> dict[str, Any]:
+    return {"rows": {"transport": "nats", "servers": list(servers)}}
+
+
+A, B, C, D = ("nats://10.0.0.1:4222", "nats://10.0.0.2:4222", "nats://10.0.0.3:4222", "nats://10.0.0.4:4222")
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [(A, B, C), (B,), (B, A), (B, C), ("nats://10.0.0.1",), ("tls://10.0.0.1:4222",)],
+    ids=["one more", "one less", "another order", "one instead of another", "without the port", "over TLS"],
+)
+def test_a_list_of_the_same_clusters_servers_is_no_other_place(servers: tuple[str, ...]) -> None:
+    before = render(source(BASE, nats(A, B)))
+    rendering = after(before, source(BASE, nats(*servers)))
+    assert draining(rendering) == {}
+    assert {job: (one.effect, one.data) for job, one in said(before, rendering).items()} == {
+        "orders.read.0": ("restart", ""),
+        "orders.write.0": ("restart", ""),
+    }
+
+
+def test_servers_of_which_none_was_known_are_another_place() -> None:
+    before = render(source(BASE, nats(A, B)))
+    rendering = after(before, source(BASE, nats(C, D)))
+    assert draining(rendering) == {"edge-1": ["orders.write-was.0"]}
+    assert said(before, rendering)["orders.write.0"].data == (
+        "as it was it drains beside itself, as `orders.write-was.0`: it reads what is left in the channel `rows`, "
+        "for 5m at most, and ends"
+    )
+    grown = after(rendering, source(BASE, nats(B, C)))
+    assert draining(grown) == {}, "the job itself reads both again"
+
+
 def test_a_worker_channel_that_becomes_a_store_drains_nothing() -> None:
     assert draining(after(render(source(BASE, {"rows": WORKER})), source(BASE, ROWS))) == {}
 

@@ -1,9 +1,9 @@
 import msgspec
 import pytest
 
-from gitopsd.model.facts import Observation, ObservedFile, UnitState
-from gitopsd.model.release import DesiredRelease, ReleaseJob, ReleaseRecord
-from gitopsd.planner.drift import failed_runs, find_drift
+from gitopsd.model.facts import Away, InputTraffic, JobTraffic, Observation, ObservedFile, UnitState
+from gitopsd.model.release import DesiredRelease, Draining, ReleaseJob, ReleaseRecord
+from gitopsd.planner.drift import draining_lines, failed_runs, find_drift, kept_from_draining
 
 JOB, UNIT, ID = "orders.collect.0", "gitopsd-orders.collect.0.service", "1" * 40
 FILES = {
@@ -195,3 +195,30 @@ def test_a_worker_on_which_nothing_is_says_that_it_may_have_been_torn_down() -> 
     assert "torn down" in said[0]
     assert "`gitopsd apply`" in said[0]
     assert not [detail for detail in said if "another version" in detail or "this version" in detail]
+
+
+@pytest.mark.parametrize(
+    ("error", "away", "completed", "line"),
+    [
+        ("", None, False, "it drains until nothing is left for it, for 5m at most"),
+        ("no entry", None, False, "it drains until nothing is left for it, for 5m at most; it failed: no entry"),
+        (
+            "",
+            Away(message="waiting for the NATS servers of rows", seconds=42.4),
+            False,
+            "it drains until nothing is left for it, for 5m at most; waiting for the NATS servers of rows (42 s)",
+        ),
+        ("", None, True, "it has drained, and the next deployment drops it"),
+        ("no entry", None, True, "its time to drain is over, and the next deployment drops it; it failed: no entry"),
+    ],
+    ids=["drains", "fails", "waits", "has drained", "never could"],
+)
+def test_what_keeps_a_job_from_draining_is_told_with_it(
+    error: str, away: Away | None, completed: bool, line: str
+) -> None:
+    wanted = desired(kind="once", draining=Draining(deadline_seconds=300))
+    end = InputTraffic(port="default", channel="rows", events=0, bytes=0, done=0, waiting=0, stalled=0.0, away=away)
+    said = JobTraffic(age=1.0, pid=7, read=0, done=0, failed=0, inputs=(end,), outputs=(), error=error)
+    observed = msgspec.structs.replace(IN_SYNC, traffic={JOB: said}, completed=(JOB,) if completed else ())
+    assert draining_lines(wanted, observed) == (f"{JOB}: {line}",)
+    assert (JOB in kept_from_draining(wanted, observed)) is (error != "" or away is not None)

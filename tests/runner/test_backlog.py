@@ -7,18 +7,23 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gitopsd.runner import transports
+from gitopsd.runner.flow import lags
 from gitopsd.runner.job import Context, Job
 from gitopsd.runner.report import Reporter
 from gitopsd.runner.settings import Settings
 from gitopsd.runner.tasks import end
+from gitopsd.runner.transports.object_store import removal
 from tests.runner.station import DEADLINE, events
+from tests.runner.transports import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
-    from gitopsd.runner.flow import Input, Receipt
+    from gitopsd.runner.flow import Input, Output, Receipt
     from tests.runner.station import Endpoint, Station
     from tests.runner.transports.kind import Transports
 
@@ -40,9 +45,13 @@ class Ends:
         await source.open()
         return source
 
-    async def write(self, end: Endpoint, *batches: bytes) -> list[Receipt[None]]:
+    async def output(self, end: Endpoint) -> Output:
         (output,) = transports.make_outputs(Settings(end, "outputs"), self.context)
         await output.open()
+        return output
+
+    async def write(self, end: Endpoint, *batches: bytes) -> list[Receipt[None]]:
+        output = await self.output(end)
         return [await output.write(data) for data in batches]
 
 
@@ -70,6 +79,43 @@ def test_a_backlog_is_what_is_stored_and_not_acknowledged(station: Station, tran
             source.stop()
             await end(ends.tasks)
             await source.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("kind", ["file-store", "nats", "object-store"])
+def test_a_producer_knows_what_lies_in_a_store_for_each_step(
+    station: Station, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "REMOVE_SECONDS", 0.1)
+    transport = KINDS[kind](station)
+
+    async def lag(output: Output, **wanted: int) -> None:
+        async def look() -> None:
+            while await lags(output) != wanted:  # noqa: ASYNC110 -- nobody tells
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(look(), DEADLINE)
+
+    async def work() -> None:
+        ends = Ends(station)
+        deliver, keep = [await ends.input(transport.input(step)) for step in ("deliver", "keep")]
+        output = await ends.output(transport.output({"deliver": 1, "keep": 1}))
+        try:
+            assert await lags(output) == {"deliver": 0, "keep": 0}
+            await (await output.write(events(30)))
+            await lag(output, deliver=30, keep=30)
+            (await asyncio.wait_for(deliver.batches().__anext__(), DEADLINE)).acknowledge()
+            await lag(output, deliver=0, keep=30)
+            (await asyncio.wait_for(keep.batches().__anext__(), DEADLINE)).acknowledge()
+            await lag(output, deliver=0, keep=0)
+        finally:
+            for source in (deliver, keep):
+                source.stop()
+            await end(ends.tasks)
+            for one in (deliver, keep, output):
+                await one.close()
+            transport.close()
 
     asyncio.run(work())
 

@@ -21,7 +21,7 @@ from gitopsd.runner.transports.nats.consumer import NatsInput
 from gitopsd.runner.transports.nats.producer import NatsOutput
 from gitopsd.runner.transports.nats.stream import WANTED, Seen, Stream
 from tests.cut_connections import Proxy
-from tests.nats_server import NatsServer
+from tests.nats_server import cluster
 from tests.runner.station import events, numbers, until
 from tests.runner.transports.nats import Nats
 from tests.runner.transports.worker import Worker
@@ -390,19 +390,6 @@ def test_a_cluster_of_three_survives_the_loss_of_one(station: Station, tmp_path:
     finally:
         for server in servers:
             server.kill()
-
-
-def cluster(directory: Path) -> list[NatsServer]:
-    """Three servers that know each other, started."""
-    servers = [NatsServer(directory / f"nats-{number}") for number in range(3)]
-    routes = ", ".join(f"nats://127.0.0.1:{server.cluster_port}" for server in servers)
-    for number, server in enumerate(servers):
-        server.configure(
-            f"server_name: nats-{number}\n"
-            f'cluster {{ name: fleet, listen: "127.0.0.1:{server.cluster_port}", routes: [{routes}] }}\n'
-        )
-        server.start()
-    return servers
 
 
 def certificates(directory: Path) -> None:

@@ -124,3 +124,21 @@ def test_what_works_in_one_way_and_not_in_another_is_still_waited_for() -> None:
         assert found.message == "cannot list"
 
     asyncio.run(scene())
+
+
+def test_a_job_that_is_refused_says_why_until_one_is_ready(station: Station, nats: Nats) -> None:
+    nats.server.kill()
+    nats.server.configure("authorization { users: [{user: gitopsd, password: another}] }")
+    nats.server.start()
+    job = station.writes([nats.input("deliver")])
+    for _ in range(2):
+        refused = station.start(job)
+        assert refused.finish() == 1, refused.said()
+        assert report(station)["error"].startswith("cannot use the channel c: ")
+        assert "Authorization Violation" in report(station)["error"]
+    nats.server.kill()
+    nats.server.configure("")
+    nats.server.start()
+    consumer = station.start(job)
+    until(lambda: "error" not in report(station), consumer)
+    assert report(station)["ready"] is True

@@ -148,7 +148,7 @@ def compare_all(
         release = desired[connection.target.name]
         return compare(connection, release, blobs, handover(release, secrets))
 
-    for outcome in reach_all(workspace, targets, work, deadline=_FLEET_SECONDS):
+    for outcome in reach_all(workspace, targets, work, deadline=_FLEET_SECONDS, only_looks=True):
         yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
 
 

@@ -29,6 +29,13 @@ def next_action(status: WorkerStatus, drift: tuple[Drift, ...], newest: int) -> 
                 "`gitopsd workloads` shows"
             ),
         ),
+        (
+            bool(status.kept_from_draining) and all(one.subject in status.kept_from_draining for one in drift),
+            (
+                "mend what keeps its jobs from draining, before their time is over: what is left for them then stays; "
+                "`gitopsd logs JOB` has more"
+            ),
+        ),
         (not drift, "nothing: it is as it should be"),
         (
             "interrupted" in kinds and any("under way" in one.detail for one in drift),

@@ -37,7 +37,7 @@ from gitopsd.model.artifacts import WORKERS_FOLDER, LostWorker, PlacedWorker
 from gitopsd.model.facts import Observation
 from gitopsd.model.release import DesiredRelease
 from gitopsd.model.secret import SecretValue
-from gitopsd.planner.drift import draining_lines, failed_runs, find_drift
+from gitopsd.planner.drift import draining_lines, failed_runs, find_drift, kept_from_draining
 from gitopsd.planner.lost import Instant
 from gitopsd.repo.artifacts import ArtifactBranch, ArtifactHead, deployments, list_folder
 
@@ -61,7 +61,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     each with the reason: whether the worker has the right ones isn't known.
     `tried` is what this controller tried in vain, and `seen` when the worker last answered an attempt of it.
     `failed_runs` are scheduled jobs whose last run failed, and `draining` jobs that aren't placed there any more and
-    finish what is left for them: neither is drift.
+    finish what is left for them: neither is drift. `kept_from_draining` are those of them that can't, as it says there.
     """
 
     worker: str
@@ -86,6 +86,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     quarantines: Mapping[str, KnownQuarantine] = {}
     failed_runs: tuple[str, ...] = ()
     draining: tuple[str, ...] = ()
+    kept_from_draining: tuple[str, ...] = ()
     holds: tuple[Hold, ...] = ()
 
 
@@ -114,7 +115,7 @@ def observe_fleet(
     """Every worker of the head, or `only` some, as they answer; one that doesn't is there with its error.
 
     With `secrets`, the values that are known here, workers are asked for fingerprints of theirs; with `traffic`, what
-    their jobs say of the events that pass them.
+    their jobs say of the events that pass them, as those are asked anyway where jobs drain, which may be kept from it.
     """
     if deployed.head is None:
         return
@@ -126,10 +127,11 @@ def observe_fleet(
     given = {} if secrets is None else {name: handover(desired[name], secrets) for name in targets}
 
     def look(connection: WorkerConnection) -> Observation:
-        known = given.get(connection.target.name)
-        return verbs.observe(connection, key=known.key if known else None, traffic=traffic)
+        name = connection.target.name
+        known, drains = given.get(name), any(job.draining for job in desired[name].record.jobs.values())
+        return verbs.observe(connection, key=known.key if known else None, traffic=traffic or drains)
 
-    for outcome in reach_all(workspace, list(targets.values()), look, deadline=_OBSERVE_SECONDS):
+    for outcome in reach_all(workspace, list(targets.values()), look, deadline=_OBSERVE_SECONDS, only_looks=True):
         observation, error = None, ""
         if not isinstance(outcome, Failed):
             observation = outcome.result
@@ -247,6 +249,7 @@ def _status(observed: Observed, attempts: "_Attempts", shown: _Shown) -> WorkerS
         rolled_back=rolled_back(seen, observed.desired.id),
         lost_after=shown.fleet[worker].lost_after if worker in shown.fleet else 0,
         draining=() if seen is None else draining_lines(observed.desired, seen),
+        kept_from_draining=() if seen is None else tuple(kept_from_draining(observed.desired, seen)),
         failed_runs=()
         if seen is None
         else tuple(f"{job}: its last run failed ({how})" for job, how in failed_runs(observed.desired, seen).items()),

@@ -61,7 +61,10 @@ def explain_worker(workspace: Workspace, worker: str, job: str | None) -> Why:
     status = status_of(workspace, deployed, observed)
     failed_runs = tuple(one for one in status.failed_runs if job is None or one.startswith(f"{job}: "))
     draining = tuple(one for one in status.draining if job is None or one.startswith(f"{job}: "))
-    status = replace(status, drift=tuple(map(str, drift)), failed_runs=failed_runs, draining=draining)
+    kept = tuple(one for one in status.kept_from_draining if job in {None, one})
+    status = replace(
+        status, drift=tuple(map(str, drift)), failed_runs=failed_runs, draining=draining, kept_from_draining=kept
+    )
     workload = next((one for one in workloads(observed) if one.job == job), None)
     return Why(
         status=status,

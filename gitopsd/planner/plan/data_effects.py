@@ -45,12 +45,14 @@ def _not_stored(_fate: Fate, end: End, _known: Stores) -> str | None:
 
 
 def _is_drained(fate: Fate, end: End, _known: Stores) -> str | None:
-    reads_on = fate.drains_as and any(
-        (new.place, new.reads_for) == (end.place, end.reads_for) for new in fate.after.inputs
-    )
+    reads_on = fate.drains_as and _is_read_by_itself(fate, end)
     if not fate.drains or reads_on:
         return None
     return f"{_who_drains(fate)}: it reads what is left in {end.where}, for {fate.drains} at most, and ends"
+
+
+def _is_read_by_itself(fate: Fate, end: End) -> bool:
+    return any(new.meets(end) and new.reads_for == end.reads_for for new in fate.after.inputs)
 
 
 def _who_drains(fate: Fate) -> str:
@@ -63,8 +65,7 @@ def _is_in_reach(fate: Fate, end: End, known: Stores) -> str | None:
     """What isn't a directory is in reach of all."""
     if end.path:
         return None
-    reads = any((new.place, new.reads_for) == (end.place, end.reads_for) for new in fate.after.inputs)
-    return "" if reads or (end.place, end.reads_for) in known.readers else None
+    return "" if _is_read_by_itself(fate, end) or known.is_read(end) else None
 
 
 def _stays_on_the_old_worker(fate: Fate, end: End, _known: Stores) -> str | None:
@@ -103,7 +104,7 @@ def _reads_elsewhere(fate: Fate, end: End, _known: Stores) -> str | None:
 
 
 def _other_steps_read_on(_fate: Fate, end: End, known: Stores) -> str | None:
-    if not known.written.get(end.place, frozenset()) - {end.reads_for}:
+    if not known.written_for(end) - {end.reads_for}:
         return None
     if end.transport == "nats":
         return (

@@ -1,7 +1,8 @@
 """What becomes of each job, and of the stores that the jobs read and write."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gitopsd.model.artifacts import PlacedWorker
 from gitopsd.model.plan import Action, Effect
@@ -40,31 +41,41 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """Who reads from which place where events are stored, and writes there, over all jobs with a fate: (place, step),
-    and place -> steps, as far as a writer knows of them.
+    """Who reads from which place where events are stored, and writes there, over all jobs with a fate: ends by (place,
+    step), and by place.
     """
 
-    readers_before: frozenset[tuple[str, str]]
-    readers: frozenset[tuple[str, str]]
-    written_before: Mapping[str, frozenset[str]]
-    written: Mapping[str, frozenset[str]]
+    readers_before: Mapping[tuple[str, str], Sequence[End]]
+    readers: Mapping[tuple[str, str], Sequence[End]]
+    written_before: Mapping[str, Sequence[End]]
+    written: Mapping[str, Sequence[End]]
+
+    def is_read(self, end: End) -> bool:
+        """Whether its step goes on reading there."""
+        return any(other.meets(end) for other in self.readers.get((end.place, end.reads_for), ()))
+
+    def written_for(self, end: End) -> frozenset[str]:
+        """The steps for which something is written there, as far as a writer knows of them."""
+        steps = (other.consumers for other in self.written.get(end.place, ()) if other.meets(end))
+        return frozenset(chain.from_iterable(steps))
 
     def still_reading(self, end: End) -> list[str]:
         """The steps that a writer's events are for and that go on reading them at this place."""
-        gone = self.readers_before - self.readers
+        gone = self.readers_before.keys() - self.readers.keys()
         return [step for step in end.consumers if (end.path, step) not in gone]
 
 
 def stores(fates: list[Fate]) -> Stores:
-    def readers(documents: list[JobDocument]) -> frozenset[tuple[str, str]]:
-        return frozenset((end.place, end.reads_for) for document in documents for end in document.inputs if end.place)
+    def readers(documents: list[JobDocument]) -> dict[tuple[str, str], list[End]]:
+        found: dict[tuple[str, str], list[End]] = {}
+        for end in (end for document in documents for end in document.inputs if end.place):
+            found.setdefault((end.place, end.reads_for), []).append(end)
+        return found
 
-    def written(documents: list[JobDocument]) -> dict[str, frozenset[str]]:
-        found: dict[str, frozenset[str]] = {}
-        for document in documents:
-            for end in document.outputs:
-                if end.place:
-                    found[end.place] = found.get(end.place, frozenset()).union(end.consumers)
+    def written(documents: list[JobDocument]) -> dict[str, list[End]]:
+        found: dict[str, list[End]] = {}
+        for end in (end for document in documents for end in document.outputs if end.place):
+            found.setdefault(end.place, []).append(end)
         return found
 
     before, after = [fate.before for fate in fates], [fate.after for fate in fates]

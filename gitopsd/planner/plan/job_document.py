@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from gitopsd.compiler.transports.addresses import nats_server
 from gitopsd.model.not_json import NOT_JSON
 from gitopsd.model.workflow import ON_MESSAGE, SIGNALS
 
@@ -15,9 +16,10 @@ class End:
     """One end of a channel, at a port of the job. `channel` is the name on the wire.
 
     Of a `worker` channel, an input has the `socket` at which it listens, an output those that it connects to. Of one
-    that stores events, `place` stands for where they are, an input has the step that it reads for, `reads_for`, and an
-    output those that the writer knows as `consumers`. Only of a `file-store` more is known: its `path`, and the
-    `consumer` that reads with so many `replicas`. `told` is all that the job is told of the end, as sorted JSON.
+    that stores events, `place` stands for where they are, of `nats` with `servers`, each as HOST:PORT; an input has the
+    step that it reads for, `reads_for`, and an output those that the writer knows as `consumers`. Only of a
+    `file-store` more is known: its `path`, and the `consumer` that reads with so many `replicas`. `told` is all that
+    the job is told of the end, as sorted JSON.
     """
 
     transport: str
@@ -30,8 +32,18 @@ class End:
     socket: str = ""
     sockets: tuple[str, ...] = ()
     place: str = ""
+    servers: frozenset[str] = frozenset()
     reads_for: str = ""
     told: bytes = field(default=b"", compare=False)
+
+    def meets(self, other: "End") -> bool:
+        """Whether both are where the same events are stored.
+
+        A server is of one cluster, and the list of a cluster's is changed server by server: so two lists that share
+        one are of the same cluster, and two that share none are taken for two clusters.
+        """
+        is_one_cluster = self.servers == other.servers or not self.servers.isdisjoint(other.servers)
+        return self.place == other.place and is_one_cluster
 
     @property
     def where(self) -> str:
@@ -92,7 +104,7 @@ class _Raw(msgspec.Struct, frozen=True):
     signals: _Message = _Message()
 
 
-_PLACE = ("transport", "channel", "servers", "stream", "endpoint", "bucket", "prefix")
+_PLACE = ("transport", "channel", "stream", "endpoint", "bucket", "prefix")
 
 _DECODER = msgspec.json.Decoder(_Raw)
 
@@ -134,6 +146,7 @@ def read_end(end: Mapping[str, Any], port: str = "") -> End:
             socket=str(end.get("socket", "")),
             sockets=tuple(map(str, sockets)) if isinstance(sockets, list) else (),
             place="" if transport == "worker" else _place(end),
+            servers=_servers(end),
             reads_for="" if transport == "worker" else str(end.get("consumer", "")),
             consumers=known,
             told=told,
@@ -156,3 +169,8 @@ def read_end(end: Mapping[str, Any], port: str = "") -> End:
 def _place(end: Mapping[str, Any]) -> str:
     """What a transport is told of where its events are: not who reads or writes them, nor how."""
     return msgspec.json.encode([end.get(key) for key in _PLACE]).decode()
+
+
+def _servers(end: Mapping[str, Any]) -> frozenset[str]:
+    servers = end.get("servers")
+    return frozenset(nats_server(str(one)) for one in servers) if isinstance(servers, list) else frozenset()

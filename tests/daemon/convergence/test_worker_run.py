@@ -58,7 +58,7 @@ class Fleet(Workers):
         self.asked: list[tuple[str, str]] = []
         self.requests: list[Mapping[str, Any]] = []
 
-    def connect(self, target: Target) -> Any:
+    def connect(self, target: Target, *, only_looks: bool = False) -> Any:  # noqa: ARG002 -- as those of real workers
         return Connection(self, target, "kept")
 
     def connect_anew(self, target: Target) -> Any:

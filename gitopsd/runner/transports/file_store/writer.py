@@ -79,6 +79,10 @@ class FileStoreOutput:
                 await self._seal()
             return receipt
 
+    async def lags(self) -> dict[str, int | None]:
+        """Of the segments that this producer wrote; one that is done in part counts whole."""
+        return await asyncio.get_running_loop().run_in_executor(None, self._lags)
+
     async def close(self) -> None:
         if self._sealing is not None:
             await asyncio.wait({self._sealing})
@@ -171,6 +175,17 @@ class FileStoreOutput:
         except OSError as error:
             raise failed("remove segments from", self._directory, error) from error
         return removed
+
+    def _lags(self) -> dict[str, int | None]:
+        try:
+            stored = segments.listing(self._directory)
+            known = [self._done_by(step) for step in self._steps]
+        except OSError:
+            return {step.name: None for step in self._steps}  # whoever has to read or write there says why
+        return {
+            step.name: sum(segment.events for segment in stored if not progress.has_done(segment.sequence))
+            for step, progress in zip(self._steps, known)
+        }
 
     def _done_by(self, step: Path) -> cursors.Progress:
         cursor = cursors.read_step(step, lambda _path, _error: None)  # the consumer says so, loudly

@@ -11,7 +11,7 @@ import nats.errors
 from gitopsd.runner.flow import Away, Batch
 from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link
 from gitopsd.runner.transports.nats.session import Session
-from gitopsd.runner.transports.nats.stream import HELD_MESSAGES
+from gitopsd.runner.transports.nats.stream import HELD_MESSAGES, in_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -103,12 +103,8 @@ class NatsInput:
         link = self._session.link
         if link is None:
             return None
-        try:
-            info = await link.client.jetstream(timeout=1.0).consumer_info(self._session.stream.name, self._step)
-        except nats.errors.Error:
-            return None
-        batches = (info.num_pending or 0) + (info.num_ack_pending or 0)
-        return -(-batches * self._events // self._batches) if self._batches else batches
+        batches = await self._session.stream.waiting_for(link.client.jetstream(timeout=1.0), self._step)
+        return in_events(batches, self._events, self._batches)
 
     async def is_fed(self) -> bool | None:
         link = self._session.link

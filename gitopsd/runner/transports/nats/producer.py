@@ -11,7 +11,7 @@ from gitopsd.runner.flow import Away, Receipt, settle
 from gitopsd.runner.lines import frames
 from gitopsd.runner.transports.nats.servers import AwayError, Link, RefusedError
 from gitopsd.runner.transports.nats.session import Session
-from gitopsd.runner.transports.nats.stream import API_SECONDS, WANTED_SECONDS, Seen
+from gitopsd.runner.transports.nats.stream import API_SECONDS, WANTED_SECONDS, Seen, in_events, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -64,7 +64,7 @@ class NatsOutput:
         self._spawn = context.spawn
         self._reporter = context.reporter
         self._run = f"{self._producer}/{secrets.token_hex(6)}"
-        self._number = 0
+        self._number = self._events = 0
         self._pieces: deque[_Piece] = deque()
         self._piece_bytes = 0
         self._under_way: dict[int, _Message] = {}
@@ -101,6 +101,17 @@ class NatsOutput:
 
     async def close(self) -> None:
         await self._session.close()
+
+    async def lags(self) -> dict[str, int | None]:
+        """Of what all producers wrote. The servers count batches; what is in one is judged by those that we sent."""
+        link = self._session.link
+        if link is None:
+            return dict.fromkeys(map(step_of, self._steps))
+        stream, js = self._session.stream, link.client.jetstream(timeout=1.0)
+        found = await asyncio.gather(*[stream.waiting_for(js, step) for step in self._steps])
+        return {
+            step_of(step): in_events(batches, self._events, self._number) for step, batches in zip(self._steps, found)
+        }
 
     def away(self) -> Away | None:
         return self._session.waiting.away()
@@ -161,7 +172,9 @@ class NatsOutput:
                 receipts.append(piece.receipt)
         self._piece_bytes -= size
         self._number += 1
-        self._under_way[self._number] = _Message(b"".join(parts), receipts)
+        message = b"".join(parts)
+        self._events += message.count(b"\n")
+        self._under_way[self._number] = _Message(message, receipts)
         return self._number
 
     async def _publish(self, link: Link, inbox: str, number: int) -> None:

@@ -121,6 +121,14 @@ class Stream(NamedTuple):
             except nats.errors.Error as error:
                 raise why(f"the consumer {step} of the stream {self.name}", error) from error
 
+    async def waiting_for(self, js: JetStreamContext, step: str) -> int | None:
+        """Batches that the step hasn't acknowledged; None where the servers don't say."""
+        try:
+            info = await js.consumer_info(self.name, step)
+        except nats.errors.Error:
+            return None
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
     async def remove_left(
         self, js: JetStreamContext, steps: Mapping[str, int], seen: dict[str, Seen], reporter: Reporter
     ) -> None:
@@ -161,6 +169,16 @@ class Stream(NamedTuple):
 
 
 _KEPT = ("max_age", "max_bytes", "num_replicas", "discard", "duplicate_window")
+
+
+def step_of(consumer: str) -> str:
+    """The step of a consumer, whose name may hold no dot."""
+    return consumer.replace("=", ".")
+
+
+def in_events(batches: int | None, events: int, seen: int) -> int | None:
+    """How many events are in so many batches, judged by the `events` of those that were `seen`."""
+    return -(-batches * events // seen) if batches and seen else batches
 
 
 def _differ(found: api.StreamConfig, wanted: api.StreamConfig, key: str) -> bool:

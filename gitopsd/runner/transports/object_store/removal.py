@@ -12,7 +12,7 @@ from gitopsd.runner.transports.object_store.positions import Positions
 from gitopsd.runner.transports.object_store.segments import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from gitopsd.runner.transports.object_store.identity import Identity
     from gitopsd.runner.transports.object_store.store import Page, Store
@@ -34,15 +34,24 @@ class Removal:
         self._store = store
         self._identity = identity
         self._keep = timedelta(seconds=keep_seconds)
-        self._positions = [Positions(store, step, _told_by_the_reader) for step in steps]
+        self._positions = {step: Positions(store, step, _told_by_the_reader) for step in steps}
+        self._lags = dict.fromkeys(steps, 0)
+        """As of the last look: events of ours that a step has not done, as far as they were listed."""
+        self._put = 0
+        """Events that were put since."""
         self._stored = True
         """Whether something of ours may be stored."""
         self._after = 0
         """Nothing of ours is stored up to this number; a process before this one may have left something anywhere."""
 
-    def expect(self) -> None:
+    def expect(self, events: int) -> None:
         """A segment was put."""
         self._stored = True
+        self._put += events
+
+    def lags(self) -> dict[str, int | None]:
+        """What each step has not done of what this writer put. It costs no request, and may be a minute old."""
+        return {step: lag + self._put for step, lag in self._lags.items()}
 
     async def run(self) -> None:
         """Raises JobError."""
@@ -64,10 +73,13 @@ class Removal:
     async def _remove_own(self) -> int:
         """How many; the manifest says so first, so that no reader takes them for lost."""
         writer = self._identity.writer
-        self._stored = False  # a segment that is put from here on says so again
+        self._stored, put = False, self._put  # a segment that is put from here on says so again
         page = await self._store.page(segments.folder(writer), after=segments.after(writer, self._after))
         self._stored = self._stored or bool(page.objects)
-        done = self._done(writer, page, await self._known()) if page.objects else []
+        known = await self._known() if page.objects else {}
+        self._lags = {step: _left(writer, page, known.get(step, {})) for step in self._positions}
+        self._put -= put
+        done = self._done(writer, page, known.values()) if page.objects else []
         if done:
             last = done[-1]
             if last.sequence >= self._identity.manifest.first:
@@ -84,15 +96,15 @@ class Removal:
             if writer is None or writer == self._identity.writer:
                 continue
             page = await self._store.page(segments.folder(writer))
-            await self._delete(writer, self._done(writer, page, cursors))
+            await self._delete(writer, self._done(writer, page, cursors.values()))
             if not page.objects and page.now - entry.modified > RETIRED:
                 await self._store.delete(entry.key)
 
-    async def _known(self) -> list[Cursor]:
+    async def _known(self) -> dict[str, Cursor]:
         """What each consuming step has done."""
-        return [await positions.refresh() for positions in self._positions]
+        return {step: await positions.refresh() for step, positions in self._positions.items()}
 
-    def _done(self, writer: str, page: Page, cursors: list[Cursor]) -> list[Segment]:
+    def _done(self, writer: str, page: Page, cursors: Collection[Cursor]) -> list[Segment]:
         """The segments at the beginning of the page that every step has done, and that were kept long enough."""
         done: list[Segment] = []
         for stored in page.objects:
@@ -109,6 +121,13 @@ class Removal:
     async def _delete(self, writer: str, done: list[Segment]) -> None:
         for segment in done:
             await self._store.delete(segments.folder(writer) + segment.name)
+
+
+def _left(writer: str, page: Page, cursor: Cursor) -> int:
+    """The events of a page that a step has not done."""
+    progress = cursor.get(writer, NOTHING)
+    found = (Segment.parse(stored.key.rpartition("/")[2]) for stored in page.objects)
+    return sum(one.events for one in found if one is not None and not progress.has_done(one.sequence))
 
 
 def _told_by_the_reader(_key: str, _error: ValueError) -> None:

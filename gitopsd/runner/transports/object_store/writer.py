@@ -58,6 +58,9 @@ class ObjectStoreOutput:
     async def leave(self) -> None:
         await self._identity.leave()
 
+    async def lags(self) -> dict[str, int | None]:
+        return self._removal.lags()
+
     def away(self) -> Away | None:
         return self._store.waiting.away()
 
@@ -96,7 +99,7 @@ class ObjectStoreOutput:
         segment, content = await asyncio.get_running_loop().run_in_executor(None, growing.seal, self._compress)
         named = await self._identity.next_segment(*segment, compressed=self._compress)
         await self._store.put(f"{segments.folder(self._identity.writer)}{named.name}", content)
-        self._removal.expect()
+        self._removal.expect(named.events)
         settle(growing.receipt)
 
 
