@@ -8,13 +8,14 @@ is from a filter that writes events to one that reads them, at half the events a
 more than that the filters' own programs, which make and parse each event in Python, don't keep up with.
 
 What is alike: time runs from the start of both processes to the end of both. Streams keep files, with retention
-`interest` and ids that the server looks for among those of the last two minutes; 8 MiB are under way (of single events,
-4,000). What goes in is read in blocks of 256 KiB. What goes out is fsynced by the end.
+`interest` and ids that the server looks for among those of the last two minutes; a producer has 8 MiB under way (of
+single events, 4,000). What goes in is read in blocks of 256 KiB. What goes out is fsynced by the end.
 
-What isn't: bare nats-py takes its byte code from a cache; ours are started by the launcher and compile what a release
-ships, at each start. Bare nats-py neither looks whether events are UTF-8, drops blank lines, counts events nor keeps
-its position in the source. It acknowledges a message before that is on disk, so a crash loses events; the row of those
-that are acknowledged when they are fsynced, as ours are, shows what that is worth.
+What isn't: bare nats-py fetches up to 256 messages, 64 MiB, where ours hold 8. It takes its byte code from a cache;
+ours are started by the launcher and compile what a release ships, at each start. Bare nats-py neither looks whether
+events are UTF-8, drops blank lines, counts events nor keeps its position in the source. It acknowledges a message
+before that is on disk, so a crash loses events; the row of those that are acknowledged when they are fsynced, as ours
+are, shows what that is worth.
 
 The ways take turns, since other work on the machine disturbs some: of each figure the row has the least of all rounds.
 """
