@@ -50,7 +50,7 @@ def main() -> None:
                 ),
                 ("the same, not compressed", partial(hop(directory, server, compression="none").jobs, source)),
             ]
-            rate = print_rows(ways, source, events) / 2
+            rate = events / print_rows(ways, source, events)[-1].seconds / 2
             for linger in (1.0, 0.1):
                 found = hop(directory, server, linger=linger).latency(rate, last=8.0)
                 print_latency(rate, found, how=f", linger {linger} s")

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import Any, Callable, NamedTuple, Protocol, runtime_checkable
 
+from gitopsd.runner.lines import count_events
 from gitopsd.runner.tasks import end
 
 Receipt = asyncio.Future
@@ -196,7 +197,7 @@ class Pump(NamedTuple):
 
     async def _move(self, pending: asyncio.Queue[_Pending | None], counts: Counts) -> None:
         async for batch in self.source.batches():
-            events = batch.data.count(b"\n")
+            events = count_events(batch.data)
             counts.read += events
             receipts = await self.deliver(batch.data)
             await pending.put((batch.acknowledge, events, receipts))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, lags, leave
+from gitopsd.runner.lines import count_events
 from gitopsd.runner.waiting import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class CountedInput:
 
     async def batches(self) -> AsyncIterator[Batch]:
         async for batch in self._source.batches():
-            events = batch.data.count(b"\n")
+            events = count_events(batch.data)
             if self._done == self._events:
                 self._moved = _now()
             self._events += events
@@ -107,7 +108,7 @@ class CountedOutput:
         self._under_way += 1
         receipt = await self._output.write(data)
         receipt.add_done_callback(self._receive)
-        self._events += data.count(b"\n")
+        self._events += count_events(data)
         self._bytes += len(data)
         return receipt
 

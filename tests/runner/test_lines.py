@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitopsd.runner import lines
-from gitopsd.runner.lines import EventTooLongError, NotUtf8Error, check_utf8, frames, read_lines, without_blank_lines
+from gitopsd.runner.lines import (
+    EventTooLongError,
+    NotUtf8Error,
+    check_utf8,
+    count_events,
+    frames,
+    read_lines,
+    without_blank_lines,
+)
 
 LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"") + b"\n"))
 
@@ -20,6 +28,13 @@ def test_frames_are_whole_lines_that_add_up_to_what_was_cut(content: list[bytes]
     assert b"".join(pieces) == data
     assert all(piece.endswith(b"\n") for piece in pieces)
     assert all(len(piece) <= limit or piece.count(b"\n") == 1 for piece in pieces)
+
+
+@given(st.lists(LINES, max_size=3).flatmap(lambda blocks: st.lists(st.sampled_from([[], *blocks]))))
+def test_events_are_counted_for_each_block_whoever_asks_in_between(blocks: list[list[bytes]]) -> None:
+    for content in blocks:
+        data = b"".join(content)
+        assert [count_events(data), count_events(data)] == [len(content), len(content)]
 
 
 @given(LINES, st.binary(max_size=30).map(lambda rest: rest.replace(b"\n", b"")))

@@ -140,7 +140,7 @@ def test_a_job_that_is_not_let_in_fails_and_shows_nothing_of_its_secret(
         (NATS.account.seed, "is that of an account; take a user's"),
         (Nkey("O").seed, "is that of an operator; take a user's"),
         (USER.seed[:-1], "its checksum is wrong; copy it again"),
-        (USER.seed[:20] + USER.seed[21] + USER.seed[20] + USER.seed[22:], "its checksum is wrong"),
+        (USER.seed[:20] + ("B" if USER.seed[20] == "A" else "A") + USER.seed[21:], "its checksum is wrong"),
         (CREDS.format(jwt=jwt_of(WHOLE), seed=USER.seed.lower()), "its checksum is wrong"),
         (CREDS.format(jwt=jwt_of(WHOLE), seed=USER.seed[:-1] + "É"), "its checksum is wrong"),
     ],

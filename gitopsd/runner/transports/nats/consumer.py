@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import nats.errors
 
 from gitopsd.runner.flow import Away, Batch
+from gitopsd.runner.lines import count_events
 from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link
 from gitopsd.runner.transports.nats.session import Session
 from gitopsd.runner.transports.nats.stream import HELD_MESSAGES, in_events
@@ -59,7 +60,9 @@ class NatsInput:
         self._held: dict[_Key, tuple[str, int]] = {}
         """Where to acknowledge a message that was delivered, and its bytes."""
         self._held_bytes = 0
-        self._batches = self._events = 0
+        self._batches = 0
+        self._events = 0
+        """In the batches that went downstream."""
         self._done: OrderedDict[_Key, None] = OrderedDict()
         self._answers: deque[tuple[str, bytes]] = deque()
         self._arrived, self._answer = asyncio.Event(), asyncio.Event()
@@ -83,6 +86,7 @@ class NatsInput:
         while True:
             while self._queue and not self._stopped:
                 key, data = self._queue.popleft()
+                self._events += count_events(data)
                 yield Batch(data, partial(self._acknowledge, key))
             if self._stopped:
                 return
@@ -104,7 +108,8 @@ class NatsInput:
         if link is None:
             return None
         batches = await self._session.stream.waiting_for(link.client.jetstream(timeout=1.0), self._step)
-        return in_events(batches, self._events, self._batches)
+        events = self._events + sum(data.count(b"\n") for _, data in self._queue)
+        return in_events(batches, events, self._batches)
 
     async def is_fed(self) -> bool | None:
         link = self._session.link
@@ -203,7 +208,6 @@ class NatsInput:
             self._held[key] = (message.reply, len(data))
             self._held_bytes += len(data)
             self._batches += 1
-            self._events += data.count(b"\n")
             self._queue.append((key, data))
             self._arrived.set()
 

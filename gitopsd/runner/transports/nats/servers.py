@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
+from nats.aio.transport import TcpTransport
 
 from gitopsd.runner.errors import JobError, failed
 from gitopsd.runner.transports.nats.login import FORMS, Login, login_of
@@ -26,6 +27,7 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 PING_SECONDS = 5
 """A server that leaves two of these unanswered is gone."""
+READ_BYTES = 256 * 1024
 
 
 class AwayError(Exception):
@@ -121,10 +123,18 @@ class _PlainError(nats.errors.Error):
     """A server that is to be spoken to over TLS only doesn't."""
 
 
+class _Transport(TcpTransport):
+    """Reads more at a time than the client asks for, 32 KiB, which for a message of 256 KiB are eight turns."""
+
+    async def read(self, _buffer_size: int) -> bytes:
+        data: bytes = await super().read(READ_BYTES)
+        return data
+
+
 class _Client(Client):
     """Never says who it is over a connection in the clear where the address asks for TLS, and ends without a noise.
 
-    It replaces two methods and sets two fields that aren't public; the client's version is pinned exactly.
+    It replaces three methods and sets three fields that aren't public; the client's version is pinned exactly.
     """
 
     def __init__(self, *, wants_tls: bool, public_key: str) -> None:
@@ -132,6 +142,10 @@ class _Client(Client):
         self._wants_tls = wants_tls
         self._public_nkey = public_key or None  # by itself the client reads it from a seed, with a compiled library
         self._auth_configured = True  # what is given to `connect` to sign with is used even if no login is asked for
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        self._transport = _Transport()  # type: ignore[no-untyped-call]  # it has no types
+        await self._transport.connect(server.uri, READ_BYTES, self.options["connect_timeout"])
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Comes before anything is said, and where a server could talk the client out of TLS."""
