@@ -7,7 +7,7 @@ from gitopsd.daemon.configuration.configuration import SYSTEM_PATH
 from gitopsd.daemon.service.install import Step, Wish
 from gitopsd.daemon.service.install import install as put_in_place
 from gitopsd.daemon.service.install import remove as take_away
-from gitopsd.daemon.service.places import ACCOUNT, CONFIGURATION_FOLDER, HOME
+from gitopsd.daemon.service.places import CONFIGURATION_FOLDER, HOME
 from gitopsd.daemon.service.systemctl import last_lines, properties
 from gitopsd.model.excerpt import printable
 
@@ -64,7 +64,7 @@ def remove() -> int:
     if not take_away():
         _say("there is no such service here")
         return exit_codes.OK
-    _say(f"removed; {CONFIGURATION_FOLDER}, {HOME} and the account {ACCOUNT} stay")
+    _say(f"removed; {CONFIGURATION_FOLDER}, {HOME} and the account that it ran as stay")
     return exit_codes.OK
 
 
