@@ -56,7 +56,7 @@ def test_a_rollout_counts_although_its_record_is_refused(operator: Operator, tmp
     assert operator.run("history", "--json").json[0]["outcome"] == {}
     hook.unlink()
     operator.run("apply")
-    assert operator.run("history", "--json").json[0]["outcome"] == {"in-sync": 1}
+    assert operator.run("history", "--json").json[0]["outcome"] == {"converged": 1}, "nobody knew of it"
 
 
 def test_a_repository_that_deployed_nothing_tears_nothing_down(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ class Checking:
 
 
 class WorkerRun:
-    """`settings` are its group's. `failed_before`: the last rollout of this very deployment ended badly here.
+    """`settings` are its group's. `on_trial`: nobody has seen it well with this release yet, so its health is looked at
+    even where nothing has to be changed.
 
     `deployment` is the number that the worker is told, so that it refuses what is older. `stopping` says that waiting
     for a worker that is cut off is of no use any more. `progress` is told each stage, and `observed` what was
@@ -74,7 +75,7 @@ class WorkerRun:
         secrets: Handover | None,
         settings: GroupRecord,
         deployment: int,
-        failed_before: bool,
+        on_trial: bool,
         progress: Callable[[str, Stage, str], None],
         observed: Callable[[str, Observation], None],
         about_to_change: Callable[[Differences], None],
@@ -88,7 +89,7 @@ class WorkerRun:
         self._secrets = secrets
         self._settings = settings
         self._deployment = deployment
-        self._failed_before = failed_before
+        self._on_trial = on_trial
         self._progress = progress
         self._tell_observed = observed
         self._about_to_change = about_to_change
@@ -101,7 +102,7 @@ class WorkerRun:
         self._held = 0
         self._activation: Activation | None = None
         self.touched = False
-        """Whether anything may have been changed there."""
+        """Whether anything may have been changed there, in this run or before it came to its end in another."""
 
     @property
     def changed_jobs(self) -> tuple[str, ...]:
@@ -130,8 +131,9 @@ class WorkerRun:
                     return looked
             if self._differences is None or self._observed is None:
                 raise ValueError("it was looked at before")
-            if not self._differences.drift:  # it holds all that it should, and wasn't well before
+            if not self._differences.drift:  # it was changed by a rollout before, which didn't see it well
                 self._changed = time.monotonic()
+                self.touched = True
                 return Checking()
             self._about_to_change(self._differences)
             self._say("activating")
@@ -206,7 +208,7 @@ class WorkerRun:
         self._differences = self._differences or differences
         if differences.drift:
             self._differences = differences
-        if not differences.drift and not self._failed_before:
+        if not differences.drift and not self._on_trial:
             return WorkerResult(
                 worker=self._desired.worker,
                 state="in-sync",
@@ -214,7 +216,7 @@ class WorkerRun:
                 drained=drained_jobs(self._desired, observed),
             )
         secrets_changed = any(one.kind == "changed-secret" for one in differences.drift)
-        return Differs(new=observed.release != self._desired.id or secrets_changed or self._failed_before)
+        return Differs(new=observed.release != self._desired.id or secrets_changed or self._on_trial)
 
     def _find_differences(self, connection: WorkerConnection) -> tuple[Observation, Differences]:
         return find_differences(connection, self._desired, self._blobs, self._secrets, traffic=self._traffic)

@@ -1,6 +1,6 @@
-"""The last deployment that went well for a workflow: what there is to return to."""
+"""What went well: for a workflow the last deployment that did, to return to; on a worker, whether that is known yet."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -45,20 +45,28 @@ class Record:
                 yield Completed(commit=deployment.commit, number=deployment.number, compiled=placement.compiled)
             position += 1
 
+    def unproven(self, workers: Collection[str]) -> frozenset[str]:
+        """Those on which no rollout has come to its end with their release: it was cut short, or hasn't begun there."""
+        return frozenset(worker for worker in workers if self._last_tried(0, worker) is None)
+
     def _went_well(self, position: int, workflow: str, placement: PlacementRecord) -> bool:
         return all(self._was_well(position, workflow, worker) for worker in set(placement.jobs.values()))
 
     def _was_well(self, position: int, workflow: str, worker: str) -> bool:
+        last = self._last_tried(position, worker)
+        return last is not None and _is_well(last, workflow, worker)
+
+    def _last_tried(self, position: int, worker: str) -> RolloutRecord | None:
         """What was last seen of the worker counts for as long as its release is the same one."""
         deployment = self._at(position)
         release = deployment.releases.get(worker) if deployment else None
         while deployment is not None and release is not None and deployment.releases.get(worker) == release:
-            tried = [rollout for rollout in deployment.note.rollouts if rollout.tried(worker)]
-            if tried:
-                return _is_well(tried[-1], workflow, worker)
+            tried = next((one for one in reversed(deployment.note.rollouts) if one.tried(worker)), None)
+            if tried is not None:
+                return tried
             position += 1
             deployment = self._at(position)
-        return False
+        return None
 
     def _at(self, position: int) -> "_Deployment | None":
         while len(self._known) <= position:

@@ -13,6 +13,7 @@ from gitopsd.daemon.convergence.rollout_summary import Rollout
 from gitopsd.daemon.convergence.worker_run import WorkerRun
 from gitopsd.daemon.errors import explain
 from gitopsd.daemon.fleet_access import deployed_targets, is_away, open_workers, reach_all, stage_of
+from gitopsd.daemon.history.completed import Record
 from gitopsd.daemon.history.rollout_note import failed_last, record_rollout
 from gitopsd.daemon.rollout.moves import moves_of
 from gitopsd.daemon.rollout.run import RolloutRun
@@ -69,6 +70,7 @@ def roll_out(
 
     fleet = read_fleet(workspace.repository, head.commit.tree)
     failed_before = failed_last(workspace.repository, branch, head)
+    unproven = _unproven(workspace, branch, head, desired)
     known = [name for name in desired if name in fleet]
     tried = {name: release for name, release in desired.items() if name not in left_out}
     records = read_groups(workspace.repository, head.commit.tree)
@@ -92,7 +94,7 @@ def roll_out(
                 secrets=handover(desired[name], secrets),
                 settings=settings_of[name],
                 deployment=number_of(head),
-                failed_before=name in failed_before,
+                on_trial=name in failed_before or name in unproven,
                 progress=reporter.progress,
                 observed=reporter.observed,
                 about_to_change=about_to_change,
@@ -150,6 +152,15 @@ def compare_all(
 
     for outcome in reach_all(workspace, targets, work, deadline=_FLEET_SECONDS, only_looks=True):
         yield _failed_result(outcome) if isinstance(outcome, Failed) else outcome.result
+
+
+def _unproven(
+    workspace: Workspace, branch: ArtifactBranch, head: ArtifactHead, desired: Mapping[str, DesiredRelease]
+) -> frozenset[str]:
+    """Nobody, where it can't be recorded that it was seen well: it would be asked again and again."""
+    if workspace.remote is not None and workspace.remote.away:
+        return frozenset()
+    return Record(workspace.repository, branch, head).unproven(desired)
 
 
 def _left_out(trouble: Trouble, *, failed_before: bool) -> Standing:

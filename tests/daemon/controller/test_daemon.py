@@ -211,6 +211,38 @@ def test_a_pause_holds_what_is_pushed_until_it_is_ended(site: Site) -> None:
         wait_for_deployment(site, 2)
 
 
+def test_a_pause_ends_the_rollout_that_is_under_way_and_after_resume_it_goes_on(site: Site) -> None:
+    with daemon(site):
+        wait_for_deployment(site, 1)
+        before = running(site)["orders.main.0"]
+        patient = FLEET.replace(
+            "min_healthy_time: 1s, healthy_deadline: 20s", "min_healthy_time: 30s, healthy_deadline: 5m"
+        )
+        site.operator.write({"fleets/local.yaml": patient.replace("WORKER", "local-1")})
+        change(site, "orders", RUNS + "# slow\n")
+        eventually("the new one runs", lambda: running(site).get("orders.main.0", before) != before)
+        site.operator.run("pause", "--reason", "it looks bad")
+        eventually("the rollout ends", lambda: "it looks bad" in str(site.note(2)))
+        assert site.last_rollout(2)["not_attempted"] == ["local-1"]
+        site.operator.run("resume")
+        wait_for_deployment(site, 2)
+        assert site.last_rollout(2)["counts"] == {"converged": 1}, "it was still on trial"
+
+
+def test_a_version_is_on_trial_also_after_its_controller_was_killed(site: Site) -> None:
+    with daemon(site) as process:
+        wait_for_deployment(site, 1)
+        before = running(site)["orders.main.0"]
+        patient = FLEET.replace("min_healthy_time: 1s", "min_healthy_time: 15s").replace("WORKER", "local-1")
+        site.operator.write({"fleets/local.yaml": patient})
+        change(site, "orders", "#!/bin/sh\nsleep 8\nexit 3\n")
+        eventually("the new one runs", lambda: running(site).get("orders.main.0", before) != before)
+        process.kill()
+    with daemon(site):
+        wait_for_deployment(site, 3)
+    assert site.note(2)["reverted"]["orders"]["to"] == 1
+
+
 def test_a_configuration_is_read_again_and_one_with_a_mistake_changes_nothing(site: Site) -> None:
     with daemon(site) as process:
         wait_for_deployment(site, 1)

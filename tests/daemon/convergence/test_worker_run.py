@@ -97,7 +97,7 @@ def run_of(tmp_path: Path) -> Callable[..., WorkerRun]:
     repo.commit()
     repository = open_at(repo.path)
 
-    def make(fleet: Fleet, *, connection: Any = "ssh", failed_before: bool = False, **settings: Any) -> WorkerRun:
+    def make(fleet: Fleet, *, connection: Any = "ssh", on_trial: bool = False, **settings: Any) -> WorkerRun:
         record = ReleaseRecord(format=1, worker="edge-1", environment="production")
         return WorkerRun(
             DesiredRelease(worker="edge-1", id=NEW, record=record, files={}),
@@ -112,7 +112,7 @@ def run_of(tmp_path: Path) -> Callable[..., WorkerRun]:
             secrets=None,
             settings=GroupRecord(confirm_timeout=5.0, **settings),
             deployment=7,
-            failed_before=failed_before,
+            on_trial=on_trial,
             progress=lambda *_: None,
             observed=lambda *_: None,
             about_to_change=lambda _: None,
@@ -311,7 +311,7 @@ def test_health_of_a_release_that_the_worker_left_meanwhile_is_no_health(run_of:
 
 def test_a_worker_that_was_not_well_before_is_asked_for_its_health_although_nothing_differs(run_of: RunOf) -> None:
     fleet = Fleet({"observe": [observed(NEW)], "health": [health(observation=observed(NEW))]})
-    run = run_of(fleet, failed_before=True)
+    run = run_of(fleet, on_trial=True)
     assert changed(run) == Checking()
     assert result(run.check()).state == "converged"
     assert "activate" not in {verb for verb, _ in fleet.asked}

@@ -87,6 +87,29 @@ def test_what_was_seen_of_a_release_counts_as_long_as_the_release_is_the_same(re
     assert completed(repository) == [2, 1], "its release on edge-2 and edge-3 was never seen"
 
 
+def test_a_release_that_no_rollout_has_seen_to_its_end_on_a_worker_is_unproven_there(repository: Deployments) -> None:
+    def unproven() -> set[str]:
+        record = Record(repository.workspace().repository, BRANCH, head_of(repository))
+        return set(record.unproven(["edge-1", "edge-2", "edge-3"]))
+
+    assert unproven() == {"edge-1", "edge-2", "edge-3"}
+    went(repository, only=["edge-1"], failed={"edge-1": ["orders.read.0"]})
+    assert unproven() == {"edge-2", "edge-3"}, "how it ended is another question"
+    went(repository)
+    assert unproven() == set()
+    repository.commit({"workflows/alerts.yaml": workflow("alerts", 1, path="one")})
+    changed = set(repository.deploy().plan.changed_workers)
+    assert unproven() == changed, "the others have the release of the deployment before"
+    repository.commit({"workflows/orders.yaml": workflow("orders", 4, path="two")})
+    changed |= set(repository.deploy().plan.changed_workers)
+    assert unproven() == changed
+    head, workspace = head_of(repository), repository.workspace()
+    ended = Rollout(not_attempted=("edge-2",), unfinished=("edge-1", "edge-3"), interrupted=True)
+    names, now = ["edge-1", "edge-2", "edge-3"], datetime.now(UTC)
+    record_rollout(workspace, BRANCH, head, ended, names, started=now, overwritten={})
+    assert unproven() == changed, "nobody waited for it"
+
+
 def test_what_became_of_a_worker_is_known_however_often_others_were_tried_since(repository: Deployments) -> None:
     went(repository)
     for _ in range(25):  # the one is tried again and again, and the others are left out meanwhile
