@@ -124,8 +124,11 @@ def _rollout_lines(rollout: RolloutRecord) -> Iterator[str]:
         yield "  interrupted"
     for worker, error in rollout.errors.items():
         yield f"  {worker}: {error.removeprefix(f'{worker}: ')}"
-    if rollout.not_attempted:
-        yield f"  not attempted: {', '.join(rollout.not_attempted)}"
+    if rollout.unfinished:
+        yield f"  begun, and the end not waited for: {', '.join(rollout.unfinished)}"
+    not_begun = [name for name in rollout.not_attempted if name not in rollout.unfinished]
+    if not_begun:
+        yield f"  not attempted: {', '.join(not_begun)}"
     for worker, edits in rollout.overwritten.items():
         for edit in edits:
             yield f"  {worker}: overwrote {edit.path}, {edit.change} by hand" + (f": {edit.note}" if edit.note else "")

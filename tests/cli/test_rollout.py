@@ -131,7 +131,8 @@ def test_a_pause_ends_it_and_after_resume_it_goes_on(operator: Operator) -> None
     assert "it goes on where it ended once `gitopsd resume` was run" in applying.said
     assert "deployment 1: 1 unfinished" in output
     assert "It looks bad" in note(operator, 1)["paused"]
-    assert "1 not attempted, paused" in operator.run("history").stdout
+    assert "1 unfinished, paused" in operator.run("history").stdout
+    assert "begun, and the end not waited for: local-1" in operator.run("show", "1").stdout
     operator.run("resume")
     commit(operator, "At once", slow=False)
     assert [result["state"] for result in operator.run("apply", "--json").json["workers"]] == ["converged"]

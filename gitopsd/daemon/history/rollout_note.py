@@ -30,8 +30,9 @@ _MOST_EDITS = 100
 class RolloutRecord(Struct, frozen=True, kw_only=True):
     """One run over the fleet: times in UTC, how many workers ended how, and why for those that are not well.
 
-    `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of. `only` are the
-    workers that it was about, empty where it was all of them. `overwritten`: worker -> edits by hand that were there.
+    `not_attempted` are those that an interrupted rollout did not come to, or did not see the end of: the latter are
+    `unfinished`, too. `only` are the workers that it was about, empty for all of them. `overwritten`: worker ->
+    edits by hand that were there.
     `failed`: the workers on which what they were newly given failed; `failed_jobs`: worker -> the jobs that failed
     there. `stopped`: group -> why no more of its workers were begun. `superseded_by`: the newer deployment that made it
     end early; `paused`: who paused the environment meanwhile, and why, which did so; `interrupted`: a person did.
@@ -42,6 +43,7 @@ class RolloutRecord(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     errors: dict[str, str] = field(default_factory=dict)
     not_attempted: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     overwritten: dict[str, tuple[HotEdit, ...]] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
@@ -126,7 +128,6 @@ def record_rollout(
     if head.deployment is None:
         return
     results = rollout.results
-    missing = sorted((*rollout.not_attempted, *rollout.unfinished))
     if not rollout.unfinished and all(result.state == "in-sync" for result in results):
         earlier = read_rollouts(workspace.repository, branch, head.deployment).rollouts
         if earlier and not _unwell(earlier, workers):
@@ -134,9 +135,10 @@ def record_rollout(
     record = RolloutRecord(
         started=_timestamp(started),
         finished=_timestamp(datetime.now(UTC)),
-        counts=dict(sorted(Counter([*(one.state for one in results), *("not attempted" for _ in missing)]).items())),
+        counts=_counts(rollout),
         errors={result.worker: _summary(result) for result in results if result.state in _UNWELL},
-        not_attempted=tuple(missing),
+        not_attempted=tuple(sorted((*rollout.not_attempted, *rollout.unfinished))),
+        unfinished=tuple(sorted(rollout.unfinished)),
         only=() if all_workers else tuple(sorted(workers)),
         overwritten=_within_limit(overwritten),
         failed=rollout.failed,
@@ -155,6 +157,12 @@ def record_rollout(
         return replace(note, rollouts=_still_needed((*note.rollouts, record)), brings=brings)
 
     update_note(workspace.repository, branch, workspace.remote, deployment.id, add)
+
+
+def _counts(rollout: Rollout) -> dict[str, int]:
+    counted = Counter[str](result.state for result in rollout.results)
+    counted |= Counter({"not attempted": len(rollout.not_attempted), "unfinished": len(rollout.unfinished)})
+    return dict(sorted(counted.items()))
 
 
 def _still_needed(rollouts: Sequence[RolloutRecord]) -> tuple[RolloutRecord, ...]:
