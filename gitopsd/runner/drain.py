@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitopsd.runner.flow import is_fed
+from gitopsd.runner.flow import is_fed, returns_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +16,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 
-QUIET_SECONDS = 30.0
-"""How long nothing must come: longer than a producer needs to be stopped, started and connected on a small machine that
-is busy with others. While it is restarted it counts as ended.
-"""
-
-PATIENCE_SECONDS = 5.0
-"""After so long without an end it says why."""
+QUIET_SECONDS = 5.0
+"""How long nothing must come, and nobody be there from whom it could."""
 
 
 class _Look(NamedTuple):
@@ -49,16 +44,17 @@ async def until_drained(inputs: Sequence[Input], counts: Counts, reporter: Repor
     """
     began = quiet_since = time.monotonic()
     last = _UNKNOWN
+    producers = _Producers(inputs)
     while time.time() < deadline:
         asked = time.monotonic()
-        now = await _look(inputs, counts, deadline)
+        now = await _look(inputs, producers, counts, deadline)
         if not now.is_quiet_since(last):
             quiet_since = time.monotonic()
         last = now
         if asked - quiet_since >= QUIET_SECONDS:  # a look may itself take long
             reporter.say("drained: nothing is left for it")
             return
-        if asked - began >= PATIENCE_SECONDS:
+        if asked - began >= QUIET_SECONDS:
             _say_why(last, reporter)
         await asyncio.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.time())))
     reporter.say(f"draining ended at its deadline: {_left(last)}")
@@ -81,21 +77,42 @@ def _left(last: _Look) -> str:
     return "nothing is left; what a producer may still write nothing reads here any more"
 
 
-async def _look(inputs: Sequence[Input], counts: Counts, deadline: float) -> _Look:
+class _Producers:
+    """Those of all inputs. One that isn't there may be one that is being started, for as long as the input says."""
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        self._inputs = inputs
+        self._there = [time.monotonic()] * len(inputs)
+        """When one was there, as far as is known, or may have been."""
+
+    async def are_there(self) -> bool | None:
+        found = [await self._is_there(number, source) for number, source in enumerate(self._inputs)]
+        return True if any(found) else None if None in found else False
+
+    async def _is_there(self, number: int, source: Input) -> bool | None:
+        found = await is_fed(source)
+        if found is not False:
+            self._there[number] = time.monotonic()
+        elif time.monotonic() - self._there[number] < returns_within(source):
+            return None
+        return found
+
+
+async def _look(inputs: Sequence[Input], producers: _Producers, counts: Counts, deadline: float) -> _Look:
     """An input that waits for a store which is away isn't waited for beyond the deadline."""
     try:
-        return await asyncio.wait_for(_ask(inputs, counts), max(LOOK_SECONDS, deadline - time.time()))
+        return await asyncio.wait_for(_ask(inputs, producers, counts), max(LOOK_SECONDS, deadline - time.time()))
     except asyncio.TimeoutError:
         return _UNKNOWN
 
 
-async def _ask(inputs: Sequence[Input], counts: Counts) -> _Look:
-    fed = [await is_fed(source) for source in inputs]  # first: what those wrote that have ended is stored by then
+async def _ask(inputs: Sequence[Input], producers: _Producers, counts: Counts) -> _Look:
+    fed = await producers.are_there()  # first: what those wrote that have ended is stored by then
     backlogs = [await source.backlog() for source in inputs]
     known = [backlog for backlog in backlogs if backlog is not None]
     return _Look(
         left=sum(known) if len(known) == len(backlogs) else None,
-        is_fed=True if any(fed) else None if None in fed else False,
+        is_fed=fed,
         under_way=counts.read - counts.acknowledged,
         moved=counts.read + counts.acknowledged,
     )

@@ -86,10 +86,22 @@ class Fed(Protocol):
         What one that is not there any more has written counts in a `backlog` that is asked for afterwards.
         """
 
+    def returns_within(self) -> float:
+        """For how many seconds one that isn't there may be one that is just being started, as far as is known."""
+
+
+RESTART_SECONDS = 30.0
+"""How long a small machine that is busy with others may take to stop a producer, start it and connect it."""
+
 
 async def is_fed(source: Input) -> bool | None:
     """Whether a producer of the input is there; False of an input that never knows."""
     return await source.is_fed() if isinstance(source, Fed) else False
+
+
+def returns_within(source: Input) -> float:
+    """0 of an input that never knows."""
+    return source.returns_within() if isinstance(source, Fed) else 0.0
 
 
 class Output(Protocol):

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, lags, leave
+from gitopsd.runner.flow import Away, Batch, Counts, Input, Output, Receipt, away, is_fed, lags, leave, returns_within
 from gitopsd.runner.lines import count_events
 from gitopsd.runner.waiting import one_line
 
@@ -64,6 +64,9 @@ class CountedInput:
 
     async def is_fed(self) -> bool | None:
         return await is_fed(self._source)
+
+    def returns_within(self) -> float:
+        return returns_within(self._source)
 
     def _acknowledge(self, batch: Batch, events: int) -> None:
         batch.acknowledge()

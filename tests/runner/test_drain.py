@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.runner.station import events, numbers, until
+from gitopsd.runner import drain
+from gitopsd.runner.flow import Counts
+from gitopsd.runner.report import Reporter
+from gitopsd.runner.tasks import end
+from tests.runner.station import DEADLINE, events, numbers, until
+from tests.runner.test_backlog import Ends
+from tests.runner.test_fed import becomes
 from tests.runner.transports.file_store import FileStore
 from tests.runner.transports.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from tests.runner.station import Endpoint, Station
     from tests.runner.transports.kind import Transports
     from tests.runner.transports.nats import Nats
@@ -23,8 +32,9 @@ PLENTY = 600
 
 @pytest.fixture
 def quiet_soon(station: Station) -> None:
-    """Jobs of this station take it for the end when nothing came for a second, where else it takes half a minute."""
+    """Jobs of this station take it for the end when nothing came, and no producer, for a second."""
     station.hasten("drain.py", "QUIET_SECONDS", 1.0)
+    station.hasten("flow.py", "RESTART_SECONDS", 1.0)
 
 
 def drains(
@@ -74,7 +84,7 @@ def test_a_draining_chain_ends_from_its_producers_on(station: Station, transport
 
     What is before it says nothing for a while, and then all at once.
     """
-    station.hasten("drain.py", "QUIET_SECONDS", 5.0)
+    station.hasten("flow.py", "RESTART_SECONDS", 5.0)
     content = events(2_000)
     first_store = FileStore(station)
     stored(station, first_store, content)
@@ -206,6 +216,52 @@ def test_a_deadline_holds_from_the_first_start_on(station: Station, file_store: 
     assert station.written() == b""
     assert (station.state(job) / "completed").exists()
     assert not (station.state(job) / "draining").exists(), "the next time it drains, its time begins anew"
+
+
+@pytest.mark.parametrize(("kind", "module"), [(FileStore, "file_store.reader"), (Worker, "worker.consumer")])
+def test_a_producer_that_is_not_there_yet_may_be_one_that_is_being_started(
+    station: Station, monkeypatch: pytest.MonkeyPatch, kind: type[Transports], module: str
+) -> None:
+    monkeypatch.setattr(drain, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(f"gitopsd.runner.transports.{module}.RESTART_SECONDS", 2.0)
+
+    async def work(ends: Ends) -> None:
+        source = await ends.input(kind(station).input("deliver"))
+        began = time.monotonic()
+        await drain.until_drained([source], Counts(), Reporter("o.deliver.0"), time.time() + PLENTY)
+        assert time.monotonic() - began >= 2.0
+        await source.close()
+
+    run_ends(station, work)
+
+
+def test_a_producer_of_a_worker_channel_that_has_come_and_gone_is_not_waited_for(
+    station: Station, worker: Transports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitopsd.runner.transports.worker.consumer.RESTART_SECONDS", PLENTY)
+
+    async def work(ends: Ends) -> None:
+        source = await ends.input(worker.input("deliver"))
+        output = await ends.output(worker.output({"deliver": 1}))
+        await becomes(source, True)
+        await output.close()
+        await end(ends.tasks)
+        draining = drain.until_drained([source], Counts(), Reporter("o.deliver.0"), time.time() + PLENTY)
+        await asyncio.wait_for(draining, DEADLINE)
+        await source.close()
+
+    run_ends(station, work)
+
+
+def run_ends(station: Station, work: Callable[[Ends], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        ends = Ends(station)
+        try:
+            await work(ends)
+        finally:
+            await end(ends.tasks)
+
+    asyncio.run(run())
 
 
 def test_any_other_program_is_told_to_end_at_the_deadline(station: Station) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gitopsd.runner.checkpoint import Checkpoint
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Batch
+from gitopsd.runner.flow import RESTART_SECONDS, Batch
 from gitopsd.runner.lines import EVENT_BYTES, EventTooLongError, read_lines
 from gitopsd.runner.lock import is_locked
 from gitopsd.runner.polling import IdleWait
@@ -79,6 +79,10 @@ class FileStoreInput:
             return any(is_locked(directory / LOCK) for directory in segments.producers(self._channel).values())
         except OSError as error:
             raise failed("look for producers in", self._channel, error) from error
+
+    def returns_within(self) -> float:
+        """While it is restarted it looks as one that has ended."""
+        return RESTART_SECONDS
 
     async def batches(self) -> AsyncIterator[Batch]:
         while not self._idle.stopped:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats.errors
 
-from gitopsd.runner.flow import Away, Batch
+from gitopsd.runner.flow import RESTART_SECONDS, Away, Batch
 from gitopsd.runner.lines import count_events
 from gitopsd.runner.transports.nats.servers import CLOSE_SECONDS, AwayError, Link
 from gitopsd.runner.transports.nats.session import Session
@@ -110,6 +110,10 @@ class NatsInput:
         batches = await self._session.stream.waiting_for(link.client.jetstream(timeout=1.0), self._step)
         events = self._events + sum(data.count(b"\n") for _, data in self._queue)
         return in_events(batches, events, self._batches)
+
+    def returns_within(self) -> float:
+        """While it is restarted it looks as one that has ended."""
+        return RESTART_SECONDS
 
     async def is_fed(self) -> bool | None:
         link = self._session.link

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from gitopsd.runner.flow import Away, Batch
+from gitopsd.runner.flow import RESTART_SECONDS, Away, Batch
 from gitopsd.runner.lines import frames
 from gitopsd.runner.transports.file_store.cursors import replica_for
 from gitopsd.runner.transports.object_store import segments
@@ -75,6 +75,10 @@ class ObjectStoreInput:
 
     async def close(self) -> None:
         await self._position.close()
+
+    def returns_within(self) -> float:
+        """While it is restarted it looks as one that has ended."""
+        return RESTART_SECONDS
 
     async def batches(self) -> AsyncIterator[Batch]:
         while not self._stopping.is_set():

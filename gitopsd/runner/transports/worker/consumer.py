@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gitopsd.runner.errors import JobError, failed
-from gitopsd.runner.flow import Batch
+from gitopsd.runner.flow import RESTART_SECONDS, Batch
 from gitopsd.runner.lines import EVENT_BYTES
 from gitopsd.runner.tasks import end
 from gitopsd.runner.transports.worker.wire import (
@@ -43,6 +43,7 @@ class WorkerInput:
         self._stopped = False
         self._unacknowledged = 0
         self._connections: set[asyncio.Future[Any]] = set()
+        self._was_fed = False
 
     async def open(self) -> None:
         try:
@@ -67,6 +68,10 @@ class WorkerInput:
 
     async def is_fed(self) -> bool:
         return bool(self._connections)
+
+    def returns_within(self) -> float:
+        """One that drains as we do goes when it has ended, and not before it has come."""
+        return 0.0 if self._was_fed else RESTART_SECONDS
 
     async def close(self) -> None:
         self.stop()
@@ -115,6 +120,7 @@ class WorkerInput:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._greet(reader, writer)
+            self._was_fed = True
             await self._receive(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the producer left; it sends again what wasn't acknowledged
