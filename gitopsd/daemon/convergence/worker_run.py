@@ -208,7 +208,8 @@ class WorkerRun:
         self._differences = self._differences or differences
         if differences.drift:
             self._differences = differences
-        if not differences.drift and not self._on_trial:
+        # a worker that is to have no jobs needn't hold anything
+        if not differences.drift and not (self._on_trial and observed.release == self._desired.id):
             return WorkerResult(
                 worker=self._desired.worker,
                 state="in-sync",

@@ -317,6 +317,11 @@ def test_a_worker_that_was_not_well_before_is_asked_for_its_health_although_noth
     assert "activate" not in {verb for verb, _ in fleet.asked}
 
 
+def test_a_worker_that_is_to_have_no_jobs_and_holds_nothing_is_not_asked_for_its_health(run_of: RunOf) -> None:
+    fleet = Fleet({"observe": [observed(None)]})
+    assert result(run_of(fleet, on_trial=True).look()).state == "in-sync"
+
+
 def test_an_activation_of_the_same_release_by_another_controller_counts_as_ours(run_of: RunOf) -> None:
     fleet = Fleet(
         {
