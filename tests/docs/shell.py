@@ -109,7 +109,7 @@ class Normaliser:
     def _line(self, line: str) -> str:
         line = re.sub(" +", " ", line.replace(self._home, HOME)).rstrip()
         line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\+00:00|Z)", "<time>", line)
-        line = re.sub(r"\b(?=[a-f]*[0-9])[0-9a-f]{7,40}\b", lambda found: self._name("id", found[0][:7]), line)
+        line = re.sub(r"\b[0-9a-f]{7,40}\b", lambda found: self._name("id", found[0][:7]), line)
         return re.sub(r" running (\d+) (\d+) \d+[smhd] (\w+) [\d,]+", self._workload, line)
 
     def _workload(self, found: re.Match[str]) -> str:
