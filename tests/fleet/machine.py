@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.fleet import cgroups, readiness
 from tests.fleet.commands import Result
 from tests.fleet.container import Container
+from tests.fleet.deadline import wait_until
 from tests.fleet.network import Network
 
 BOOT_DEADLINE = 180.0
@@ -82,7 +83,12 @@ class Machine:
         self.run(["mount", "--bind", "-o", "ro", folder, folder])
 
     def make_writable(self, folder: str) -> None:
-        self.run(["umount", folder])
+        """Once nobody is in it any more."""
+        wait_until(
+            lambda: self.run(["umount", folder], check=False).returncode == 0,
+            timeout=60.0,
+            what=f"{folder} of {self.name} is let go of",
+        )
 
     def pause(self) -> None:
         """Freeze every process of the machine: the kernel still accepts connections, but nobody answers."""
