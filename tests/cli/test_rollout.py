@@ -13,7 +13,7 @@ import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -30,7 +30,7 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
 
 
 class Applying:
-    """`gitopsd apply` as a process of its own; what it says is read as it comes."""
+    """`gitopsd apply` as a process of its own; what it says is read as it comes. Killed at the end of a `with`."""
 
     def __init__(self, operator: Operator, *arguments: str, terminal: bool = False) -> None:
         ours, theirs = pty.openpty() if terminal else os.pipe()
@@ -49,6 +49,12 @@ class Applying:
         self._said: list[bytes] = []
         self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
         self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
 
     @property
     def said(self) -> str:
@@ -98,14 +104,11 @@ def note(operator: Operator, deployment: int) -> Any:
 
 def test_a_newer_commit_takes_over_while_the_first_waits_for_health(operator: Operator) -> None:
     commit(operator, "Slow", slow=True)
-    first = Applying(operator)
-    try:
+    with Applying(operator) as first:
         first.until_said("local-1: activating")
         commit(operator, "Urgent", slow=False)
         second = operator.run("apply", "--json")
         code, output = first.end()
-    finally:
-        first.process.kill()
     assert second.json["deployment"] == 2
     assert [result["state"] for result in second.json["workers"]] == ["converged"]
     assert code == 3, first.said
@@ -119,13 +122,10 @@ def test_a_newer_commit_takes_over_while_the_first_waits_for_health(operator: Op
 
 def test_a_pause_ends_it_and_after_resume_it_goes_on(operator: Operator) -> None:
     commit(operator, "Slow", slow=True)
-    applying = Applying(operator)
-    try:
+    with Applying(operator) as applying:
         applying.until_said("local-1: activating")
         operator.run("pause", "--reason", "It looks bad")
         code, output = applying.end()
-    finally:
-        applying.process.kill()
     assert code == 1, applying.said
     assert "It looks bad" in applying.said
     assert "it goes on where it ended once `gitopsd resume` was run" in applying.said
@@ -140,13 +140,10 @@ def test_a_pause_ends_it_and_after_resume_it_goes_on(operator: Operator) -> None
 
 def test_ctrl_c_ends_it_cleanly_and_says_what_was_not_done(operator: Operator) -> None:
     commit(operator, "Slow", slow=True)
-    applying = Applying(operator)
-    try:
+    with Applying(operator) as applying:
         applying.until_said("local-1: activating")
         applying.process.send_signal(signal.SIGINT)
         code, _ = applying.end()
-    finally:
-        applying.process.kill()
     assert code == 130, applying.said
     assert "stopping: no other worker is begun" in applying.said
     assert "begun, and the end not waited for: local-1" in applying.said
@@ -158,27 +155,21 @@ def test_ctrl_c_ends_it_cleanly_and_says_what_was_not_done(operator: Operator) -
 
 def test_a_second_ctrl_c_ends_at_once(operator: Operator) -> None:
     commit(operator, "Slow", slow=True)
-    applying = Applying(operator)
-    try:
+    with Applying(operator) as applying:
         applying.until_said("local-1: activating")
         applying.process.send_signal(signal.SIGSTOP)  # so that both come before it is at it again
         applying.process.send_signal(signal.SIGINT)
         applying.process.send_signal(signal.SIGTERM)
         applying.process.send_signal(signal.SIGCONT)
         code, _ = applying.end()
-    finally:
-        applying.process.kill()
     assert code == 130, applying.said
     assert "Traceback" not in applying.said
 
 
 def test_on_a_terminal_each_worker_has_a_line_and_nothing_of_it_is_left_behind(operator: Operator) -> None:
     commit(operator, "At once", slow=False)
-    applying = Applying(operator, "--json", terminal=True)
-    try:
+    with Applying(operator, "--json", terminal=True) as applying:
         code, output = applying.end()
-    finally:
-        applying.process.kill()
     assert code == 0, applying.said
     assert json.loads(output)["workers"][0]["state"] == "converged"
     assert "0 of 1 workers" in applying.said
@@ -190,16 +181,13 @@ def test_on_a_terminal_each_worker_has_a_line_and_nothing_of_it_is_left_behind(o
 def test_the_lock_says_who_holds_it_while_it_is_waited_for(operator: Operator) -> None:
     operator.run("apply")
     commit(operator, "Slow", slow=True)
-    first = Applying(operator)
-    try:
+    with Applying(operator) as first:
         first.until_said("local-1: activating")
-        second = Applying(operator)  # the same version: nothing is newer
-        second.until_said(f"process {first.process.pid} ")
-        assert re.search("waiting for it, (300|2[0-9][0-9]) s at most", second.said)
-        second.process.send_signal(signal.SIGINT)
-        code, _ = second.end()
+        with Applying(operator) as second:  # the same version: nothing is newer
+            second.until_said(f"process {first.process.pid} ")
+            assert re.search("waiting for it, (300|2[0-9][0-9]) s at most", second.said)
+            second.process.send_signal(signal.SIGINT)
+            code, _ = second.end()
         assert code == 130
         first.process.send_signal(signal.SIGINT)
         assert first.end()[0] == 130
-    finally:
-        first.process.kill()
